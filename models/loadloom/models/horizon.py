@@ -1,0 +1,68 @@
+"""The time axis: consecutive half-open intervals, even or not."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadloom.models.checks import Checks
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Horizon:
+    """The intervals [start + steps before, start + steps up to and with] of a problem.
+
+    Attributes:
+        start: the aware instant at which the first interval begins.
+        step_h: the length of each interval in hours, shape (count,).
+        time_zone: the IANA zone of the site's calendar.
+
+    Raises:
+        InvalidProblem: the start is naive, a step is not positive, or there is none.
+    """
+
+    start: datetime
+    step_h: FloatArray
+    time_zone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        checks = Checks()
+        checks.require(self.start.tzinfo is not None, "start_time", "has no zone; must be aware")
+        checks.require(self.step_h.size > 0, "count", "is 0; must be at least 1")
+        positive = self.step_h.ndim == 1 and bool(np.all(self.step_h > 0))
+        checks.require(positive, "step", "must be positive in every interval")
+        checks.finish()
+
+    @property
+    def count(self) -> int:
+        """The number of intervals."""
+        return self.step_h.size
+
+    @cached_property
+    def boundaries_h(self) -> FloatArray:
+        """The hours from the start to each boundary, shape (count + 1,)."""
+        return np.concatenate(([0.0], np.cumsum(self.step_h)))
+
+    def boundary(self, index: int) -> datetime:
+        """The instant of boundary `index`, in the zone of the site."""
+        instant = self.start + timedelta(hours=float(self.boundaries_h[index]))
+        return instant.astimezone(ZoneInfo(self.time_zone))
+
+    def boundary_index(self, instant: datetime) -> int | None:
+        """The boundary that lies at an instant to the second, or None."""
+        hours = (instant - self.start).total_seconds() / 3600
+        index = int(np.searchsorted(self.boundaries_h, hours - 1 / 7200))
+        if index <= self.count and abs(self.boundaries_h[index] - hours) <= 1 / 7200:
+            return index
+        return None
+
+    def clock(self, index: int) -> str:
+        """The local time of a boundary in words: "18:00", with the day where it is not the first."""
+        instant = self.boundary(index)
+        first = self.boundary(0).date()
+        return instant.strftime("%H:%M" if instant.date() == first else "%a %d %b %H:%M")
