@@ -114,8 +114,8 @@ def stale() -> list[str]:
 def lint() -> int:
     """The exit code of buf's linter over the project's protos."""
     with tempfile.TemporaryDirectory() as folder:
-        whole = compiled(Path(folder))
-        return subprocess.run(["buf", "lint", str(whole), "--config", RULES], check=False).returncode
+        command = ["buf", "lint", str(compiled(Path(folder))), "--config", RULES]
+        return subprocess.run(command, check=False).returncode
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Violations of what a problem asks of its data, collected so that a caller hears of all at once."""
+"""Violations of what a problem asks of its data, collected so that a caller hears of all."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Violation:
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
-class InvalidProblem(ValueError):  # noqa: N818 -- it names the problem's state, not a failure of ours
+class InvalidProblem(ValueError):  # noqa: N818 -- the problem's state, no error of ours
     """The data of a problem breaks rules; `violations` names every one."""
 
     def __init__(self, violations: Iterable[Violation]) -> None:
@@ -80,7 +80,9 @@ class Checks:
         for index, name in enumerate(names):
             first = seen.setdefault(name, index)
             self.require(
-                first == index, f"{path}[{index}].name", f"{name!r} is also the name of {path}[{first}]"
+                first == index,
+                f"{path}[{index}].name",
+                f"{name!r} is also the name of {path}[{first}]",
             )
 
     def finish(self) -> None:

@@ -62,7 +62,7 @@ class Horizon:
         return None
 
     def clock(self, index: int) -> str:
-        """The local time of a boundary in words: "18:00", with the day where it is not the first."""
+        """The local time of a boundary: "18:00", with the day where it is not the first."""
         instant = self.boundary(index)
         first = self.boundary(0).date()
         return instant.strftime("%H:%M" if instant.date() == first else "%a %d %b %H:%M")

@@ -674,10 +674,13 @@ class Reason(_message.Message):
     """The value of a kWh at the meter in that interval."""
     worth_per_kwh: _builtins.float
     """The worth, after losses and wear, of the meter-side kWh moved: for charging what it earns at its
-    counterpart, for discharging what it saves here.
+    counterpart, for discharging what it saves here. When holding, the site value below which charging
+    would pay.
     """
     next_best_per_kwh: _builtins.float
-    """The worth of the same kWh in its next best use: what the stored energy is worth at the margin."""
+    """The worth of the same kWh in its next best use: what the stored energy is worth at the margin. When
+    holding, the site value above which discharging would pay.
+    """
     text: _builtins.str
     """The reason in a sentence."""
     def __init__(

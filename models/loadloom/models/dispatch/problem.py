@@ -1,14 +1,16 @@
 """Dispatch of one site: when to charge and discharge stores under given prices.
 
-    minimise   sum_t buy[t] * import[t] - sell[t] * export[t]                              (kWh)
-               + sum_s wear[s] * (charge_efficiency[s] * charge[s,t] + discharge[s,t] / discharge_efficiency[s])
+    minimise   sum_t buy[t] * import[t] - sell[t] * export[t]
+               + sum_s,t wear[s] * (charge_efficiency[s] * charge[s,t]
+                                    + discharge[s,t] / discharge_efficiency[s])
                - sum_s end_value[s] * energy[s,T]
-    subject to import[t] - export[t] = load[t] - (pv[t] - curtailed[t]) + sum_s (charge[s,t] - discharge[s,t])
+    subject to import[t] - export[t] = load[t] - (pv[t] - curtailed[t])
+                                       + sum_s (charge[s,t] - discharge[s,t])
                energy[s,t+1] = keep[s,t] * energy[s,t] + charge_efficiency[s] * charge[s,t]
                                - discharge[s,t] / discharge_efficiency[s]
                energy_min[s,t+1] <= energy[s,t+1] <= energy_max[s,t+1], and every target
-               0 <= charge <= charge_limit, 0 <= discharge <= discharge_limit, never both in one interval
-               0 <= import <= import_limit, 0 <= export <= export_limit, never both in one interval
+               0 <= charge <= charge_limit, 0 <= discharge <= discharge_limit, never both at once
+               0 <= import <= import_limit, 0 <= export <= export_limit, never both at once
                0 <= curtailed <= pv of the curtailable plants
 
 with keep[s,t] = (1 - self_discharge_per_h[s]) ** step_h[t]. Powers are in kW and become kWh by the

@@ -1,0 +1,128 @@
+"""The referee's rules for the rows of a batch: it sees request and answer, not the kernels."""
+
+import numpy as np
+from numba import njit
+
+ABSOLUTE_KWH, RELATIVE = 1e-6, 1e-9
+"""A rule is broken beyond this energy in an interval, or this share of the numbers compared."""
+
+
+_FAST = {"contract", "nsz", "reassoc", "nnan"}
+"""Sums may be taken in any order; NaN is looked for apart, where it may not be supposed away."""
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def audit_row(matrices, step_h, keep, row, columns, amounts, room):
+    """The worst breach of any rule as a multiple of the tolerance; infinite if a number is none.
+
+    Writes the objective, the cost of energy bought, the earnings from energy sold, wear, the end value
+    and the baseline to the row of `amounts`. `room` is scratch of one row for each matrix.
+    """
+    for index, matrix in enumerate(matrices):
+        _expand(matrix, row, room[index])
+    worst = _audit(step_h, keep, row, columns, amounts, room)
+    total = 0.0
+    for column in columns[:6]:
+        total += _sum(column[row])
+    # A number that is none would be lost in a maximum, but not in a sum.
+    return worst / ABSOLUTE_KWH if np.isfinite(total) else np.inf
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _expand(matrix, row, out):
+    """Fills `out` with a row of a matrix that may have one row for all, one column for always."""
+    at = row if matrix.shape[0] > 1 else 0
+    if matrix.shape[1] > 1:
+        for t in range(out.size):
+            out[t] = matrix[at, t]
+    else:
+        value = matrix[at, 0]
+        for t in range(out.size):
+            out[t] = value
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})
+def _sum(values):
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _over(value_kwh, limit_kwh):
+    """By how much a value is over a limit and its share of tolerance; below zero for a limit of inf."""
+    return value_kwh - limit_kwh - RELATIVE * abs(limit_kwh) if limit_kwh < np.inf else -1.0
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _audit(step_h, keep, row, columns, amounts, room):
+    load_kw, pv_kw, curtailable, buy, sell, import_kw, export_kw = (
+        room[0], room[1], room[2], room[3], room[4], room[5], room[6],
+    )  # fmt: skip
+    low, high, initial = room[7], room[8], room[9, 0]
+    charge_kw, discharge_kw = room[10], room[11]
+    into, outof = room[12, 0], room[13, 0]
+    wear, worth, end_low, end_high = room[15, 0], room[16, 0], room[17, 0], room[18, 0]
+    charge, discharge, energy = columns[0][row], columns[1][row], columns[2][row]
+    curtailed, bought, sold = columns[3][row], columns[4][row], columns[5][row]
+    spent, earned, moved, baseline = 0.0, 0.0, 0.0, 0.0
+    worst = abs(energy[0] - keep[0] * initial - _stored(step_h, charge, discharge, into, outof, 0))
+    worst -= RELATIVE * (energy[0] + initial)
+    count = step_h.size
+    for t in range(count):
+        hours, e = step_h[t], energy[t]
+        load, pv = load_kw[t] * hours, pv_kw[t] * hours
+        free = curtailable[t] * pv
+        limit_in, limit_out = import_kw[t] * hours, export_kw[t] * hours
+        c, d, k = charge[t] * hours, discharge[t] * hours, curtailed[t] * hours
+        g, x = bought[t] * hours, sold[t] * hours
+        imbalance = abs(load - pv + k + c - d - g + x) - RELATIVE * (load + pv + c + d)
+        below = min(min(min(c, d), min(g, x)), k)
+        both = max(min(c, d), min(g, x))
+        meter = max(_over(g, limit_in), _over(x, limit_out))
+        store = max(_over(c, charge_kw[t] * hours), _over(d, discharge_kw[t] * hours))
+        held = max(_over(e, high[t]), low[t] - e - RELATIVE * low[t])
+        flows = max(max(meter, store), max(held, _over(k, free)))
+        worst = max(worst, max(imbalance, max(max(flows, both), -below)))
+        spent += buy[t] * g
+        earned += sell[t] * x
+        moved += c * into + d / outof
+        baseline += _idle_cost(load - pv, free, buy[t], sell[t], limit_in, limit_out)
+    for t in range(1, count):
+        stored = _stored(step_h, charge, discharge, into, outof, t)
+        drift = abs(energy[t] - keep[t] * energy[t - 1] - stored)
+        worst = max(worst, drift - RELATIVE * (energy[t] + energy[t - 1]))
+    left, idle = energy[count - 1], initial
+    for t in range(count):
+        idle *= keep[t]
+    worst = max(worst, max(_over(left, end_high), end_low - left - RELATIVE * abs(left)))
+    amounts[row, 0] = spent - earned + wear * moved - worth * left
+    amounts[row, 2] = spent
+    amounts[row, 3] = earned
+    amounts[row, 4] = wear * moved
+    amounts[row, 5] = worth * left
+    amounts[row, 6] = baseline - worth * idle
+    return worst
+
+
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _stored(step_h, charge, discharge, into, outof, t):
+    """The energy that an interval adds to the store."""
+    return (charge[t] * into - discharge[t] / outof) * step_h[t]
+
+
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _idle_cost(net, curtailable, buy, sell, limit_in, limit_out):
+    """The least cost of an interval without the store, beyond the limits where it must be."""
+    least = max(net, -limit_out)
+    most = min(net + curtailable, limit_in)
+    if net > limit_in:
+        most = net
+    elif net + curtailable < -limit_out:
+        least = net + curtailable
+        most = least
+    cost = buy * least if least > 0.0 else sell * least
+    if least < 0.0 < most:
+        cost = min(cost, 0.0)
+    return min(cost, buy * most if most > 0.0 else sell * most)

@@ -1,0 +1,336 @@
+"""Many like sites in columns: a load, a photovoltaic plant and one store behind each meter."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+from loadloom.models.dispatch.linear import solve_linear
+from numpy.typing import NDArray
+
+from loadloom.models.checks import MAGNITUDE, Checks
+from loadloom.models.dispatch import kernel
+from loadloom.models.dispatch.problem import (
+    EnergyTarget,
+    Load,
+    Meter,
+    Photovoltaic,
+    Problem,
+    Storage,
+)
+from loadloom.models.dispatch.referee import cost, violations
+from loadloom.models.dispatch.solution import Solution
+from loadloom.models.horizon import FloatArray, Horizon
+from loadloom.models.options import SolveOptions
+from loadloom.solvers.termination import Reason
+
+PER_SITE = frozenset(
+    {
+        "pv_curtailable",
+        "initial_energy_kwh",
+        "charge_efficiency",
+        "discharge_efficiency",
+        "self_discharge_per_h",
+        "wear_cost_per_kwh",
+        "end_value_per_kwh",
+        "end_energy_min_kwh",
+        "end_energy_max_kwh",
+    }
+)
+"""The matrices that have one column."""
+
+_SIGNED = frozenset({"buy_price_per_kwh", "sell_price_per_kwh", "end_value_per_kwh"})
+_OPEN_ABOVE = frozenset({"import_limit_kw", "export_limit_kw", "end_energy_max_kwh"})
+_LOW = {"end_energy_min_kwh": 0.0}
+_HIGH = {"pv_curtailable": 1.0, "charge_efficiency": 1.0, "discharge_efficiency": 1.0}
+
+
+def _by_default(value: float) -> FloatArray:
+    return field(default_factory=lambda: np.full((1, 1), value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Sites on one horizon, valid once made.
+
+    Every matrix is float64 with 1 or `site_count` rows and 1 or `horizon.count` columns; those of
+    PER_SITE have one column. Limits of inf are none. Their order is that of the kernel's arguments.
+
+    Raises:
+        InvalidProblem: data that breaks a rule, all of it, by paths such as "load_kw[3,17]".
+    """
+
+    horizon: Horizon
+    site_count: int
+    load_kw: FloatArray = _by_default(0.0)
+    pv_kw: FloatArray = _by_default(0.0)
+    pv_curtailable: FloatArray = _by_default(0.0)
+    buy_price_per_kwh: FloatArray
+    sell_price_per_kwh: FloatArray = _by_default(0.0)
+    import_limit_kw: FloatArray = _by_default(np.inf)
+    export_limit_kw: FloatArray = _by_default(np.inf)
+    energy_min_kwh: FloatArray = _by_default(0.0)
+    energy_max_kwh: FloatArray
+    initial_energy_kwh: FloatArray = _by_default(0.0)
+    charge_limit_kw: FloatArray
+    discharge_limit_kw: FloatArray
+    charge_efficiency: FloatArray = _by_default(1.0)
+    discharge_efficiency: FloatArray = _by_default(1.0)
+    self_discharge_per_h: FloatArray = _by_default(0.0)
+    wear_cost_per_kwh: FloatArray = _by_default(0.0)
+    end_value_per_kwh: FloatArray = _by_default(0.0)
+    end_energy_min_kwh: FloatArray = _by_default(-np.inf)
+    end_energy_max_kwh: FloatArray = _by_default(np.inf)
+
+    def __post_init__(self) -> None:
+        checks = Checks()
+        checks.require(self.site_count > 0, "site_count", "is 0; must be at least 1")
+        sound = True
+        for name in MATRICES:
+            sound &= _check_matrix(checks, name, getattr(self, name), self)
+        if sound:
+            crossed = self.energy_min_kwh > self.energy_max_kwh
+            _note_cell(checks, "energy_min_kwh", crossed, "must not exceed energy_max_kwh")
+            crossed = self.end_energy_min_kwh > self.end_energy_max_kwh
+            _note_cell(checks, "end_energy_min_kwh", crossed, "must not exceed end_energy_max_kwh")
+        checks.finish()
+
+    def matrices(self) -> tuple[FloatArray, ...]:
+        """The matrices in the order of the fields, read-only, as the kernel takes them.
+
+        Numba compiles anew for arrays that may be written to, so all are passed as read-only views.
+        """
+        return tuple(_frozen(getattr(self, name)) for name in MATRICES)
+
+    def site(self, row: int) -> Problem:
+        """The site of a row as a problem of its own."""
+        count = self.horizon.count
+
+        def series(name: str) -> FloatArray:
+            matrix = getattr(self, name)
+            return np.broadcast_to(matrix[row if len(matrix) > 1 else 0], count).copy()
+
+        def scalar(name: str) -> float:
+            matrix = getattr(self, name)
+            return float(matrix[row if len(matrix) > 1 else 0, 0])
+
+        end_min, end_max = scalar("end_energy_min_kwh"), scalar("end_energy_max_kwh")
+        target = EnergyTarget(interval=count - 1, min_kwh=end_min, max_kwh=end_max)
+        free = scalar("pv_curtailable") == 1.0
+        per_site = ("charge_efficiency", "discharge_efficiency", "self_discharge_per_h")
+        costs = ("initial_energy_kwh", "wear_cost_per_kwh", "end_value_per_kwh")
+        limits = ("energy_min_kwh", "energy_max_kwh", "charge_limit_kw", "discharge_limit_kw")
+        meter = ("buy_price_per_kwh", "sell_price_per_kwh", "import_limit_kw", "export_limit_kw")
+        return Problem(
+            horizon=self.horizon,
+            meter=Meter(**{name: series(name) for name in meter}),
+            loads=(Load(name="load", power_kw=series("load_kw")),),
+            photovoltaics=(Photovoltaic(name="pv", power_kw=series("pv_kw"), curtailable=free),),
+            storages=(
+                Storage(
+                    name="storage",
+                    targets=() if (end_min, end_max) == (-np.inf, np.inf) else (target,),
+                    **{name: series(name) for name in limits},
+                    **{name: scalar(name) for name in per_site + costs},
+                ),
+            ),
+        )
+
+
+MATRICES = tuple(column.name for column in fields(Batch))[2:]
+"""The names of a batch's matrices, in order."""
+
+COLUMNS = (
+    "charge_kw",
+    "discharge_kw",
+    "state_of_charge_kwh",
+    "curtailed_kw",
+    "import_kw",
+    "export_kw",
+    "stored_value_per_kwh",
+)
+"""The names of the columns of an answer, in order."""
+
+AMOUNTS = (
+    "objective",
+    "bound",
+    "bought_cost",
+    "sold_revenue",
+    "wear_cost",
+    "end_value",
+    "baseline_cost",
+)
+"""The names of the amounts of an answer, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSolution:
+    """The answers to a batch, row by row.
+
+    Attributes:
+        reasons: why each solve stopped, in the numbers of the kernel's outcomes, int8 (rows,).
+        conflict_intervals: where an infeasible site's rules first conflict, looking back from the
+        end;
+            -1 for all others, int32 (rows,).
+        kernels: which kernel took each row, int8 (rows,).
+        amounts: AMOUNTS of each row, (rows, 7), NaN where there is no plan.
+        columns: COLUMNS, each (rows, count), NaN where there is no plan.
+    """
+
+    reasons: NDArray[np.int8]
+    conflict_intervals: NDArray[np.int32]
+    kernels: NDArray[np.int8]
+    amounts: FloatArray
+    columns: tuple[FloatArray, ...]
+
+    def column(self, name: str) -> FloatArray:
+        """The column of that name, shape (rows, count)."""
+        return self.columns[COLUMNS.index(name)]
+
+    def amount(self, name: str) -> FloatArray:
+        """The amounts of that name, shape (rows,)."""
+        return self.amounts[:, AMOUNTS.index(name)]
+
+
+def empty_solution(batch: Batch) -> BatchSolution:
+    """Room for the answers to a batch."""
+    rows, count = batch.site_count, batch.horizon.count
+    return BatchSolution(
+        reasons=np.zeros(rows, np.int8),
+        conflict_intervals=np.full(rows, -1, np.int32),
+        kernels=np.zeros(rows, np.int8),
+        amounts=np.empty((rows, len(AMOUNTS))),
+        columns=tuple(np.empty((rows, count)) for _ in COLUMNS),
+    )
+
+
+def solve_rows(batch: Batch, solution: BatchSolution, first: int, last: int) -> None:
+    """Writes the refereed answers of the rows from `first` up to `last`.
+
+    Threads may work on disjoint rows at once: the kernel does not hold the interpreter's lock.
+    """
+    kernel.solve_range(
+        batch.matrices(),
+        _frozen(batch.horizon.step_h),
+        first,
+        last,
+        solution.columns,
+        solution.amounts,
+        solution.reasons,
+        solution.conflict_intervals,
+        solution.kernels,
+    )
+    for row in np.flatnonzero(solution.reasons[first:last] == kernel.UNDECIDED) + first:
+        _decide(batch, solution, int(row))
+
+
+def solve_batch(batch: Batch, threads: int = 1) -> BatchSolution:
+    """The refereed answers to a batch, solved by a number of threads."""
+    solution = empty_solution(batch)
+    if threads == 1:
+        solve_rows(batch, solution, 0, batch.site_count)
+        return solution
+    # Four chunks a thread, so that none waits long for the slowest rows.
+    edges = np.linspace(0, batch.site_count, 4 * threads + 1).astype(int)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda a, b: solve_rows(batch, solution, a, b), edges[:-1], edges[1:]))
+    return solution
+
+
+_NUMBER = {
+    Reason.OPTIMAL: kernel.OPTIMAL,
+    Reason.FEASIBLE: kernel.FEASIBLE,
+    Reason.INFEASIBLE: kernel.INFEASIBLE,
+    Reason.UNBOUNDED: 4,
+    Reason.NO_SOLUTION_FOUND: 5,
+}
+
+
+def _decide(batch: Batch, solution: BatchSolution, row: int) -> None:
+    """Answers a row that the kernel left open by the linear road."""
+    problem = batch.site(row)
+    answer = solve_linear(problem, SolveOptions())
+    schedule = answer.schedule
+    if schedule is None or violations(problem, schedule):
+        given_up = answer.termination.reason if schedule is None else Reason.NO_SOLUTION_FOUND
+        solution.reasons[row] = _NUMBER[given_up]
+        solution.amounts[row] = np.nan
+        for column in solution.columns:
+            column[row] = np.nan
+        return
+    _write(solution, row, problem, answer)
+
+
+def _write(solution: BatchSolution, row: int, problem: Problem, answer: Solution) -> None:
+    """Writes a refereed answer of another road to a row."""
+    schedule = answer.schedule
+    if schedule is None:
+        return
+    stored = (
+        answer.values.stored_per_kwh[0] if answer.values else np.full(problem.horizon.count, np.nan)
+    )
+    parts = (
+        schedule.charge_kw[0],
+        schedule.discharge_kw[0],
+        schedule.energy_kwh[0],
+        schedule.curtailed_kw[0],
+        schedule.import_kw,
+        schedule.export_kw,
+        stored,
+    )
+    for column, part in zip(solution.columns, parts, strict=True):
+        column[row] = part
+    paid = cost(problem, schedule)
+    bound = min(answer.termination.bound, paid.total)
+    baseline = solution.amounts[row, 6]  # the audit wrote it before it refused the plan
+    solution.amounts[row] = (
+        paid.total, bound, paid.bought, paid.sold, paid.wear, paid.end_value, baseline,
+    )  # fmt: skip
+    solution.reasons[row] = _NUMBER[answer.termination.reason]
+
+
+def _frozen(array: FloatArray) -> FloatArray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _check_matrix(checks: Checks, name: str, matrix: FloatArray, batch: Batch) -> bool:
+    rows, columns = {1, batch.site_count}, {1} if name in PER_SITE else {1, batch.horizon.count}
+    if matrix.ndim != 2 or matrix.shape[0] not in rows or matrix.shape[1] not in columns:
+        shape = " x ".join(map(str, matrix.shape))
+        wanted = f"{' or '.join(map(str, sorted(rows)))} x {' or '.join(map(str, sorted(columns)))}"
+        checks.require(False, name, f"is {shape}; must be {wanted}")
+        return False
+    low = -MAGNITUDE if name in _SIGNED else 0.0
+    high = _HIGH.get(name, MAGNITUDE)
+    good = (matrix >= low) & (matrix <= high)
+    if name in _OPEN_ABOVE:
+        good |= matrix == np.inf
+    elif name == "end_energy_min_kwh":
+        good |= matrix == -np.inf
+    elif name in {"charge_efficiency", "discharge_efficiency"}:
+        good &= matrix > 0.0
+    elif name == "self_discharge_per_h":
+        good &= matrix < 1.0
+    elif name == "pv_curtailable":
+        good &= (matrix == 0.0) | (matrix == 1.0)
+    return _note_cell(checks, name, ~good, _WANTED.get(name, f"must be from {low:g} to {high:g}"))
+
+
+_WANTED = {
+    "charge_efficiency": "must be above 0 and at most 1",
+    "discharge_efficiency": "must be above 0 and at most 1",
+    "self_discharge_per_h": "must be at least 0 and below 1",
+    "pv_curtailable": "must be 0 or 1",
+}
+
+
+def _note_cell(checks: Checks, name: str, bad: NDArray[np.bool_], wanted: str) -> bool:
+    """Whether no cell is bad; notes the first one that is."""
+    if not bad.any():
+        return True
+    row, column = np.unravel_index(int(np.argmax(bad)), bad.shape)
+    more = int(np.count_nonzero(bad)) - 1
+    also = f" (and {more} more)" if more else ""
+    checks.require(False, f"{name}[{row},{column}]", f"{wanted}{also}")
+    return False

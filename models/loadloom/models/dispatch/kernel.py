@@ -1,0 +1,246 @@
+"""The exact dynamic programme for sites with one store, row by row over the columns of a batch.
+
+Each site is solved by `stock` where all its stage costs are convex, else by `general_stock`, and
+its row of the answer is audited while it is still in the cache.
+"""
+
+import numpy as np
+from numba import njit
+
+from loadloom.models.dispatch.audit import audit_row
+from loadloom.models.dispatch.stage import (
+    GENERAL_PIECES,
+    convex_stages,
+    general_stage,
+    settle,
+)
+from loadloom.solvers.kernels import general_stock, stock
+
+OPTIMAL, FEASIBLE, INFEASIBLE = 1, 2, 3
+"""Outcomes in the numbers of TerminationReason."""
+
+UNDECIDED = 0
+"""Outcome: too many pieces for the room, or the audit refused the plan; another road decides."""
+
+CONVEX, GENERAL = 0, 1
+"""The kernel that took a row."""
+
+PROVEN = 1e-6
+"""The relative gap up to which a plan counts as optimal; rounding leaves some 1e-13."""
+
+_MOST_PIECES = 1 << 24
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _row(matrix, row, scale, out):
+    """Fills `out` (T) with a row times `scale`; one row holds for all sites, one column always."""
+    at = row if matrix.shape[0] > 1 else 0
+    if matrix.shape[1] > 1:
+        for t in range(out.size):
+            out[t] = matrix[at, t] * scale[t]
+    else:
+        value = matrix[at, 0]
+        for t in range(out.size):
+            out[t] = value * scale[t]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _scalar(matrix, row):
+    return matrix[row if matrix.shape[0] > 1 else 0, 0]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _general(
+    keep, low, high, start, end_slope, energies, prices, efficiencies, wear, tolerance, stock_kwh,
+    price
+):  # fmt: skip
+    """The outcome, interval of conflict and value of the start by the general kernel."""
+    net, curtailable, into, out, charge, discharge = energies
+    buy, sell = prices
+    count = keep.size
+    slope, width = np.empty(GENERAL_PIECES * count), np.empty(GENERAL_PIECES * count)
+    first, base_cost = np.empty(count), np.empty(count)
+    offset = np.zeros(count + 1, np.int64)
+    steepest = 0.0
+    for t in range(count):
+        pieces, first[t], base_cost[t] = general_stage(
+            net[t], curtailable[t], buy[t], sell[t], into[t], out[t], charge[t], discharge[t],
+            efficiencies[0], efficiencies[1], wear, slope, width, offset[t],
+        )  # fmt: skip
+        offset[t + 1] = offset[t] + pieces
+        steepest = max(steepest, abs(buy[t]), abs(sell[t]))
+    near = 1e-13 * (1.0 + steepest * (1.0 + high.max()))
+    room = max(1024, 64 * count)
+    while True:
+        status, interval, best = general_stock.control(
+            keep, low, high, start, end_slope, first, base_cost, offset, slope, width,
+            tolerance, near, room, stock_kwh, price,
+        )  # fmt: skip
+        if status != general_stock.FULL:
+            outcome = INFEASIBLE if status == general_stock.EMPTY else OPTIMAL
+            return outcome, interval, best
+        room *= 4
+        if room > _MOST_PIECES:
+            return UNDECIDED, interval, best
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def solve_range(
+    matrices, step_h, first_row, last_row, columns, amounts, outcomes, conflicts, kernels
+):
+    """Solves and audits the rows from `first_row` up to `last_row`.
+
+    `matrices` are a batch's, in the order of its fields; `columns` its answer's, shape (rows, T),
+    in the order charge, discharge, energy, curtailed, import, export, value; `amounts` (rows, 7)
+    receives objective, bound, bought, sold, wear, end value and baseline.
+    """
+    (
+        load_m, pv_m, curtailable_m, buy_m, sell_m, import_m, export_m, low_m, high_m, initial_m,
+        charge_m, discharge_m, into_m, outof_m, loss_m, wear_m, end_m, end_low_m, end_high_m,
+    ) = matrices  # fmt: skip
+    count = step_h.size
+    ones = np.ones(count)
+    keep = np.ones(count)
+    load, pv = np.empty(count), np.empty(count)
+    buy, sell = np.empty(count), np.empty(count)
+    into, out = np.empty(count), np.empty(count)
+    low, high = np.empty(count), np.empty(count)
+    charge, discharge = np.empty(count), np.empty(count)
+    first = np.empty(count)
+    slope, width = np.empty((stock.SEGMENTS, count)), np.empty((stock.SEGMENTS, count))
+    energy, price = np.empty(count), np.empty(count)
+    rest, least, most = np.empty(count), np.empty(count), np.empty(count)
+    work = stock.workspace(count)
+    per_h = 1.0 / step_h
+    room = np.empty((len(matrices), count))
+    last_loss = 0.0
+    for row in range(first_row, last_row):
+        _row(load_m, row, step_h, load)
+        _row(pv_m, row, step_h, pv)
+        _row(buy_m, row, ones, buy)
+        _row(sell_m, row, ones, sell)
+        _row(import_m, row, step_h, into)
+        _row(export_m, row, step_h, out)
+        _row(low_m, row, ones, low)
+        _row(high_m, row, ones, high)
+        _row(charge_m, row, step_h, charge)
+        _row(discharge_m, row, step_h, discharge)
+        end_low, end_high = _scalar(end_low_m, row), _scalar(end_high_m, row)
+        low[count - 1] = max(low[count - 1], end_low)
+        high[count - 1] = min(high[count - 1], end_high)
+        start, end_slope = _scalar(initial_m, row), -_scalar(end_m, row)
+        charge_efficiency, discharge_efficiency = _scalar(into_m, row), _scalar(outof_m, row)
+        wear, loss = _scalar(wear_m, row), _scalar(loss_m, row)
+        if loss != last_loss:
+            for t in range(count):
+                keep[t] = (1.0 - loss) ** step_h[t]
+            last_loss = loss
+        free = _scalar(curtailable_m, row)
+        for t in range(count):
+            load[t] -= pv[t]
+            pv[t] *= free
+        impossible, not_convex = convex_stages(
+            load, pv, buy, sell, into, out, charge, discharge,
+            charge_efficiency, discharge_efficiency, wear, first, slope, width,
+        )  # fmt: skip
+        largest = max(start, high.max())
+        tolerance = 1e-9 + 1e-12 * largest
+        outcome, interval, best = OPTIMAL, 0, 0.0
+        if low[count - 1] > high[count - 1] + tolerance:
+            outcome, interval = INFEASIBLE, count - 1
+        elif impossible > 0:
+            outcome = INFEASIBLE
+            interval = _first_impossible(load, pv, into, out, charge, discharge)
+        elif not_convex > 0:
+            outcome, interval, best = _general(
+                keep, low, high, start, end_slope, (load, pv, into, out, charge, discharge),
+                (buy, sell), (charge_efficiency, discharge_efficiency), wear, tolerance, energy,
+                price,
+            )  # fmt: skip
+        else:
+            status, interval = stock.look_back(
+                keep, low, high, start, end_slope, first, slope, width, tolerance, work
+            )
+            if status == stock.EMPTY:
+                outcome = INFEASIBLE
+            else:
+                stock.look_ahead(keep, start, first, width, work, energy)
+        kernels[row] = GENERAL if not_convex > 0 else CONVEX
+        conflicts[row] = interval if outcome == INFEASIBLE else -1
+        outcomes[row] = outcome
+        if outcome != OPTIMAL:
+            for column in columns:
+                column[row, :] = np.nan
+            amounts[row, :] = np.nan
+            continue
+        _write_columns(
+            row, keep, start, energy, (load, pv, into, out), (buy, sell), per_h,
+            charge_efficiency, discharge_efficiency, 1e-13 * (1.0 + largest), columns,
+        )  # fmt: skip
+        worst = audit_row(matrices, step_h, keep, row, columns, amounts, room)
+        objective = amounts[row, 0]
+        if not_convex > 0:
+            gap = max(0.0, objective - best)
+        else:
+            gap = stock.prove(
+                keep,
+                low,
+                high,
+                start,
+                end_slope,
+                first,
+                slope,
+                width,
+                energy,
+                rest,
+                least,
+                most,
+                price,
+            )
+        for t in range(count):
+            columns[6][row, t] = -price[t]
+        amounts[row, 1] = objective - gap
+        if worst > 1.0:
+            outcomes[row] = UNDECIDED
+        elif gap > PROVEN * max(1.0, abs(objective)):
+            outcomes[row] = FEASIBLE
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _first_impossible(net, curtailable, into, out, charge, discharge):
+    """The first interval whose meter limits no operation keeps."""
+    for t in range(net.size):
+        short = net[t] - discharge[t] > into[t]
+        trapped = net[t] + charge[t] + curtailable[t] < -out[t]
+        if short or trapped:
+            return t
+    return 0
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nnan"})
+def _write_columns(
+    row, keep, start, energy, site, prices, per_h, charge_efficiency, discharge_efficiency, nothing, columns
+):  # fmt: skip
+    """Writes what every device does, given the stored energy; changes up to `nothing` are rounding."""
+    net, curtailable, into, out = site
+    buy, sell = prices
+    charge, discharge, stored = columns[0][row], columns[1][row], columns[2][row]
+    curtailed, drawn, fed = columns[3][row], columns[4][row], columns[5][row]
+    per_in = 1.0 / charge_efficiency
+    before = start
+    for t in range(energy.size):
+        change = energy[t] - keep[t] * before
+        before = energy[t]
+        # Written so that nothing comes out as minus zero.
+        charged = change * per_in if change > nothing else 0.0
+        taken = -change * discharge_efficiency if change < -nothing else 0.0
+        demand = net[t] + charged - taken
+        grid = settle(demand, curtailable[t], buy[t], sell[t], into[t], out[t])
+        grid = min(grid, demand + curtailable[t])
+        unused = grid - demand
+        charge[t] = charged * per_h[t]
+        discharge[t] = taken * per_h[t]
+        stored[t] = energy[t]
+        curtailed[t] = unused * per_h[t] if unused > 0.0 else 0.0
+        drawn[t] = grid * per_h[t] if grid > 0.0 else 0.0
+        fed[t] = -grid * per_h[t] if grid < 0.0 else 0.0

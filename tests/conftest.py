@@ -1,0 +1,19 @@
+"""What every test stands on."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+KERNELS = ("solvers/loadloom/solvers/kernels", "models/loadloom/models/dispatch")
+
+
+def pytest_sessionstart() -> None:
+    """Drops compiled kernels older than any of their sources.
+
+    Numba compares a compiled function with its own file only, and not with the files it calls into.
+    """
+    sources = [path for folder in KERNELS for path in (ROOT / folder).glob("*.py")]
+    newest = max(path.stat().st_mtime for path in sources)
+    for folder in KERNELS:
+        for path in (ROOT / folder / "__pycache__").glob("*.nb[ic]"):
+            if path.stat().st_mtime < newest:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,348 @@
+"""The dynamic programme is exact: against linear and integer programming, and against itself."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from loadloom.models.certificate import Proof
+from loadloom.models.dispatch.batch import AMOUNTS, COLUMNS, Batch, solve_batch
+from loadloom.models.dispatch.kernel import FEASIBLE, INFEASIBLE, OPTIMAL
+from loadloom.models.dispatch.linear import solve_linear, solve_mixed_integer
+from loadloom.models.dispatch.problem import Meter
+from loadloom.models.dispatch.referee import baseline, cost, violations
+from loadloom.models.dispatch.solve import solve_kernel
+from loadloom.models.dispatch.values import dual_bound
+from loadloom.models.horizon import Horizon
+from loadloom.models.options import SolveOptions
+from loadloom.solvers.termination import Reason
+from tests.models.dispatch.cases import CASES
+from tests.models.dispatch.instances import random_problem
+
+EXACT = SolveOptions(relative_gap=1e-9)
+
+
+def check_against(road, problem):
+    """Whether the kernel found a plan; asserts that the other road found the same cost."""
+    ours, theirs = solve_kernel(problem), road(problem, EXACT)
+    assert ours is not None
+    assert ours.termination.reason.has_solution == theirs.termination.reason.has_solution
+    if ours.schedule is None:
+        return False
+    assert not violations(problem, ours.schedule)
+    paid = cost(problem, ours.schedule).total
+    other = cost(problem, theirs.schedule).total
+    assert paid == pytest.approx(other, rel=1e-7, abs=1e-7)
+    assert ours.termination.objective == pytest.approx(paid, rel=1e-12, abs=1e-12)
+    assert ours.termination.bound <= paid + 1e-9 * max(1.0, abs(paid))
+    assert ours.termination.reason is Reason.OPTIMAL
+    return True
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_hundred_random_convex_sites_agree_with_the_linear_programme(seed):
+    rng = np.random.default_rng(seed)
+    found = 0
+    for _ in range(100):
+        problem = random_problem(rng, count=int(rng.choice([1, 2, 5, 12, 24, 48])))
+        found += check_against(solve_linear, problem)
+    assert found > 50
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_fifty_random_sites_of_any_shape_agree_with_the_integer_programme(seed):
+    rng = np.random.default_rng(1000 + seed)
+    found, general = 0, 0
+    for _ in range(50):
+        problem = random_problem(rng, count=int(rng.choice([1, 3, 8, 16, 24])), convex=False)
+        found += check_against(solve_mixed_integer, problem)
+        solution = solve_kernel(problem)
+        general += solution.road == "non-convex kernel" and solution.schedule is not None
+    assert found > 20
+    assert general > 5
+
+
+def test_the_certificate_is_proven_anew_by_other_code():
+    rng = np.random.default_rng(7)
+    proven = 0
+    for _ in range(300):
+        problem = random_problem(rng, count=int(rng.integers(1, 60)))
+        solution = solve_kernel(problem)
+        if solution.schedule is None:
+            continue
+        bound = dual_bound(problem, solution.values)
+        scale = max(1.0, abs(solution.termination.objective))
+        assert bound <= cost(problem, solution.schedule).total + 1e-9 * scale
+        if solution.proof is Proof.DUAL:
+            proven += 1
+            assert bound == pytest.approx(solution.termination.bound, abs=1e-7 * scale)
+    assert proven > 200
+
+
+def test_any_values_give_a_bound():
+    """Weak duality: the formula stays below the optimum at prices that are wrong."""
+    rng = np.random.default_rng(8)
+    for _ in range(100):
+        problem = random_problem(rng, count=12, convex=bool(rng.integers(2)))
+        solution = solve_kernel(problem)
+        if solution.schedule is None:
+            continue
+        values = solution.values
+        wrong = replace(
+            values,
+            site_per_kwh=values.site_per_kwh + rng.normal(0, 0.1, 12),
+            stored_per_kwh=values.stored_per_kwh * rng.uniform(0.5, 1.5, (1, 12)),
+        )
+        assert dual_bound(problem, wrong) <= cost(problem, solution.schedule).total + 1e-9
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.0001, 0.005])
+def test_a_year_of_quarter_hours_stays_exact(loss):
+    """35,040 intervals: carried along, the rounding of the range would grow like 1 / keep^t."""
+    rng = np.random.default_rng(3)
+    problem = random_problem(rng, count=35_040)
+    storage = replace(problem.storages[0], self_discharge_per_h=loss, targets=())
+    storage = replace(storage, energy_min_kwh=0.0 * storage.energy_min_kwh)
+    problem = replace(problem, storages=(storage,))
+    solution = solve_kernel(problem)
+    assert solution.termination.reason is Reason.OPTIMAL
+    assert not violations(problem, solution.schedule)
+    paid = cost(problem, solution.schedule).total
+    assert paid - solution.termination.bound <= 1e-9 * abs(paid)
+    assert dual_bound(problem, solution.values) == pytest.approx(paid, rel=1e-9)
+
+
+class TestLaws:
+    def cases(self):
+        rng = np.random.default_rng(11)
+        for _ in range(60):
+            problem = random_problem(rng, count=24, convex=bool(rng.integers(2)))
+            solution = solve_kernel(problem)
+            if solution.schedule is not None:
+                yield problem, cost(problem, solution.schedule).total
+
+    def paid(self, problem):
+        solution = solve_kernel(problem)
+        assert solution.schedule is not None
+        return cost(problem, solution.schedule).total
+
+    def test_more_capacity_never_costs_more(self):
+        for problem, before in self.cases():
+            storage = problem.storages[0]
+            larger = replace(storage, energy_max_kwh=1.5 * storage.energy_max_kwh)
+            assert self.paid(replace(problem, storages=(larger,))) <= before + 1e-9
+
+    def test_more_power_never_costs_more(self):
+        for problem, before in self.cases():
+            storage = problem.storages[0]
+            stronger = replace(
+                storage,
+                charge_limit_kw=1.3 * storage.charge_limit_kw,
+                discharge_limit_kw=1.3 * storage.discharge_limit_kw,
+            )
+            assert self.paid(replace(problem, storages=(stronger,))) <= before + 1e-9
+
+    def test_twice_the_prices_cost_twice(self):
+        for problem, before in self.cases():
+            meter, storage = problem.meter, problem.storages[0]
+            dearer = replace(
+                meter,
+                buy_price_per_kwh=2 * meter.buy_price_per_kwh,
+                sell_price_per_kwh=2 * meter.sell_price_per_kwh,
+            )
+            worn = replace(
+                storage,
+                wear_cost_per_kwh=2 * storage.wear_cost_per_kwh,
+                end_value_per_kwh=2 * storage.end_value_per_kwh,
+            )
+            doubled = self.paid(replace(problem, meter=dearer, storages=(worn,)))
+            assert doubled == pytest.approx(2 * before, rel=1e-9, abs=1e-9)
+
+    def test_another_day_costs_the_same(self):
+        for problem, before in self.cases():
+            later = Horizon(
+                start=problem.horizon.start.replace(year=2025),
+                step_h=problem.horizon.step_h,
+                time_zone="Asia/Tokyo",
+            )
+            assert self.paid(replace(problem, horizon=later)) == before
+
+    def test_splitting_every_interval_never_costs_more(self):
+        for problem, before in self.cases():
+            storage = problem.storages[0]
+            # With self-discharge, half of a charge comes earlier and loses more.
+            if storage.targets or storage.self_discharge_per_h > 0.0:
+                continue
+            assert self.paid(halved(problem)) <= before + 1e-9
+
+
+def halved(problem):
+    """The same site on intervals half as long; a plan of the whole ones still fits."""
+    twice = lambda values: np.repeat(values, 2)  # noqa: E731
+    storage = problem.storages[0]
+    low = np.zeros(2 * problem.horizon.count)
+    low[1::2] = storage.energy_min_kwh
+    high = np.full(2 * problem.horizon.count, 1e6)
+    high[1::2] = storage.energy_max_kwh
+    return replace(
+        problem,
+        horizon=replace(problem.horizon, step_h=twice(problem.horizon.step_h) / 2),
+        meter=Meter(
+            buy_price_per_kwh=twice(problem.meter.buy_price_per_kwh),
+            sell_price_per_kwh=twice(problem.meter.sell_price_per_kwh),
+            import_limit_kw=twice(problem.meter.import_limit_kw),
+            export_limit_kw=twice(problem.meter.export_limit_kw),
+        ),
+        loads=tuple(replace(x, power_kw=twice(x.power_kw)) for x in problem.loads),
+        photovoltaics=tuple(replace(x, power_kw=twice(x.power_kw)) for x in problem.photovoltaics),
+        storages=(
+            replace(
+                storage,
+                # Half an interval may end anywhere that the next half can mend.
+                energy_min_kwh=low,
+                energy_max_kwh=high,
+                self_discharge_per_h=0.0
+                if storage.self_discharge_per_h == 0.0
+                else storage.self_discharge_per_h,
+                charge_limit_kw=twice(storage.charge_limit_kw),
+                discharge_limit_kw=twice(storage.discharge_limit_kw),
+            ),
+        ),
+    )
+
+
+def batch_of(problems):
+    """A batch of sites on one horizon, every matrix in full."""
+    first = problems[0]
+
+    def rows(value):
+        return np.array([np.atleast_1d(value(p)) for p in problems], dtype=float)
+
+    return Batch(
+        horizon=first.horizon,
+        site_count=len(problems),
+        load_kw=rows(lambda p: p.net_load_kw + p.curtailable_kw),
+        pv_kw=rows(lambda p: p.curtailable_kw),
+        pv_curtailable=np.ones((1, 1)),
+        buy_price_per_kwh=rows(lambda p: p.meter.buy_price_per_kwh),
+        sell_price_per_kwh=rows(lambda p: p.meter.sell_price_per_kwh),
+        import_limit_kw=rows(lambda p: p.meter.import_limit_kw),
+        export_limit_kw=rows(lambda p: p.meter.export_limit_kw),
+        energy_min_kwh=rows(lambda p: p.storages[0].energy_bounds_kwh()[0]),
+        energy_max_kwh=rows(lambda p: p.storages[0].energy_bounds_kwh()[1]),
+        initial_energy_kwh=rows(lambda p: p.storages[0].initial_energy_kwh),
+        charge_limit_kw=rows(lambda p: p.storages[0].charge_limit_kw),
+        discharge_limit_kw=rows(lambda p: p.storages[0].discharge_limit_kw),
+        charge_efficiency=rows(lambda p: p.storages[0].charge_efficiency),
+        discharge_efficiency=rows(lambda p: p.storages[0].discharge_efficiency),
+        self_discharge_per_h=rows(lambda p: p.storages[0].self_discharge_per_h),
+        wear_cost_per_kwh=rows(lambda p: p.storages[0].wear_cost_per_kwh),
+        end_value_per_kwh=rows(lambda p: p.storages[0].end_value_per_kwh),
+    )
+
+
+def like_sites(count=40, convex=True):
+    """Sites without trapped sun on the horizon of the first."""
+    rng = np.random.default_rng(13)
+    problems = []
+    while len(problems) < count:
+        problem = random_problem(rng, count=24, convex=convex)
+        if problem.net_load_kw.min() + problem.curtailable_kw.min() >= 0 or not problems:
+            horizon = problems[0].horizon if problems else problem.horizon
+            problem = replace(problem, horizon=horizon)
+            if (problem.net_load_kw + problem.curtailable_kw >= 0).all():
+                problems.append(problem)
+    return problems
+
+
+@pytest.mark.parametrize("convex", [True, False])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_batch_gives_each_site_its_own_plan(convex, threads):
+    problems = like_sites(convex=convex)
+    answers = solve_batch(batch_of(problems), threads)
+    for row, problem in enumerate(problems):
+        alone = solve_kernel(problem)
+        if alone.schedule is None:
+            assert answers.reasons[row] == INFEASIBLE
+            assert answers.conflict_intervals[row] >= 0
+            assert np.isnan(answers.amounts[row]).all()
+            continue
+        assert answers.reasons[row] in {OPTIMAL, FEASIBLE}
+        paid, idle = cost(problem, alone.schedule), baseline(problem).cost.total
+        expected = dict(
+            zip(
+                AMOUNTS,
+                (
+                    paid.total,
+                    alone.termination.bound,
+                    paid.bought,
+                    paid.sold,
+                    paid.wear,
+                    paid.end_value,
+                    idle,
+                ),
+                strict=True,
+            )
+        )
+        for name, amount in expected.items():
+            assert answers.amount(name)[row] == pytest.approx(amount, rel=1e-9, abs=1e-9), name
+        np.testing.assert_allclose(answers.column("charge_kw")[row], alone.schedule.charge_kw[0])
+        np.testing.assert_allclose(answers.column("import_kw")[row], alone.schedule.import_kw)
+
+
+def test_broadcasting_is_the_same_as_writing_it_out():
+    count, sites = 24, 5
+    rng = np.random.default_rng(2)
+    horizon = random_problem(rng, count=count).horizon
+    buy, load = rng.uniform(0.1, 0.4, (1, count)), rng.gamma(2.0, 1.0, (sites, count))
+    short = Batch(
+        horizon=horizon,
+        site_count=sites,
+        load_kw=load,
+        buy_price_per_kwh=buy,
+        energy_max_kwh=np.full((1, 1), 5.0),
+        charge_limit_kw=np.full((1, 1), 2.0),
+        discharge_limit_kw=np.full((sites, 1), 2.0),
+        charge_efficiency=np.full((1, 1), 0.95),
+    )
+    full = {
+        name: np.broadcast_to(
+            getattr(short, name), (sites, count if name.endswith(("kw", "kwh")) else 1)
+        ).copy()
+        for name in ("energy_max_kwh", "charge_limit_kw", "discharge_limit_kw")
+    }
+    written = replace(
+        short, buy_price_per_kwh=np.repeat(buy, sites, axis=0), charge_efficiency=np.full((sites, 1), 0.95), **full
+    )  # fmt: skip
+    one, other = solve_batch(short), solve_batch(written)
+    for name in COLUMNS:
+        np.testing.assert_array_equal(one.column(name), other.column(name))
+    np.testing.assert_array_equal(one.amounts, other.amounts)
+
+
+def test_the_row_of_a_batch_is_a_problem():
+    problems = like_sites(5)
+    batch = batch_of(problems)
+    answers = solve_batch(batch)
+    for row in range(5):
+        again = solve_kernel(batch.site(row))
+        assert again.termination.objective == pytest.approx(answers.amount("objective")[row])
+
+
+def test_the_same_request_gives_the_same_bytes():
+    problem = random_problem(np.random.default_rng(4), count=48, convex=False)
+    one, other = solve_kernel(problem), solve_kernel(problem)
+    assert one.schedule.charge_kw.tobytes() == other.schedule.charge_kw.tobytes()
+    assert one.values.site_per_kwh.tobytes() == other.values.site_per_kwh.tobytes()
+
+
+def test_the_hand_cases_hold_in_a_batch_too():
+    for case in CASES:
+        problem = case.problem
+        if len(problem.storages) != 1 or (problem.net_load_kw + problem.curtailable_kw).min() < 0:
+            continue
+        answers = solve_batch(batch_of([problem]))
+        if np.isfinite(case.optimum):
+            assert answers.amount("objective")[0] == pytest.approx(case.optimum, abs=1e-9), case
+        else:
+            assert answers.reasons[0] == INFEASIBLE, case

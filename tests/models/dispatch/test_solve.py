@@ -1,0 +1,154 @@
+"""Every road finds the optima known by hand, and the referee agrees."""
+
+from math import inf
+
+import numpy as np
+import pytest
+
+from loadloom.models.certificate import Proof
+from loadloom.models.checks import InvalidProblem
+from loadloom.models.dispatch.explain import Action, reasons
+from loadloom.models.dispatch.referee import baseline, cost, violations
+from loadloom.models.dispatch.solve import fits_inline, solve
+from loadloom.models.dispatch.values import dual_bound
+from loadloom.models.options import Method, SolveOptions
+from loadloom.solvers.termination import Reason
+from tests.models.dispatch.cases import CASES, SEVERAL_STORES, site, target
+
+ROADS = [(case, method) for case in CASES for method in Method]
+ROADS += [
+    (case, method) for case in SEVERAL_STORES for method in Method if method is not Method.KERNEL
+]
+
+
+@pytest.mark.parametrize(("case", "method"), ROADS, ids=lambda x: getattr(x, "value", str(x)))
+def test_the_optimum_known_by_hand(case, method):
+    solution = solve(case.problem, SolveOptions(method=method))
+    if case.optimum == inf:
+        assert solution.termination.reason is Reason.INFEASIBLE
+        assert solution.schedule is None
+        return
+    assert solution.termination.reason is Reason.OPTIMAL
+    assert solution.method is method
+    assert not violations(case.problem, solution.schedule)
+    assert cost(case.problem, solution.schedule).total == pytest.approx(case.optimum, abs=1e-7)
+    assert solution.termination.objective == pytest.approx(case.optimum, abs=1e-7)
+    assert solution.termination.bound == pytest.approx(case.optimum, abs=1e-6)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.optimum < inf], ids=str)
+def test_the_published_values_prove_the_bound_when_it_rests_on_them(case):
+    solution = solve(case.problem)
+    bound = dual_bound(case.problem, solution.values)
+    assert bound <= case.optimum + 1e-9
+    if solution.proof is Proof.DUAL:
+        assert bound == pytest.approx(case.optimum, abs=1e-9)
+
+
+def test_the_kernel_refuses_several_stores_by_the_path_of_the_option():
+    with pytest.raises(InvalidProblem) as refused:
+        solve(SEVERAL_STORES[0].problem, SolveOptions(method=Method.KERNEL))
+    assert [v.path for v in refused.value.violations] == ["options.method"]
+
+
+def test_the_kernel_names_the_interval_of_the_first_conflict():
+    problem = site([0.1] * 4, stores=[{"power": 0.25, "targets": (target(2, low=1),)}])
+    solution = solve(problem)
+    assert solution.termination.reason is Reason.INFEASIBLE
+    assert "00:00" in solution.termination.detail
+
+
+def test_the_choice_of_road():
+    assert solve(CASES[1].problem).road == "convex kernel"
+    assert solve(site([0.1, 0.1], sell=0.3, stores=[{}])).road == "non-convex kernel"
+    assert solve(SEVERAL_STORES[0].problem).method is Method.LINEAR
+
+
+def test_long_or_combinatorial_solves_do_not_run_inline():
+    assert fits_inline(CASES[1].problem)
+    assert not fits_inline(CASES[1].problem, SolveOptions(method=Method.REFERENCE))
+    assert not fits_inline(site([0.1] * 10_000, stores=[{}]))
+    assert not fits_inline(site([-0.1] * 4, sell=-0.2, stores=[{}, {}]))
+
+
+def test_the_baseline_is_the_site_without_moving_its_store():
+    problem = site(
+        [0.5, 0.5],
+        sell=0.2,
+        load=[2, 0],
+        pv=[0, 1],
+        stores=[{"initial": 1.0, "end_value_per_kwh": 0.1}],
+    )
+    idle = baseline(problem)
+    assert idle.cost.total == pytest.approx(2 * 0.5 - 0.2 - 0.1)
+    assert idle.within_limits
+
+
+def test_the_baseline_says_when_it_breaks_the_limits_of_the_meter():
+    idle = baseline(site([0.5], load=2, import_limit=1, stores=[{"initial": 1.0}]))
+    assert not idle.within_limits
+    assert idle.cost.total == pytest.approx(1.0)
+
+
+def test_the_baseline_curtails_where_that_is_cheaper_or_needed():
+    assert baseline(site([0.1], sell=-0.2, pv=1.0, curtailable=True)).cost.total == 0.0
+    idle = baseline(site([0.1], sell=0.5, pv=3.0, curtailable=True, export_limit=1))
+    assert idle.within_limits
+    assert idle.cost.total == pytest.approx(-0.5)
+
+
+class TestReasons:
+    def problem(self):
+        return site(
+            [0.1, 0.2, 0.4],
+            load=[0, 0, 1],
+            stores=[
+                {"capacity": 2, "power": 2, "charge_efficiency": 0.9, "discharge_efficiency": 0.9}
+            ],
+        )
+
+    def test_charging_names_its_use_and_what_it_earns(self):
+        problem = self.problem()
+        charge, hold, discharge = reasons(problem, solve(problem))
+        assert [r.action for r in (charge, hold, discharge)] == [
+            Action.CHARGE,
+            Action.HOLD,
+            Action.DISCHARGE,
+        ]
+        assert (charge.interval, charge.counterpart_interval) == (0, 2)
+        assert charge.energy_kwh == pytest.approx(1 / 0.81)
+        assert charge.site_value_per_kwh == pytest.approx(0.1)
+        assert charge.counterpart_value_per_kwh is not None
+        assert charge.worth_per_kwh >= charge.site_value_per_kwh - 1e-9
+        assert "02:00" in charge.text
+        assert discharge.counterpart_interval == 0
+        assert hold.worth_per_kwh <= hold.site_value_per_kwh <= hold.next_best_per_kwh
+
+    def test_every_interval_has_one_reason_a_store(self):
+        problem = SEVERAL_STORES[0].problem
+        found = reasons(problem, solve(problem))
+        for storage in problem.storages:
+            covered = [
+                t
+                for r in found
+                if r.storage == storage.name
+                for t in range(r.interval, r.interval + r.interval_count)
+            ]
+            assert covered == list(range(problem.horizon.count))
+
+    def test_energy_from_the_start_and_for_the_end_has_no_counterpart(self):
+        problem = site([0.5, 0.1], load=[1, 0], stores=[{"initial": 1.0, "end_value_per_kwh": 0.3}])
+        discharge, charge = reasons(problem, solve(problem))
+        assert discharge.counterpart_interval is None
+        assert "the start" in discharge.text
+        assert charge.counterpart_interval is None
+        assert charge.worth_per_kwh == pytest.approx(0.3)
+
+
+def test_what_is_curtailed_is_shared_among_the_plants_that_can():
+    problem = site(
+        [0.1, 0.1], sell=-0.1, pv=(([1, 2], True), ([3, 2], True), ([1, 1], False)), load=[1, 1]
+    )
+    solution = solve(problem)
+    assert not violations(problem, solution.schedule)
+    np.testing.assert_allclose(solution.schedule.curtailed_kw, [[1, 2], [3, 2], [0, 0]])
