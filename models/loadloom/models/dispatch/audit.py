@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 ABSOLUTE_KWH, RELATIVE = 1e-6, 1e-9
-"""A rule is broken beyond this energy in an interval, or this share of the numbers compared."""
+"""A rule is broken beyond this energy in an interval, or this share of what is compared."""
 
 
 _FAST = {"contract", "nsz", "reassoc", "nnan"}
@@ -13,19 +13,19 @@ _FAST = {"contract", "nsz", "reassoc", "nnan"}
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def audit_row(matrices, step_h, keep, row, columns, amounts, room):
-    """The worst breach of any rule as a multiple of the tolerance; infinite if a number is none.
+    """The sum of all breaches as a multiple of the tolerance; infinite if a number is none.
 
-    Writes the objective, the cost of energy bought, the earnings from energy sold, wear, the end value
-    and the baseline to the row of `amounts`. `room` is scratch of one row for each matrix.
+    Writes the objective, the cost of energy bought, the earnings from energy sold, wear, the end
+    value and the baseline to the row of `amounts`. `room` is scratch of one row for each matrix.
     """
     for index, matrix in enumerate(matrices):
         _expand(matrix, row, room[index])
-    worst = _audit(step_h, keep, row, columns, amounts, room)
+    breach = _audit(step_h, keep, row, columns, amounts, room)
     total = 0.0
     for column in columns[:6]:
         total += _sum(column[row])
     # A number that is none would be lost in a maximum, but not in a sum.
-    return worst / ABSOLUTE_KWH if np.isfinite(total) else np.inf
+    return breach / ABSOLUTE_KWH if np.isfinite(total) else np.inf
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -51,78 +51,79 @@ def _sum(values):
 
 @njit(nogil=True, cache=True, error_model="numpy", inline="always")
 def _over(value_kwh, limit_kwh):
-    """By how much a value is over a limit and its share of tolerance; below zero for a limit of inf."""
-    return value_kwh - limit_kwh - RELATIVE * abs(limit_kwh) if limit_kwh < np.inf else -1.0
+    """By how much a value is over a limit and its share of tolerance; never over infinity."""
+    return max(0.0, value_kwh - limit_kwh * (1.0 + RELATIVE))
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
 def _audit(step_h, keep, row, columns, amounts, room):
+    """The sum of all breaches in kWh; a sum is vectorised, where maxima would make a chain."""
     load_kw, pv_kw, curtailable, buy, sell, import_kw, export_kw = (
         room[0], room[1], room[2], room[3], room[4], room[5], room[6],
     )  # fmt: skip
     low, high, initial = room[7], room[8], room[9, 0]
     charge_kw, discharge_kw = room[10], room[11]
-    into, outof = room[12, 0], room[13, 0]
+    into, per_out = room[12, 0], 1.0 / room[13, 0]
     wear, worth, end_low, end_high = room[15, 0], room[16, 0], room[17, 0], room[18, 0]
     charge, discharge, energy = columns[0][row], columns[1][row], columns[2][row]
     curtailed, bought, sold = columns[3][row], columns[4][row], columns[5][row]
-    spent, earned, moved, baseline = 0.0, 0.0, 0.0, 0.0
-    worst = abs(energy[0] - keep[0] * initial - _stored(step_h, charge, discharge, into, outof, 0))
-    worst -= RELATIVE * (energy[0] + initial)
-    count = step_h.size
-    for t in range(count):
-        hours, e = step_h[t], energy[t]
+    spent, earned, moved, baseline, breach = 0.0, 0.0, 0.0, 0.0, 0.0
+    last = step_h.size - 1
+    for t in range(step_h.size):
+        hours = step_h[t]
         load, pv = load_kw[t] * hours, pv_kw[t] * hours
         free = curtailable[t] * pv
         limit_in, limit_out = import_kw[t] * hours, export_kw[t] * hours
         c, d, k = charge[t] * hours, discharge[t] * hours, curtailed[t] * hours
         g, x = bought[t] * hours, sold[t] * hours
-        imbalance = abs(load - pv + k + c - d - g + x) - RELATIVE * (load + pv + c + d)
-        below = min(min(min(c, d), min(g, x)), k)
-        both = max(min(c, d), min(g, x))
-        meter = max(_over(g, limit_in), _over(x, limit_out))
-        store = max(_over(c, charge_kw[t] * hours), _over(d, discharge_kw[t] * hours))
-        held = max(_over(e, high[t]), low[t] - e - RELATIVE * low[t])
-        flows = max(max(meter, store), max(held, _over(k, free)))
-        worst = max(worst, max(imbalance, max(max(flows, both), -below)))
+        imbalance = abs(load - pv + k + c - d - g + x)
+        breach += max(0.0, imbalance - RELATIVE * (load + pv + c + d))
+        breach += _over(g, limit_in) + _over(x, limit_out) + _over(k, free)
+        breach += max(0.0, -min(min(min(c, d), min(g, x)), k))
+        breach += max(0.0, max(min(c, d), min(g, x)))
         spent += buy[t] * g
         earned += sell[t] * x
-        moved += c * into + d / outof
         baseline += _idle_cost(load - pv, free, buy[t], sell[t], limit_in, limit_out)
-    for t in range(1, count):
-        stored = _stored(step_h, charge, discharge, into, outof, t)
+    for t in range(step_h.size):
+        c, d, e = charge[t] * step_h[t], discharge[t] * step_h[t], energy[t]
+        breach += _over(c, charge_kw[t] * step_h[t]) + _over(d, discharge_kw[t] * step_h[t])
+        breach += _over(e, high[t]) + _over(low[t], e)
+        moved += c * into + d * per_out
+    drift = abs(
+        energy[0] - keep[0] * initial - _stored(step_h, charge, discharge, into, per_out, 0)
+    )
+    breach += max(0.0, drift - RELATIVE * (energy[0] + initial))
+    for t in range(1, step_h.size):
+        stored = _stored(step_h, charge, discharge, into, per_out, t)
         drift = abs(energy[t] - keep[t] * energy[t - 1] - stored)
-        worst = max(worst, drift - RELATIVE * (energy[t] + energy[t - 1]))
-    left, idle = energy[count - 1], initial
-    for t in range(count):
+        breach += max(0.0, drift - RELATIVE * (energy[t] + energy[t - 1]))
+    left, idle = energy[last], initial
+    for t in range(step_h.size):
         idle *= keep[t]
-    worst = max(worst, max(_over(left, end_high), end_low - left - RELATIVE * abs(left)))
+    breach += _over(left, end_high) + _over(end_low, left)
     amounts[row, 0] = spent - earned + wear * moved - worth * left
     amounts[row, 2] = spent
     amounts[row, 3] = earned
     amounts[row, 4] = wear * moved
     amounts[row, 5] = worth * left
     amounts[row, 6] = baseline - worth * idle
-    return worst
+    return breach
 
 
 @njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def _stored(step_h, charge, discharge, into, outof, t):
+def _stored(step_h, charge, discharge, into, per_out, t):
     """The energy that an interval adds to the store."""
-    return (charge[t] * into - discharge[t] / outof) * step_h[t]
+    return (charge[t] * into - discharge[t] * per_out) * step_h[t]
 
 
 @njit(nogil=True, cache=True, error_model="numpy", inline="always")
 def _idle_cost(net, curtailable, buy, sell, limit_in, limit_out):
     """The least cost of an interval without the store, beyond the limits where it must be."""
-    least = max(net, -limit_out)
-    most = min(net + curtailable, limit_in)
-    if net > limit_in:
-        most = net
-    elif net + curtailable < -limit_out:
-        least = net + curtailable
-        most = least
-    cost = buy * least if least > 0.0 else sell * least
-    if least < 0.0 < most:
-        cost = min(cost, 0.0)
-    return min(cost, buy * most if most > 0.0 else sell * most)
+    # Written without branches: the two ends of what can be settled, or the end that is forced.
+    short, trapped = net > limit_in, net + curtailable < -limit_out
+    least = net + curtailable if trapped else max(net, -limit_out)
+    most = net if short else (least if trapped else min(net + curtailable, limit_in))
+    least = net if short else least
+    cost = buy * max(least, 0.0) + sell * min(least, 0.0)
+    cost = min(cost, buy * max(most, 0.0) + sell * min(most, 0.0))
+    return min(cost, 0.0) if (least < 0.0 and most > 0.0) else cost

@@ -4,11 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 
 import numpy as np
-from loadloom.models.dispatch.linear import solve_linear
 from numpy.typing import NDArray
 
 from loadloom.models.checks import MAGNITUDE, Checks
 from loadloom.models.dispatch import kernel
+from loadloom.models.dispatch.linear import solve_linear
 from loadloom.models.dispatch.problem import (
     EnergyTarget,
     Load,
@@ -44,8 +44,20 @@ _LOW = {"end_energy_min_kwh": 0.0}
 _HIGH = {"pv_curtailable": 1.0, "charge_efficiency": 1.0, "discharge_efficiency": 1.0}
 
 
-def _by_default(value: float) -> FloatArray:
-    return field(default_factory=lambda: np.full((1, 1), value))
+def _zero() -> FloatArray:
+    return np.zeros((1, 1))
+
+
+def _one() -> FloatArray:
+    return np.ones((1, 1))
+
+
+def _no_limit() -> FloatArray:
+    return np.full((1, 1), np.inf)
+
+
+def _no_least() -> FloatArray:
+    return np.full((1, 1), -np.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,25 +73,25 @@ class Batch:
 
     horizon: Horizon
     site_count: int
-    load_kw: FloatArray = _by_default(0.0)
-    pv_kw: FloatArray = _by_default(0.0)
-    pv_curtailable: FloatArray = _by_default(0.0)
+    load_kw: FloatArray = field(default_factory=_zero)
+    pv_kw: FloatArray = field(default_factory=_zero)
+    pv_curtailable: FloatArray = field(default_factory=_zero)
     buy_price_per_kwh: FloatArray
-    sell_price_per_kwh: FloatArray = _by_default(0.0)
-    import_limit_kw: FloatArray = _by_default(np.inf)
-    export_limit_kw: FloatArray = _by_default(np.inf)
-    energy_min_kwh: FloatArray = _by_default(0.0)
+    sell_price_per_kwh: FloatArray = field(default_factory=_zero)
+    import_limit_kw: FloatArray = field(default_factory=_no_limit)
+    export_limit_kw: FloatArray = field(default_factory=_no_limit)
+    energy_min_kwh: FloatArray = field(default_factory=_zero)
     energy_max_kwh: FloatArray
-    initial_energy_kwh: FloatArray = _by_default(0.0)
+    initial_energy_kwh: FloatArray = field(default_factory=_zero)
     charge_limit_kw: FloatArray
     discharge_limit_kw: FloatArray
-    charge_efficiency: FloatArray = _by_default(1.0)
-    discharge_efficiency: FloatArray = _by_default(1.0)
-    self_discharge_per_h: FloatArray = _by_default(0.0)
-    wear_cost_per_kwh: FloatArray = _by_default(0.0)
-    end_value_per_kwh: FloatArray = _by_default(0.0)
-    end_energy_min_kwh: FloatArray = _by_default(-np.inf)
-    end_energy_max_kwh: FloatArray = _by_default(np.inf)
+    charge_efficiency: FloatArray = field(default_factory=_one)
+    discharge_efficiency: FloatArray = field(default_factory=_one)
+    self_discharge_per_h: FloatArray = field(default_factory=_zero)
+    wear_cost_per_kwh: FloatArray = field(default_factory=_zero)
+    end_value_per_kwh: FloatArray = field(default_factory=_zero)
+    end_energy_min_kwh: FloatArray = field(default_factory=_no_least)
+    end_energy_max_kwh: FloatArray = field(default_factory=_no_limit)
 
     def __post_init__(self) -> None:
         checks = Checks()
@@ -113,26 +125,37 @@ class Batch:
             matrix = getattr(self, name)
             return float(matrix[row if len(matrix) > 1 else 0, 0])
 
-        end_min, end_max = scalar("end_energy_min_kwh"), scalar("end_energy_max_kwh")
-        target = EnergyTarget(interval=count - 1, min_kwh=end_min, max_kwh=end_max)
-        free = scalar("pv_curtailable") == 1.0
-        per_site = ("charge_efficiency", "discharge_efficiency", "self_discharge_per_h")
-        costs = ("initial_energy_kwh", "wear_cost_per_kwh", "end_value_per_kwh")
-        limits = ("energy_min_kwh", "energy_max_kwh", "charge_limit_kw", "discharge_limit_kw")
-        meter = ("buy_price_per_kwh", "sell_price_per_kwh", "import_limit_kw", "export_limit_kw")
+        low, high = scalar("end_energy_min_kwh"), scalar("end_energy_max_kwh")
+        end = EnergyTarget(interval=count - 1, min_kwh=low, max_kwh=high)
+        plant = Photovoltaic(
+            name="pv", power_kw=series("pv_kw"), curtailable=scalar("pv_curtailable") == 1.0
+        )
+        meter = Meter(
+            buy_price_per_kwh=series("buy_price_per_kwh"),
+            sell_price_per_kwh=series("sell_price_per_kwh"),
+            import_limit_kw=series("import_limit_kw"),
+            export_limit_kw=series("export_limit_kw"),
+        )
+        storage = Storage(
+            name="storage",
+            energy_min_kwh=series("energy_min_kwh"),
+            energy_max_kwh=series("energy_max_kwh"),
+            initial_energy_kwh=scalar("initial_energy_kwh"),
+            charge_limit_kw=series("charge_limit_kw"),
+            discharge_limit_kw=series("discharge_limit_kw"),
+            charge_efficiency=scalar("charge_efficiency"),
+            discharge_efficiency=scalar("discharge_efficiency"),
+            self_discharge_per_h=scalar("self_discharge_per_h"),
+            wear_cost_per_kwh=scalar("wear_cost_per_kwh"),
+            end_value_per_kwh=scalar("end_value_per_kwh"),
+            targets=() if (low, high) == (-np.inf, np.inf) else (end,),
+        )
         return Problem(
             horizon=self.horizon,
-            meter=Meter(**{name: series(name) for name in meter}),
+            meter=meter,
             loads=(Load(name="load", power_kw=series("load_kw")),),
-            photovoltaics=(Photovoltaic(name="pv", power_kw=series("pv_kw"), curtailable=free),),
-            storages=(
-                Storage(
-                    name="storage",
-                    targets=() if (end_min, end_max) == (-np.inf, np.inf) else (target,),
-                    **{name: series(name) for name in limits},
-                    **{name: scalar(name) for name in per_site + costs},
-                ),
-            ),
+            photovoltaics=(plant,),
+            storages=(storage,),
         )
 
 

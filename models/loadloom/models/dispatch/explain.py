@@ -73,9 +73,12 @@ class _Step:
     next_best: float
 
     def continues(self, other: "_Step") -> bool:
-        """Whether the same sentence would do for both, to a tenth of a cent in a hundred."""
-        numbers = ((self.here, other.here), (self.next_best, other.next_best))
-        return self.action is other.action and all(np.isclose(a, b, 1e-6, 1e-9) for a, b in numbers)
+        """Whether the same sentence would do for both, its figures the same to a thousandth."""
+        figures = ((self.here, other.here), (self.worth, other.worth))
+        figures += ((self.next_best, other.next_best),)
+        return self.action is other.action and all(
+            abs(a - b) <= 1e-3 * abs(a) + 5e-5 for a, b in figures
+        )
 
 
 def reasons(problem: Problem, solution: Solution) -> list[Reason]:

@@ -219,9 +219,10 @@ def _first_impossible(net, curtailable, into, out, charge, discharge):
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nnan"})
 def _write_columns(
-    row, keep, start, energy, site, prices, per_h, charge_efficiency, discharge_efficiency, nothing, columns
+    row, keep, start, energy, site, prices, per_h, charge_efficiency, discharge_efficiency, nothing,
+    columns
 ):  # fmt: skip
-    """Writes what every device does, given the stored energy; changes up to `nothing` are rounding."""
+    """Writes what every device does, given the stored energy; up to `nothing` is rounding."""
     net, curtailable, into, out = site
     buy, sell = prices
     charge, discharge, stored = columns[0][row], columns[1][row], columns[2][row]

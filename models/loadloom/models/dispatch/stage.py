@@ -44,9 +44,9 @@ def convex_stages(
 ):  # fmt: skip
     """Writes the pieces of every interval, supposing that its cost is convex.
 
-    All limits are energies of the interval, shape (T,); `slope` and `width` are (4, T), piece by piece.
-    Returns how many intervals allow no operation and how many are not convex. There is no branch, so
-    that the compiler vectorises the loop.
+    All limits are energies of the interval, shape (T,); `slope` and `width` are (4, T), piece by
+    piece. Returns how many intervals allow no operation and how many are not convex. There is no
+    branch, so that the compiler vectorises the loop.
     """
     per_out = 1.0 / discharge_efficiency
     per_in = 1.0 / charge_efficiency

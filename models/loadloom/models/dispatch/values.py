@@ -87,7 +87,7 @@ def site_values(problem: Problem, schedule: Schedule, stored: FloatArray) -> Flo
 def _source(
     low: FloatArray, high: FloatArray, rate: FloatArray, used: FloatArray, limit: FloatArray
 ) -> None:
-    """Bounds the value by a source at `rate`: at least that if used, at most that if any is left."""
+    """Bounds it by a source at `rate`: at least that if used, at most that if not used up."""
     near = 1e-9 * (1.0 + limit)
     np.maximum(low, np.where(used > near, rate, -np.inf), out=low)
     np.minimum(high, np.where(used < limit - near, rate, np.inf), out=high)

@@ -4,8 +4,8 @@
     subject to stock[t] = keep[t] * stock[t-1] + change[t],  stock[-1] = start
                low[t] <= stock[t] <= high[t]
 
-Interval t has SEGMENTS pieces of cost: from change `first[t]` on, piece k is `width[k, t]` wide and rises
-by `slope[k, t]`, slopes ascending; a width of zero leaves a piece out.
+Interval t has SEGMENTS pieces of cost: from change `first[t]` on, piece k is `width[k, t]` wide and
+rises by `slope[k, t]`, slopes ascending; a width of zero leaves a piece out.
 
 The value of a stock is convex and piecewise linear too. It is kept as a list of (slope, length)
 sorted by slope, in the middle of a buffer. One step back in time inserts each piece of cost,
@@ -39,9 +39,9 @@ _ONE = np.uint64(1)
 def look_back(keep, low, high, start, end_slope, first, slope, width, tolerance, work):
     """The policy of every interval, from the last one back.
 
-    Writes to `work` the stock below which each piece is worth taking, (SEGMENTS, T), and the stocks from
-    which the rest can be done, (T,) each. Returns the status and, when it is EMPTY, the interval whose
-    bounds cannot be met given all later ones.
+    Writes to `work` the stock below which each piece is worth taking, (SEGMENTS, T), and the stocks
+    from which the rest can be done, (T,) each. Returns the status and, when it is EMPTY, the
+    interval whose bounds cannot be met given all later ones.
 
     Indices are unsigned: a signed one costs a test for wrap-around at every access.
     """
@@ -149,9 +149,9 @@ def look_back(keep, low, high, start, end_slope, first, slope, width, tolerance,
 def look_ahead(keep, start, first, width, work, stock):
     """Writes the best stock at the end of every interval, shape (T,), by the policy in `work`.
 
-    Piece after piece is taken up to its place. As the places fall from piece to piece, the last position
-    is the largest of min(place, position with all pieces up to this one), which waits for less than the
-    chain of single steps would.
+    Piece after piece is taken up to its place. As the places fall from piece to piece, the last
+    position is the largest of min(place, position with all pieces up to this one), which waits for
+    less than the chain of single steps would.
     """
     place, floor, ceiling = work[0], work[1], work[2]
     current = start
@@ -171,24 +171,25 @@ def look_ahead(keep, start, first, width, work, stock):
 def prove(keep, low, high, start, end_slope, first, slope, width, stock, rest, least, most, price):
     """How much better than `stock` a plan could be at most: the gap of a dual certificate.
 
-    Writes `price` (T): the marginal cost-to-go of the stock at the end of each interval, minus the worth
-    of one more unit. Backwards through time the subgradients that fit the plan form an interval
-    [least, most]; forwards one of each is chosen. Whatever the choice, the gap that it proves is valid:
-    by weak duality no plan costs less than this one less the sum of its regrets at those prices, where
-    a regret is what a single cost piece or a single stock could gain. `rest` is room for (T,).
+    Writes `price` (T): the marginal cost-to-go of the stock at the end of each interval, minus the
+    worth of one more unit. Backwards through time the subgradients that fit the plan form an
+    interval [least, most]; forwards one of each is chosen. Whatever the choice, the gap that it
+    proves is valid: by weak duality no plan costs less than this one less the sum of its regrets at
+    those prices, where a regret is what a single cost piece or a single stock could gain. `rest` is
+    room for (T,).
     """
     count = keep.size
     last = count - 1
-    # One margin for all: what rounding leaves of a wide piece must not fill a narrow one, and pieces
-    # that are nothing but rounding have no say.
+    # One margin for all: what rounding leaves of a wide piece must not fill a narrow one, and
+    # pieces that are nothing but rounding have no say.
     margin = 0.0
     for t in range(count):
         margin = max(margin, 1e-11 * high[t])
     rest[0] = stock[0] - keep[0] * start - first[0]
     for t in range(1, count):
         rest[t] = stock[t] - keep[t] * stock[t - 1] - first[t]
-    # The subgradients of each interval's own cost at what it does, from the dearest piece taken to the
-    # cheapest left; a loop without branches, for the compiler to vectorise.
+    # The subgradients of each interval's own cost at what it does, from the dearest piece taken to
+    # the cheapest left; a loop without branches, for the compiler to vectorise.
     for t in range(count):
         left, right, gone = -_FAR, _FAR, 0.0
         for piece in range(SEGMENTS):
