@@ -43,7 +43,7 @@ def test_the_client_imports_from_the_wheel_without_the_engine(wheel, tmp_path):
     install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel]
     done = subprocess.run(list(map(str, install)), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    # The base install's dependencies, and nothing else of this environment, by links to the folders.
+    # The base install's dependencies by links, and nothing else of this environment.
     ours = Path(next(p for p in sys.path if p.endswith("site-packages")))
     theirs = Path(
         subprocess.run(

@@ -1,7 +1,7 @@
 """The time axis: consecutive half-open intervals, even or not."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
@@ -50,19 +50,26 @@ class Horizon:
 
     def boundary(self, index: int) -> datetime:
         """The instant of boundary `index`, in the zone of the site."""
-        instant = self.start + timedelta(hours=float(self.boundaries_h[index]))
+        # In UTC: within one local zone, Python adds to the wall clock.
+        instant = self.start.astimezone(UTC) + timedelta(hours=float(self.boundaries_h[index]))
         return instant.astimezone(ZoneInfo(self.time_zone))
 
     def boundary_index(self, instant: datetime) -> int | None:
         """The boundary that lies at an instant to the second, or None."""
-        hours = (instant - self.start).total_seconds() / 3600
+        hours = (instant.astimezone(UTC) - self.start.astimezone(UTC)).total_seconds() / 3600
         index = int(np.searchsorted(self.boundaries_h, hours - 1 / 7200))
         if index <= self.count and abs(self.boundaries_h[index] - hours) <= 1 / 7200:
             return index
         return None
 
+    @cached_property
+    def changes_clocks(self) -> bool:
+        """Whether local clocks change within the horizon: an hour is missing or comes twice."""
+        return self.boundary(0).utcoffset() != self.boundary(self.count).utcoffset()
+
     def clock(self, index: int) -> str:
-        """The local time of a boundary: "18:00", with the day where it is not the first."""
+        """The local time of a boundary: "18:00", with day and zone where they are in doubt."""
         instant = self.boundary(index)
-        first = self.boundary(0).date()
-        return instant.strftime("%H:%M" if instant.date() == first else "%a %d %b %H:%M")
+        same_day = instant.date() == self.boundary(0).date()
+        zone = " %Z" if self.changes_clocks else ""
+        return instant.strftime(("%H:%M" if same_day else "%a %d %b %H:%M") + zone)

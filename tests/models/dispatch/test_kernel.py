@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.models.dispatch.cases import CASES
+from tests.models.dispatch.instances import random_problem
 
 from loadloom.models.certificate import Proof
 from loadloom.models.dispatch.batch import AMOUNTS, COLUMNS, Batch, solve_batch
@@ -16,8 +18,6 @@ from loadloom.models.dispatch.values import dual_bound
 from loadloom.models.horizon import Horizon
 from loadloom.models.options import SolveOptions
 from loadloom.solvers.termination import Reason
-from tests.models.dispatch.cases import CASES
-from tests.models.dispatch.instances import random_problem
 
 EXACT = SolveOptions(relative_gap=1e-9)
 
@@ -311,9 +311,9 @@ def test_broadcasting_is_the_same_as_writing_it_out():
         ).copy()
         for name in ("energy_max_kwh", "charge_limit_kw", "discharge_limit_kw")
     }
-    written = replace(
-        short, buy_price_per_kwh=np.repeat(buy, sites, axis=0), charge_efficiency=np.full((sites, 1), 0.95), **full
-    )  # fmt: skip
+    full["buy_price_per_kwh"] = np.repeat(buy, sites, axis=0)
+    full["charge_efficiency"] = np.full((sites, 1), 0.95)
+    written = replace(short, **full)
     one, other = solve_batch(short), solve_batch(written)
     for name in COLUMNS:
         np.testing.assert_array_equal(one.column(name), other.column(name))

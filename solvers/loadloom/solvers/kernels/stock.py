@@ -57,7 +57,7 @@ def look_back(keep, low, high, start, end_slope, first, slope, width, tolerance,
         floor[t] = lowest
         ceiling[t] = highest
         w0, w1, w2, w3 = width[0, t], width[1, t], width[2, t], width[3, t]
-        pieces = np.uint64((w0 > 0.0) + (w1 > 0.0) + (w2 > 0.0) + (w3 > 0.0))
+        pieces = np.uint64(int(w0 > 0.0) + int(w1 > 0.0) + int(w2 > 0.0) + int(w3 > 0.0))
         # Only what lies between an end and the insertions moves, so start from the nearer end.
         if -slope[1, t] < slopes[(head + tail) >> _ONE]:
             write = head - pieces

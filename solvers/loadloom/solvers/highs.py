@@ -1,0 +1,201 @@
+"""Linear and mixed-integer programmes in HiGHS, from arrays and back."""
+
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+from highspy import Highs, HighsModelStatus, HighsStatus
+from numpy.typing import NDArray
+
+from loadloom.solvers.termination import Reason, Termination
+
+FloatArray = NDArray[np.float64]
+IndexArray = NDArray[np.int32]
+
+TOLERANCE = 1e-9
+"""By how much rows, bounds, reduced costs and integers may be off."""
+
+_COLUMNWISE, _MINIMISE, _PRIMAL_SIMPLEX, _DUAL_SIMPLEX = 1, 1, 4, 1
+_FEASIBLE = 2  # HiGHS' kSolutionStatusFeasible
+_REASONS = {
+    HighsModelStatus.kOptimal: Reason.OPTIMAL,
+    HighsModelStatus.kInfeasible: Reason.INFEASIBLE,
+    HighsModelStatus.kUnbounded: Reason.UNBOUNDED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Matrix:
+    """A sparse matrix by column: those of column j stand from `starts[j]` up to `starts[j + 1]`."""
+
+    starts: IndexArray
+    rows: IndexArray
+    entries: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Program:
+    """Minimise offset + cost @ x subject to row_low <= matrix @ x <= row_high, low <= x <= high.
+
+    Columns marked in `integer` take whole numbers only.
+    """
+
+    cost: FloatArray
+    low: FloatArray
+    high: FloatArray
+    row_low: FloatArray
+    row_high: FloatArray
+    matrix: Matrix
+    integer: NDArray[np.bool_]
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended: columns and row duals where there are any, and the seconds HiGHS took.
+
+    A row's dual is the change of the objective for one more unit of the side that binds.
+    """
+
+    termination: Termination
+    primal: FloatArray | None
+    row_dual: FloatArray | None
+    seconds: float
+
+
+def compressed(
+    rows: NDArray[np.int64], columns: NDArray[np.int64], entries: FloatArray, column_count: int
+) -> Matrix:
+    """The matrix given entry by entry."""
+    order = np.argsort(columns, kind="stable")
+    starts = np.zeros(column_count + 1, np.int32)
+    np.cumsum(np.bincount(columns, minlength=column_count), out=starts[1:])
+    return Matrix(starts=starts, rows=rows[order].astype(np.int32), entries=entries[order])
+
+
+def with_columns(matrix: Matrix, columns: NDArray[np.int64], factors: FloatArray) -> Matrix:
+    """The matrix with copies of some of its columns appended, each times its factor."""
+    begin, sizes = matrix.starts[columns], np.diff(matrix.starts)[columns]
+    ends = np.cumsum(sizes)
+    at = np.arange(sizes.sum()) + np.repeat(begin - (ends - sizes), sizes)
+    return Matrix(
+        starts=np.append(matrix.starts, matrix.starts[-1] + ends).astype(np.int32),
+        rows=np.append(matrix.rows, matrix.rows[at]),
+        entries=np.append(matrix.entries, matrix.entries[at] * np.repeat(factors, sizes)),
+    )
+
+
+class Model:
+    """A programme held in HiGHS, so that one with the same matrix starts from the last basis.
+
+    Raises:
+        ValueError: a number is too large to compute with.
+    """
+
+    def __init__(self, program: Program, *, seed: int = 0) -> None:
+        self._highs = Highs()
+        self._warm = False
+        self._program = program
+        options = {
+            "output_flag": False,
+            "threads": 1,
+            "random_seed": seed,
+            "primal_feasibility_tolerance": TOLERANCE,
+            "dual_feasibility_tolerance": TOLERANCE,
+            "mip_feasibility_tolerance": TOLERANCE,
+        }
+        if not program.integer.any():
+            # Presolve takes half of the time of a small programme, and saves less on a large one.
+            options["presolve"] = "off"
+        for name, value in options.items():
+            self._highs.setOptionValue(name, value)
+        status = self._highs.passModel(
+            program.cost.size,
+            program.row_low.size,
+            program.matrix.entries.size,
+            _COLUMNWISE,
+            _MINIMISE,
+            program.offset,
+            program.cost,
+            program.low,
+            program.high,
+            program.row_low,
+            program.row_high,
+            program.matrix.starts,
+            program.matrix.rows,
+            program.matrix.entries,
+            program.integer.astype(np.int32),
+        )
+        if status == HighsStatus.kError:
+            raise ValueError("a number of the programme is too large for HiGHS")
+
+    def change(self, program: Program) -> None:
+        """Takes over the costs, bounds and sides of a programme with the same matrix."""
+        held, self._program = self._program, program
+        same_bounds = _same(held.low, program.low) and _same(held.high, program.high)
+        same_sides = _same(held.row_low, program.row_low) and _same(held.row_high, program.row_high)
+        highs, count = self._highs, program.cost.size
+        columns = np.arange(count, dtype=np.int32)
+        if not same_bounds:
+            highs.changeColsBounds(count, columns, program.low, program.high)
+        if not same_sides:
+            rows = np.arange(program.row_low.size, dtype=np.int32)
+            change = highs.changeRowsBounds  # pyright: ignore[reportAttributeAccessIssue] -- stubs lack it
+            change(rows.size, rows, program.row_low, program.row_high)
+        if not _same(held.cost, program.cost):
+            highs.changeColsCost(count, columns, program.cost)
+        highs.changeObjectiveOffset(program.offset)
+        # The last basis stays feasible if only costs change, and dual feasible if they do not.
+        primal = self._warm and same_bounds and same_sides
+        highs.setOptionValue("simplex_strategy", _PRIMAL_SIMPLEX if primal else _DUAL_SIMPLEX)
+
+    def solve(self, *, time_limit_s: float = inf, relative_gap: float = 0.0) -> Outcome:
+        """How a run from the last basis ends, within a time and up to a gap for whole numbers.
+
+        The gap is relative to the objective or to 1, whichever is larger.
+        """
+        highs, before = self._highs, self._highs.getRunTime()
+        # The simplex method counts the time of all runs against the limit, the search only its own.
+        counted = 0.0 if self._program.integer.any() else before
+        highs.setOptionValue("time_limit", counted + time_limit_s)
+        highs.setOptionValue("mip_rel_gap", relative_gap)
+        highs.setOptionValue("mip_abs_gap", relative_gap)
+        highs.run()
+        if highs.getModelStatus() == HighsModelStatus.kUnboundedOrInfeasible:
+            highs.setOptionValue("presolve", "off")
+            highs.run()
+        self._warm = highs.getBasis().valid
+        return self._outcome(highs.getRunTime() - before)
+
+    def _outcome(self, seconds: float) -> Outcome:
+        info, status = self._highs.getInfo(), self._highs.getModelStatus()
+        found = info.primal_solution_status == _FEASIBLE
+        short = Reason.FEASIBLE if found else Reason.NO_SOLUTION_FOUND
+        reason = _REASONS.get(status, short)
+        whole = bool(self._program.integer.any())
+        objective, bound = inf, -inf
+        if reason is Reason.INFEASIBLE:
+            bound = inf
+        elif reason.has_solution:
+            objective = info.objective_function_value
+        if whole and reason is not Reason.INFEASIBLE:
+            bound = info.mip_dual_bound
+        elif reason is Reason.OPTIMAL:
+            bound = objective
+        solution = self._highs.getSolution()
+        duals = reason is Reason.OPTIMAL and not whole
+        return Outcome(
+            termination=Termination(
+                reason=reason,
+                objective=objective,
+                bound=bound,
+                detail="" if status in _REASONS else self._highs.modelStatusToString(status),
+            ),
+            primal=np.array(solution.col_value) if reason.has_solution else None,
+            row_dual=np.array(solution.row_dual) if duals else None,
+            seconds=seconds,
+        )
+
+
+def _same(held: FloatArray, new: FloatArray) -> bool:
+    return held is new or np.array_equal(held, new)
