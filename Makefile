@@ -9,10 +9,12 @@ SHELL := /bin/bash
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
+# The last step compiles the kernels, so that the first server starts as fast as the next.
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -c "from loadloom.models.dispatch.solve import warm; warm()"
 	touch $@
 
 .venv-bench/ready: requirements-bench.lock pyproject.toml

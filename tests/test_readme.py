@@ -1,0 +1,80 @@
+"""The README's examples run as they are printed, against a real engine."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf import json_format
+
+from loadloom.client.embedded import engine
+from loadloom.v1.common_pb2 import TERMINATION_REASON_OPTIMAL
+from loadloom.v1.dispatch_pb2 import PlanDispatchRequest
+from loadloom.v1.dispatch_pb2_grpc import DispatchServiceStub
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def target():
+    with engine("--metrics-port", "0") as address:
+        yield address
+
+
+def block(language: str, word: str) -> str:
+    """The code block in a language that has a word in it."""
+    found = [b for b in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if word in b]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_the_ten_lines_of_python_print_a_plan(target, tmp_path):
+    code = block("python", "plan_dispatch")
+    assert len([line for line in code.splitlines() if line and "import" not in line]) <= 10
+    assert "127.0.0.1:8421" in code
+    script = tmp_path / "ten_lines.py"
+    script.write_text(code.replace("127.0.0.1:8421", target))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("optimal: ")
+    assert "charging now for" in done.stdout
+
+
+def test_the_request_for_grpcurl_is_answered(target):
+    command = block("sh", "grpcurl")
+    body = re.search(r"-d '(.*?)'", command, re.DOTALL)
+    assert body
+    assert "loadloom.v1.DispatchService/PlanDispatch" in command
+    request = json_format.ParseDict(json.loads(body.group(1)), PlanDispatchRequest())
+    with grpc.insecure_channel(target) as channel:
+        plan = DispatchServiceStub(channel).PlanDispatch(request, timeout=30).plan
+    assert plan.termination.reason == TERMINATION_REASON_OPTIMAL
+    assert plan.reasons
+
+
+def test_the_command_line_plans_the_example(tmp_path):
+    command = block("sh", "loadloom dispatch").replace("\\\n", " ").split()
+    assert command[0] == ".venv/bin/loadloom"
+    arguments = [str(ROOT / a) if a.startswith("examples/") else a for a in command[1:]]
+    done = subprocess.run(
+        [sys.executable, "-m", "loadloom.client.main", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "plan.csv").stat().st_size > 1_000
+    assert (tmp_path / "plan.png").stat().st_size > 10_000
+
+
+def test_the_demo_shows_both_sites(tmp_path):
+    demo = [sys.executable, str(ROOT / "examples/demo.py"), "--out", str(tmp_path)]
+    done = subprocess.run(demo, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1,000 optimal" in done.stdout
+    assert (tmp_path / "workshop.png").stat().st_size > 10_000
+    assert (tmp_path / "street.png").stat().st_size > 10_000
