@@ -1,0 +1,1 @@
+"""How fast and how right Loadloom is, beside the tools its users would otherwise run."""

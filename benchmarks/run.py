@@ -1,0 +1,72 @@
+"""Runs the benchmarks.
+
+    python -m benchmarks.run [--only NAME] [--quick] [--out FILE.md] [--strict] [--check]
+
+First every peer is checked to find the optimum of a small site, or nothing is timed; with --check
+that is all. --quick takes few and small measurements to see that all runs; its times mean little.
+--strict exits with 1 if a bar is missed.
+"""
+
+import argparse
+import logging
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import dispatch, ours, service
+from benchmarks.check import disagreements
+from benchmarks.peers import highs_arrays
+from benchmarks.registry import FULL, QUICK, Bar, BenchSpec, Findings
+from benchmarks.report import machine, markdown, show, versions
+
+SPECS: tuple[BenchSpec, ...] = (*dispatch.SPECS, *service.SPECS)
+
+
+def arguments(words: Sequence[str]) -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    names = [spec.name for spec in SPECS]
+    parser.add_argument("--only", action="append", choices=names, help="may be repeated")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--out", type=Path, help="the Markdown file to write")
+    parser.add_argument("--strict", action="store_true")
+    parser.add_argument("--check", action="store_true")
+    return parser.parse_args(words)
+
+
+def missed(results: Sequence[tuple[BenchSpec, Findings]]) -> list[Bar]:
+    """The bars that were not cleared."""
+    return [bar for _, findings in results for bar in findings.bars if not bar.met]
+
+
+def main(words: Sequence[str]) -> int:
+    """The exit code of a run."""
+    asked = arguments(words)
+    logging.basicConfig(level=logging.WARNING)  # before peers that log to a root of their own
+    console = Console(width=160 if not sys.stdout.isatty() else None)
+    console.print(f"{machine()}\n{versions()}")
+    from benchmarks.peers import everyone  # needs the environment of the peers
+
+    peers = (*everyone.FRESH, *everyone.HELD, highs_arrays.MIXED_INTEGER, *ours.ROADS, ours.PLANNER)
+    if wrong := disagreements(peers):
+        console.print("Peers do not agree, so nothing is timed:", *wrong, sep="\n  ", style="red")
+        return 1
+    console.print("Every peer finds the optimum of a small site.")
+    if asked.check:
+        return 0
+    results: list[tuple[BenchSpec, Findings]] = []
+    for spec in SPECS:
+        if not asked.only or spec.name in asked.only:
+            results.append((spec, spec.run(QUICK if asked.quick else FULL)))
+            show(console, *results[-1])
+    if asked.out:
+        command = shlex.join(["python", "-m", "benchmarks.run", *words])
+        asked.out.write_text(markdown(results, command), encoding="utf-8")
+    return int(asked.strict and bool(missed(results)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
