@@ -44,7 +44,7 @@ def knapsack(item_count: int = 60) -> Program:
 
 
 def test_a_linear_programme_is_solved_with_the_duals_of_its_rows():
-    # max 3x + 2y, x + y <= 4, x + 3y <= 8, x <= 3: at (3, 1) only the first row binds and y is basic,
+    # max 3x + 2y, x + y <= 4, x + 3y <= 8, x <= 3: at (3, 1) only the first row binds, y is basic,
     # so one more unit of its side brings one more y, worth 2.
     outcome = Model(
         replace(

@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.models.dispatch.cases import CASES
-from tests.models.dispatch.instances import random_problem
 
 from loadloom.models.certificate import Proof
 from loadloom.models.dispatch.batch import AMOUNTS, COLUMNS, Batch, solve_batch
@@ -18,6 +16,8 @@ from loadloom.models.dispatch.values import dual_bound
 from loadloom.models.horizon import Horizon
 from loadloom.models.options import SolveOptions
 from loadloom.solvers.termination import Reason
+from tests.models.dispatch.cases import CASES
+from tests.models.dispatch.instances import random_problem
 
 EXACT = SolveOptions(relative_gap=1e-9)
 

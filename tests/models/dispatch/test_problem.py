@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.models.dispatch.cases import column, site, target
 
 from loadloom.models.checks import InvalidProblem
 from loadloom.models.dispatch.batch import Batch
+from tests.models.dispatch.cases import column, site, target
 
 
 def paths(make):

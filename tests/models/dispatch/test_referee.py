@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.models.dispatch.cases import site, target
-from tests.models.dispatch.test_kernel import batch_of, like_sites
 
 from loadloom.models.dispatch.audit import audit_row
 from loadloom.models.dispatch.batch import empty_solution, solve_batch
+from loadloom.models.dispatch.kernel import expand
 from loadloom.models.dispatch.referee import cost, violations
 from loadloom.models.dispatch.solve import solve_kernel
+from tests.models.dispatch.cases import site, target
+from tests.models.dispatch.test_kernel import batch_of, like_sites
 
 
 def planned():
@@ -105,10 +106,9 @@ def audited(batch, columns, row):
     """The audit of one row of columns."""
     solution = empty_solution(batch)
     keep = batch.site(row).storages[0].keep(batch.horizon)
-    room = np.empty((len(batch.matrices()), batch.horizon.count))
-    return audit_row(
-        batch.matrices(), batch.horizon.step_h, keep, row, columns, solution.amounts, room
-    )
+    series = np.empty((10, batch.horizon.count))
+    numbers = expand(batch.matrices(), row, batch.horizon.step_h, series)
+    return audit_row(series, numbers, batch.horizon.step_h, keep, row, columns, solution.amounts)
 
 
 def test_the_audit_of_rows_agrees_with_the_referee():

@@ -4,7 +4,6 @@ from math import inf
 
 import numpy as np
 import pytest
-from tests.models.dispatch.cases import CASES, SEVERAL_STORES, site, target
 
 from loadloom.models.certificate import Proof
 from loadloom.models.checks import InvalidProblem
@@ -14,6 +13,7 @@ from loadloom.models.dispatch.solve import fits_inline, solve
 from loadloom.models.dispatch.values import dual_bound
 from loadloom.models.options import Method, SolveOptions
 from loadloom.solvers.termination import Reason
+from tests.models.dispatch.cases import CASES, SEVERAL_STORES, site, target
 
 ROADS = [(case, method) for case in CASES for method in Method]
 ROADS += [

@@ -12,33 +12,19 @@ _FAST = {"contract", "nsz", "reassoc", "nnan"}
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def audit_row(matrices, step_h, keep, row, columns, amounts, room):
+def audit_row(site, numbers, step_h, keep, row, columns, amounts):
     """The sum of all breaches as a multiple of the tolerance; infinite if a number is none.
 
-    Writes the objective, the cost of energy bought, the earnings from energy sold, wear, the end
-    value and the baseline to the row of `amounts`. `room` is scratch of one row for each matrix.
+    `site` holds the row's series in kWh and `numbers` its single values, as `kernel.expand` gives
+    them. Writes the objective, the cost of energy bought, the earnings from energy sold, wear, the
+    end value and the baseline to the row of `amounts`.
     """
-    for index, matrix in enumerate(matrices):
-        _expand(matrix, row, room[index])
-    breach = _audit(step_h, keep, row, columns, amounts, room)
+    breach = _audit(site, numbers, step_h, keep, row, columns, amounts)
     total = 0.0
     for column in columns[:6]:
         total += _sum(column[row])
     # A number that is none would be lost in a maximum, but not in a sum.
     return breach / ABSOLUTE_KWH if np.isfinite(total) else np.inf
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _expand(matrix, row, out):
-    """Fills `out` with a row of a matrix that may have one row for all, one column for always."""
-    at = row if matrix.shape[0] > 1 else 0
-    if matrix.shape[1] > 1:
-        for t in range(out.size):
-            out[t] = matrix[at, t]
-    else:
-        value = matrix[at, 0]
-        for t in range(out.size):
-            out[t] = value
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})
@@ -56,37 +42,32 @@ def _over(value_kwh, limit_kwh):
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
-def _audit(step_h, keep, row, columns, amounts, room):
+def _audit(site, numbers, step_h, keep, row, columns, amounts):
     """The sum of all breaches in kWh; a sum is vectorised, where maxima would make a chain."""
-    load_kw, pv_kw, curtailable, buy, sell, import_kw, export_kw = (
-        room[0], room[1], room[2], room[3], room[4], room[5], room[6],
-    )  # fmt: skip
-    low, high, initial = room[7], room[8], room[9, 0]
-    charge_kw, discharge_kw = room[10], room[11]
-    into, per_out = room[12, 0], 1.0 / room[13, 0]
-    wear, worth, end_low, end_high = room[15, 0], room[16, 0], room[17, 0], room[18, 0]
+    loads, pvs, buy, sell, imports, exports = site[0], site[1], site[2], site[3], site[4], site[5]
+    low, high, charges, discharges = site[6], site[7], site[8], site[9]
+    share, initial, into, outof, _loss, wear, worth, end_low, end_high = numbers
     charge, discharge, energy = columns[0][row], columns[1][row], columns[2][row]
     curtailed, bought, sold = columns[3][row], columns[4][row], columns[5][row]
+    per_out = 1.0 / outof
     spent, earned, moved, baseline, breach = 0.0, 0.0, 0.0, 0.0, 0.0
     last = step_h.size - 1
     for t in range(step_h.size):
-        hours = step_h[t]
-        load, pv = load_kw[t] * hours, pv_kw[t] * hours
-        free = curtailable[t] * pv
-        limit_in, limit_out = import_kw[t] * hours, export_kw[t] * hours
+        hours, load, pv = step_h[t], loads[t], pvs[t]
+        free = share * pv
         c, d, k = charge[t] * hours, discharge[t] * hours, curtailed[t] * hours
         g, x = bought[t] * hours, sold[t] * hours
         imbalance = abs(load - pv + k + c - d - g + x)
         breach += max(0.0, imbalance - RELATIVE * (load + pv + c + d))
-        breach += _over(g, limit_in) + _over(x, limit_out) + _over(k, free)
+        breach += _over(g, imports[t]) + _over(x, exports[t]) + _over(k, free)
         breach += max(0.0, -min(min(min(c, d), min(g, x)), k))
         breach += max(0.0, max(min(c, d), min(g, x)))
         spent += buy[t] * g
         earned += sell[t] * x
-        baseline += _idle_cost(load - pv, free, buy[t], sell[t], limit_in, limit_out)
+        baseline += _idle_cost(load - pv, free, buy[t], sell[t], imports[t], exports[t])
     for t in range(step_h.size):
         c, d, e = charge[t] * step_h[t], discharge[t] * step_h[t], energy[t]
-        breach += _over(c, charge_kw[t] * step_h[t]) + _over(d, discharge_kw[t] * step_h[t])
+        breach += _over(c, charges[t]) + _over(d, discharges[t])
         breach += _over(e, high[t]) + _over(low[t], e)
         moved += c * into + d * per_out
     drift = abs(

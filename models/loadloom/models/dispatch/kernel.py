@@ -31,22 +31,48 @@ PROVEN = 1e-6
 _MOST_PIECES = 1 << 24
 
 
+_SERIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 11)
+"""The matrices of load, PV, buy, sell, import, export, low, high, charge and discharge limit."""
+
+_POWERS = (True, True, False, False, True, True, False, False, True, True)
+"""Which of them are powers, and become energies by the step."""
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
-def _row(matrix, row, scale, out):
-    """Fills `out` (T) with a row times `scale`; one row holds for all sites, one column always."""
+def _fill(matrix, row, out):
+    """Fills `out` (T) with a row; one row may hold for all sites, one column for all intervals."""
     at = row if matrix.shape[0] > 1 else 0
     if matrix.shape[1] > 1:
         for t in range(out.size):
-            out[t] = matrix[at, t] * scale[t]
+            out[t] = matrix[at, t]
     else:
         value = matrix[at, 0]
         for t in range(out.size):
-            out[t] = value * scale[t]
+            out[t] = value
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _scalar(matrix, row):
     return matrix[row if matrix.shape[0] > 1 else 0, 0]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def expand(matrices, row, step_h, site):
+    """Writes the series of a row to `site` (10, T), energies in kWh, and returns its numbers.
+
+    The numbers are: share that is curtailable, initial energy, efficiencies in and out,
+    self-discharge, wear, end value, least and most energy at the end.
+    """
+    for index in range(len(_SERIES)):
+        _fill(matrices[_SERIES[index]], row, site[index])
+        if _POWERS[index]:
+            for t in range(step_h.size):
+                site[index, t] *= step_h[t]
+    return (
+        _scalar(matrices[2], row), _scalar(matrices[9], row), _scalar(matrices[12], row),
+        _scalar(matrices[13], row), _scalar(matrices[14], row), _scalar(matrices[15], row),
+        _scalar(matrices[16], row), _scalar(matrices[17], row), _scalar(matrices[18], row),
+    )  # fmt: skip
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -94,54 +120,35 @@ def solve_range(
     in the order charge, discharge, energy, curtailed, import, export, value; `amounts` (rows, 7)
     receives objective, bound, bought, sold, wear, end value and baseline.
     """
-    (
-        load_m, pv_m, curtailable_m, buy_m, sell_m, import_m, export_m, low_m, high_m, initial_m,
-        charge_m, discharge_m, into_m, outof_m, loss_m, wear_m, end_m, end_low_m, end_high_m,
-    ) = matrices  # fmt: skip
     count = step_h.size
-    ones = np.ones(count)
-    keep = np.ones(count)
-    load, pv = np.empty(count), np.empty(count)
-    buy, sell = np.empty(count), np.empty(count)
-    into, out = np.empty(count), np.empty(count)
-    low, high = np.empty(count), np.empty(count)
-    charge, discharge = np.empty(count), np.empty(count)
+    site, keep = np.empty((10, count)), np.ones(count)
+    net, pv, low, high = np.empty(count), np.empty(count), np.empty(count), np.empty(count)
     first = np.empty(count)
     slope, width = np.empty((stock.SEGMENTS, count)), np.empty((stock.SEGMENTS, count))
     energy, price = np.empty(count), np.empty(count)
     rest, least, most = np.empty(count), np.empty(count), np.empty(count)
     work = stock.workspace(count)
     per_h = 1.0 / step_h
-    room = np.empty((len(matrices), count))
     last_loss = 0.0
     for row in range(first_row, last_row):
-        _row(load_m, row, step_h, load)
-        _row(pv_m, row, step_h, pv)
-        _row(buy_m, row, ones, buy)
-        _row(sell_m, row, ones, sell)
-        _row(import_m, row, step_h, into)
-        _row(export_m, row, step_h, out)
-        _row(low_m, row, ones, low)
-        _row(high_m, row, ones, high)
-        _row(charge_m, row, step_h, charge)
-        _row(discharge_m, row, step_h, discharge)
-        end_low, end_high = _scalar(end_low_m, row), _scalar(end_high_m, row)
+        numbers = expand(matrices, row, step_h, site)
+        share, start, into, outof, loss, wear, end_value, end_low, end_high = numbers
+        end_slope = -end_value
+        buy, sell, imports, exports = site[2], site[3], site[4], site[5]
+        charge, discharge = site[8], site[9]
+        for t in range(count):
+            net[t] = site[0, t] - site[1, t]
+            pv[t] = site[1, t] * share
+            low[t], high[t] = site[6, t], site[7, t]
         low[count - 1] = max(low[count - 1], end_low)
         high[count - 1] = min(high[count - 1], end_high)
-        start, end_slope = _scalar(initial_m, row), -_scalar(end_m, row)
-        charge_efficiency, discharge_efficiency = _scalar(into_m, row), _scalar(outof_m, row)
-        wear, loss = _scalar(wear_m, row), _scalar(loss_m, row)
         if loss != last_loss:
             for t in range(count):
                 keep[t] = (1.0 - loss) ** step_h[t]
             last_loss = loss
-        free = _scalar(curtailable_m, row)
-        for t in range(count):
-            load[t] -= pv[t]
-            pv[t] *= free
         impossible, not_convex = convex_stages(
-            load, pv, buy, sell, into, out, charge, discharge,
-            charge_efficiency, discharge_efficiency, wear, first, slope, width,
+            net, pv, buy, sell, imports, exports, charge, discharge, into, outof, wear,
+            first, slope, width,
         )  # fmt: skip
         largest = max(start, high.max())
         tolerance = 1e-9 + 1e-12 * largest
@@ -150,12 +157,11 @@ def solve_range(
             outcome, interval = INFEASIBLE, count - 1
         elif impossible > 0:
             outcome = INFEASIBLE
-            interval = _first_impossible(load, pv, into, out, charge, discharge)
+            interval = _first_impossible(net, pv, imports, exports, charge, discharge)
         elif not_convex > 0:
             outcome, interval, best = _general(
-                keep, low, high, start, end_slope, (load, pv, into, out, charge, discharge),
-                (buy, sell), (charge_efficiency, discharge_efficiency), wear, tolerance, energy,
-                price,
+                keep, low, high, start, end_slope, (net, pv, imports, exports, charge, discharge),
+                (buy, sell), (into, outof), wear, tolerance, energy, price,
             )  # fmt: skip
         else:
             status, interval = stock.look_back(
@@ -174,33 +180,22 @@ def solve_range(
             amounts[row, :] = np.nan
             continue
         _write_columns(
-            row, keep, start, energy, (load, pv, into, out), (buy, sell), per_h,
-            charge_efficiency, discharge_efficiency, 1e-13 * (1.0 + largest), columns,
+            row, keep, start, energy, (net, pv, imports, exports), (buy, sell), per_h,
+            into, outof, 1e-13 * (1.0 + largest), columns,
         )  # fmt: skip
-        worst = audit_row(matrices, step_h, keep, row, columns, amounts, room)
+        breach = audit_row(site, numbers, step_h, keep, row, columns, amounts)
         objective = amounts[row, 0]
         if not_convex > 0:
             gap = max(0.0, objective - best)
         else:
             gap = stock.prove(
-                keep,
-                low,
-                high,
-                start,
-                end_slope,
-                first,
-                slope,
-                width,
-                energy,
-                rest,
-                least,
-                most,
+                keep, low, high, start, end_slope, first, slope, width, energy, rest, least, most,
                 price,
-            )
+            )  # fmt: skip
         for t in range(count):
             columns[6][row, t] = -price[t]
         amounts[row, 1] = objective - gap
-        if worst > 1.0:
+        if breach > 1.0:
             outcomes[row] = UNDECIDED
         elif gap > PROVEN * max(1.0, abs(objective)):
             outcomes[row] = FEASIBLE

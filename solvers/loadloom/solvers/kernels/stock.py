@@ -210,12 +210,15 @@ def prove(keep, low, high, start, end_slope, first, slope, width, stock, rest, l
         most[t] = max(least[t], min(over, most[t]))
         under = keep[t] * least[t]
         over = keep[t] * most[t]
+    # Divisions beside the chain of dependent steps, not in it.
+    for t in range(count):
+        price[t] = 1.0 / keep[t]
     now = min(max(0.0, least[0]), most[0])
     if least[0] > -_FAR and most[0] < _FAR:
         now = 0.5 * (least[0] + most[0])
     price[0] = now
     for t in range(1, count):
-        now = min(max(now / keep[t], least[t]), most[t])
+        now = min(max(now * price[t], least[t]), most[t])
         price[t] = now
     return _regret(keep, low, high, end_slope, slope, width, stock, rest, price)
 

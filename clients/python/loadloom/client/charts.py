@@ -1,0 +1,166 @@
+"""Charts of plans: prices, powers and stored energy over local time."""
+
+from collections.abc import Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from loadloom.client.plan import Plan
+from loadloom.client.site import Load, Photovoltaic, Site
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SUFFIXES = (".png", ".svg", ".pdf")
+"""The kinds of files that a chart can be written to."""
+
+INK, FAINT = "#3b4252", "#d8dee9"
+BUY, SELL, NEGATIVE = "#5e548e", "#be95c4", "#e5383b"
+LOAD, PV, IMPORT, EXPORT = "#3b4252", "#f4a100", "#8d99ae", "#52b788"
+CHARGE, DISCHARGE = "#2a9d8f", "#e76f51"
+ENERGIES = ("#1d3557", "#2a9d8f", "#e76f51", "#8338ec")
+
+RC: dict[Any, Any] = {
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 11,
+    "font.size": 9,
+    "legend.frameon": False,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+def plan_chart(site: Site, plan: Plan) -> "Figure":
+    """The chart of a plan with a schedule: prices, powers behind the meter, stores, energies."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(RC):
+        figure = Figure(figsize=(11, 9), layout="constrained")
+        prices, powers, stores, energies = figure.subplots(
+            4, 1, sharex=True, height_ratios=(3, 4, 3, 3)
+        )
+        _draw_prices(prices, site, plan)
+        _draw_powers(powers, site, plan)
+        _draw_stores(stores, plan)
+        _draw_energies(energies, site, plan)
+        _label_time(energies, plan)
+        for axes in (prices, powers, stores, energies):
+            _finish(axes)
+        figure.suptitle(_title(plan), x=0.01, ha="left", fontsize=13, fontweight="bold")
+    return figure
+
+
+def write_chart(site: Site, plan: Plan, file: Path) -> None:
+    """Writes the chart of a plan to a file, PNG, SVG or PDF by its suffix."""
+    plan_chart(site, plan).savefig(file, dpi=150)
+
+
+def _draw_prices(axes: "Axes", site: Site, plan: Plan) -> None:
+    times, meter = _edges(plan), site.meter
+    buy = _row(meter.buy_price_per_kwh, plan)
+    sell = _row(0.0 if meter.sell_price_per_kwh is None else meter.sell_price_per_kwh, plan)
+    lowest = np.minimum(np.minimum(buy, sell), 0.0)
+    if np.array_equal(buy, sell):
+        axes.stairs(buy, times, baseline=None, color=BUY, linewidth=1.6, label="price")
+    else:
+        axes.stairs(sell, times, baseline=None, color=SELL, linewidth=1.2, label="sell")
+        axes.stairs(buy, times, baseline=None, color=BUY, linewidth=1.6, label="buy")
+    if lowest.min() < 0:
+        axes.stairs(lowest, times, fill=True, color=NEGATIVE, alpha=0.3, label="negative")
+    axes.set_ylabel(f"{plan.currency_code or 'price'} per kWh")
+
+
+def _draw_powers(axes: "Axes", site: Site, plan: Plan) -> None:
+    times, columns = _edges(plan), plan.columns
+    axes.stairs(columns["import_kw"], times, fill=True, color=IMPORT, alpha=0.5, label="import")
+    axes.stairs(-columns["export_kw"], times, fill=True, color=EXPORT, alpha=0.6, label="export")
+    load = _total(site.loads, plan)
+    axes.stairs(load, times, baseline=None, color=LOAD, linewidth=1.4, label="load")
+    if site.photovoltaics:
+        forecast = _total(site.photovoltaics, plan)
+        used = forecast - _sum(plan, "curtailed_kw")
+        axes.stairs(used, times, baseline=None, color=PV, linewidth=1.4, label="PV")
+        if np.any(forecast - used > 1e-6):
+            axes.stairs(
+                forecast, times, baseline=used, fill=True, color=PV, alpha=0.3, label="curtailed"
+            )
+    axes.set_ylabel("kW at the meter")
+
+
+def _draw_stores(axes: "Axes", plan: Plan) -> None:
+    times = _edges(plan)
+    charge, discharge = _sum(plan, "charge_kw"), _sum(plan, "discharge_kw")
+    axes.stairs(charge, times, fill=True, color=CHARGE, label="charge")
+    axes.stairs(-discharge, times, fill=True, color=DISCHARGE, label="discharge")
+    axes.set_ylabel("kW of stores")
+
+
+def _draw_energies(axes: "Axes", site: Site, plan: Plan) -> None:
+    times = _edges(plan)
+    for storage, color in zip(site.storages, cycle(ENERGIES)):
+        name = f"{storage.name}." if storage.name else ""
+        energy = plan.columns[f"{name}state_of_charge_kwh"]
+        path = np.concatenate(([storage.initial_energy_kwh], energy))
+        most = _row(storage.energy_max_kwh, plan)
+        axes.stairs(most, times, baseline=None, color=color, linewidth=0.8, linestyle=":")
+        axes.plot(times, path, color=color, linewidth=1.6, label=storage.name or "stored")
+        axes.fill_between(times, path, color=color, alpha=0.12, linewidth=0)
+    axes.set_ylabel("kWh stored")
+    axes.set_ylim(bottom=0)
+
+
+def _finish(axes: "Axes") -> None:
+    axes.axhline(0, color=INK, linewidth=0.8)
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.set_axisbelow(True)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def _label_time(axes: "Axes", plan: Plan) -> None:
+    """Labels the axis in local time, with days and hours where they fit."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    zone = ZoneInfo(plan.grid.time_zone)
+    locator = AutoDateLocator(tz=zone, minticks=5, maxticks=13)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))
+    axes.set_xlim(*_edges(plan)[[0, -1]])
+    axes.set_xlabel(f"local time, {plan.grid.time_zone}")
+
+
+def _title(plan: Plan) -> str:
+    name = f"{plan.site_name}: " if plan.site_name else ""
+    money = f"cost {plan.objective:,.2f} {plan.currency_code}".rstrip()
+    return f"{name}{money}, saving {plan.saving:,.2f}"
+
+
+def _edges(plan: Plan) -> NDArray[np.float64]:
+    from matplotlib.dates import date2num
+
+    return np.asarray(date2num(plan.grid.boundaries), dtype=np.float64)
+
+
+def _row(values: ArrayLike, plan: Plan) -> NDArray[np.float64]:
+    """One value for each interval."""
+    return np.broadcast_to(np.asarray(values, dtype=np.float64), (plan.grid.count,))
+
+
+def _total(devices: Sequence[Load | Photovoltaic], plan: Plan) -> NDArray[np.float64]:
+    return sum((_row(d.power_kw, plan) for d in devices), start=np.zeros(plan.grid.count))
+
+
+def _sum(plan: Plan, quantity: str) -> NDArray[np.float64]:
+    """The total of a quantity over all devices that have it."""
+    found = [values for name, values in plan.columns.items() if name.split(".")[-1] == quantity]
+    return sum(found, start=np.zeros(plan.grid.count))

@@ -1,0 +1,159 @@
+"""The verbs of the command line and their options; what they do is loaded when one is called.
+
+Exit codes: 0 for a plan, 1 when there is none, 2 for wrong input, 3 for trouble with the server.
+"""
+
+import json
+from datetime import datetime
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loadloom.client.command.serve import serve_with
+
+if TYPE_CHECKING:
+    from loadloom.client.request import Wishes
+
+app = typer.Typer(
+    help="Plans storage, photovoltaics and load under real-time prices, with proof.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Detail(StrEnum):
+    """The amount of detail in a plan."""
+
+    SCHEDULE = "schedule"
+    VALUES = "values"
+    REASONS = "reasons"
+
+
+class Technique(StrEnum):
+    """The techniques that can be forced."""
+
+    KERNEL = "kernel"
+    LINEAR = "linear"
+    MIXED_INTEGER = "mixed-integer"
+    REFERENCE = "reference"
+
+
+Server = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="A running server; an own engine when left out."),
+]
+TlsCa = Annotated[
+    Path | None, typer.Option(help="Use TLS and trust the authorities in this PEM file.")
+]
+TlsCertificate = Annotated[
+    Path | None, typer.Option(help="The certificate to show a server that asks for one, PEM.")
+]
+TlsKey = Annotated[Path | None, typer.Option(help="The key of that certificate, PEM.")]
+
+
+@app.command()
+def dispatch(
+    site: Annotated[Path, typer.Argument(help="The site, YAML; its schema: loadloom schema.")],
+    prices: Annotated[
+        Path | None,
+        typer.Option(help="The prices, CSV or Parquet, with a column such as price_eur_per_mwh."),
+    ] = None,
+    start: Annotated[
+        datetime | None,
+        typer.Option(
+            "--from",
+            parser=datetime.fromisoformat,
+            metavar="TIME",
+            help="The start of the horizon, ISO 8601, local without an offset; that of the prices.",
+        ),
+    ] = None,
+    end: Annotated[
+        datetime | None,
+        typer.Option(
+            "--to",
+            parser=datetime.fromisoformat,
+            metavar="TIME",
+            help="The end of the horizon; that of the prices.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the schedule here, .csv or .parquet.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write a chart here, .png, .svg or .pdf.")
+    ] = None,
+    detail: Annotated[Detail, typer.Option(help="How much to tell.")] = Detail.SCHEDULE,
+    method: Annotated[
+        Technique | None, typer.Option(help="The technique; the fastest exact one when left out.")
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="The longest time to solve.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+    server: Server = None,
+    tls_ca: TlsCa = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+) -> None:
+    """Plan one site: when to charge and discharge, what it costs and saves, and the proof."""
+    from loadloom.client.command import verbs
+
+    wishes: Wishes = {
+        "detail": detail.value,
+        "method": None if method is None else method.value,
+        "time_limit_s": time_limit,
+    }
+    address = verbs.Address(
+        server=server, tls_ca=tls_ca, tls_certificate=tls_certificate, tls_key=tls_key
+    )
+    files = verbs.Files(site=site, prices=prices, start=start, end=end, out=out, plot=plot)
+    verbs.dispatch(files, address, wishes, as_json)
+
+
+@app.command()
+def info(
+    server: Server = None,
+    tls_ca: TlsCa = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+) -> None:
+    """Tell the versions, limits and solvers of a server."""
+    from loadloom.client.command import verbs
+
+    verbs.info(
+        verbs.Address(
+            server=server, tls_ca=tls_ca, tls_certificate=tls_certificate, tls_key=tls_key
+        )
+    )
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def serve(context: typer.Context) -> None:
+    """Run a server; `loadloom serve --help` tells its settings."""
+    serve_with(context.args)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of site files."""
+    from loadloom.client.files.site_file import SiteFile
+
+    print(json.dumps(SiteFile.model_json_schema(), indent=2))
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Plan storage, photovoltaics and load under real-time prices, with proof."""
+    if show_version:
+        print(f"loadloom {version('loadloom')}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())

@@ -1,0 +1,234 @@
+"""Plans as tables for people at a terminal."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from math import isnan
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from loadloom.client.grid import Grid
+from loadloom.client.plan import Outcome, Plan
+from loadloom.client.site import Load, Photovoltaic, Site
+from loadloom.client.system import SystemInfo
+
+HOURLY_UP_TO = timedelta(hours=49)
+"""The longest horizon that is summed up by the hour; longer ones are by the day."""
+
+ACTION_STYLES = {"charge": "green", "discharge": "yellow"}
+
+Quantity = tuple[str, NDArray[np.float64], Callable[..., float]]
+
+
+def plan_report(site: Site, plan: Plan) -> RenderableType:
+    """The report of a plan: costs, proof, schedule, and reasons where they were asked for."""
+    parts: list[RenderableType] = [_heading(plan), ""]
+    if plan.outcome is Outcome.INFEASIBLE:
+        return Group(*parts, _conflicts(plan))
+    if not plan.exists:
+        return Group(*parts, Text(plan.message.termination.detail or "There is no plan."))
+    parts += [_costs(plan), "", _proof(plan)]
+    if plan.columns:
+        parts += ["", _schedule(site, plan)]
+    if plan.message.reasons:
+        parts += ["", _reasons(plan)]
+    return Group(*parts)
+
+
+def system_report(info: SystemInfo, target: str) -> RenderableType:
+    """The report of what a server is: versions, families, limits."""
+    table = _table("", "")
+    table.show_header = False
+    table.add_row("engine", info.engine_version)
+    table.add_row("families", ", ".join(info.families))
+    for name, version in sorted(info.solvers.items()):
+        table.add_row(name, version)
+    for name, limit in info.limits.items():
+        table.add_row(f"most {name.replace('_', ' ')}", f"{limit:,.10g}")
+    return Group(Text(f"Loadloom at {target}", style="bold"), "", table)
+
+
+def _heading(plan: Plan) -> Text:
+    grid = plan.grid
+    first, last = grid.boundaries[0], grid.boundaries[-1]
+    steps = set(grid.steps)
+    step = _duration(steps.pop()) if len(steps) == 1 else "uneven steps"
+    heading = Text(plan.site_name or "Site", style="bold")
+    heading.append(
+        f"\n{first:%a %d %b %Y %H:%M} to {last:%a %d %b %Y %H:%M}, {grid.time_zone}, "
+        f"{grid.count} x {step}",
+        style="not bold dim",
+    )
+    return heading
+
+
+def _costs(plan: Plan) -> Table:
+    table = _table("", plan.currency_code or "cost")
+    money = _money(plan)
+    if not isnan(plan.baseline_cost):
+        beyond = "" if plan.baseline_within_limits else " (beyond the meter's limits)"
+        table.add_row(f"without storage{beyond}", money(plan.baseline_cost))
+    table.add_row("with this plan", Text(money(plan.objective), style="bold"))
+    for name, amount in plan.costs.items():
+        if amount:
+            table.add_row(f"  {name}", money(amount), style="dim")
+    if not isnan(plan.saving):
+        share = plan.saving / abs(plan.baseline_cost) if plan.baseline_cost else 0.0
+        style = "bold green" if plan.saving > 0 else "bold"
+        saving = Text(money(plan.saving), style=style)
+        table.add_row(Text(f"saving, {share:.1%}", style=style), saving)
+    return table
+
+
+def _proof(plan: Plan) -> Text:
+    origin, money = plan.provenance, _money(plan)
+    text = Text("Proof  ", style="bold")
+    if plan.outcome is Outcome.OPTIMAL:
+        text.append(f"no plan can cost less than {money(plan.bound)}", style="not bold")
+    else:
+        text.append(
+            f"no plan can cost less than {money(plan.bound)}; this one may be up to "
+            f"{plan.objective - plan.bound:.4g} from the best",
+            style="not bold",
+        )
+    text.append(f" (gap {plan.relative_gap:.1e}, by {plan.proof})\n", style="not bold dim")
+    text.append("Road   ", style="bold")
+    text.append(f"{origin.road or origin.method}", style="not bold")
+    text.append(f", {origin.solve_time_s * 1000:.3g} ms", style="not bold dim")
+    return text
+
+
+def _schedule(site: Site, plan: Plan) -> Table:
+    boundaries = plan.grid.boundaries
+    hourly = boundaries[-1] - boundaries[0] <= HOURLY_UP_TO
+    columns = _quantities(site, plan)
+    table = _table("local time", *(name for name, _, _ in columns))
+    table.title = f"Schedule by the {'hour' if hourly else 'day'}, kWh"
+    starts, blocks = zip(*_blocks(plan.grid, hourly), strict=True)
+    cells = [_cells(values, combine, blocks) for _, values, combine in columns]
+    day = None
+    for start, *row in zip(starts, *cells, strict=True):
+        if hourly:
+            day = _add_day(table, start, day)
+        table.add_row(f"{start:%H:%M}" if hourly else f"{start:%a %d %b}", *row)
+    return table
+
+
+def _cells(
+    values: NDArray[np.float64], combine: Callable[..., float], blocks: Sequence[list[int]]
+) -> list[str]:
+    combined = [combine(values[where]) for where in blocks]
+    digits = 4 if combine is np.mean else 1 if max(map(abs, combined)) < 1000 else 0
+    return [f"{value:z,.{digits}f}" for value in combined]
+
+
+def _add_day(table: Table, moment: datetime, before: date | None) -> date:
+    """The day of the moment, which gets a line of its own if it is another one than before."""
+    if moment.date() != before:
+        table.add_row(Text(f"{moment:%a %d %b}", style="bold"))
+    return moment.date()
+
+
+def _quantities(site: Site, plan: Plan) -> list[Quantity]:
+    """The columns of the schedule: name, value in each interval, and how several become one."""
+    step_h = np.array([step / timedelta(hours=1) for step in plan.grid.steps])
+    columns, total = plan.columns, np.sum
+    grid_kw = columns["import_kw"] - columns["export_kw"]
+    buy = _row(site.meter.buy_price_per_kwh, plan.grid)
+    quantities: list[Quantity] = [("price", buy, np.mean)]
+    if site.loads:
+        quantities.append(("load", _total(site.loads, plan.grid) * step_h, total))
+    if site.photovoltaics:
+        quantities.append(("PV", _total(site.photovoltaics, plan.grid) * step_h, total))
+        lost_kw = [v for name, v in columns.items() if name.endswith("curtailed_kw")]
+        if np.any(np.asarray(lost_kw) > 1e-6):
+            quantities.append(("curtailed", np.sum(lost_kw, axis=0) * step_h, total))
+    quantities.append(("grid", grid_kw * step_h, total))
+    for storage in site.storages:
+        prefix = f"{storage.name}." if storage.name else ""
+        moved_kw = columns[f"{prefix}charge_kw"] - columns[f"{prefix}discharge_kw"]
+        quantities.append((storage.name or "store", moved_kw * step_h, total))
+        quantities.append(("stored", columns[f"{prefix}state_of_charge_kwh"], _last))
+    return quantities
+
+
+def _blocks(grid: Grid, hourly: bool) -> Iterator[tuple[datetime, list[int]]]:
+    """The hours or days of local time: when each starts, and its intervals."""
+
+    def block(index: int) -> tuple[object, ...]:
+        moment = grid.boundaries[index]
+        return (moment.date(), moment.hour, moment.utcoffset()) if hourly else (moment.date(),)
+
+    for _, found in groupby(range(grid.count), block):
+        where = list(found)
+        yield grid.boundaries[where[0]], where
+
+
+def _reasons(plan: Plan) -> Table:
+    table = _table("local time")
+    table.title = "Reasons"
+    several = len({reason.storage for reason in plan.reasons}) > 1
+    table.add_column("does", no_wrap=True)
+    table.add_column("kWh", justify="right")
+    table.add_column("because", overflow="fold")
+    day = None
+    for reason in plan.reasons:
+        day = _add_day(table, reason.start, day)
+        action = Text(reason.action, style=ACTION_STYLES.get(reason.action, ""))
+        table.add_row(
+            f"{reason.start:%H:%M}-{reason.end:%H:%M}",
+            Text(f"{reason.storage} ").append(action) if several else action,
+            f"{reason.energy_kwh:z,.1f}",
+            reason.text,
+        )
+    return table
+
+
+def _conflicts(plan: Plan) -> RenderableType:
+    title = Text("No plan can keep every rule.\n", style="bold red")
+    grid = Table.grid(padding=(0, 1))
+    for number, conflict in enumerate(plan.conflicts, start=1):
+        grid.add_row(f"{number}.", conflict.what)
+        grid.add_row("", Text(f"rule  {conflict.rule}", style="dim"))
+        if conflict.cure:
+            grid.add_row("", Text(f"cure  {conflict.cure}", style="bold"))
+        grid.add_row()
+    return Group(title, grid)
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _money(plan: Plan) -> Callable[[float], str]:
+    """How to write amounts: in cents, or in hundredths of them when all of them are small."""
+    amounts = (plan.objective, plan.baseline_cost, *plan.costs.values())
+    digits = 2 if max(map(abs, amounts)) >= 10 else 4
+    return lambda amount: f"{amount:z,.{digits}f}"
+
+
+def _duration(step: timedelta) -> str:
+    minutes = step / timedelta(minutes=1)
+    return f"{minutes / 60:g} h" if minutes % 60 == 0 else f"{minutes:g} min"
+
+
+def _last(values: NDArray[np.float64]) -> float:
+    return float(values[-1])
+
+
+def _row(values: ArrayLike, grid: Grid) -> NDArray[np.float64]:
+    """One value for each interval."""
+    return np.broadcast_to(np.asarray(values, dtype=np.float64), (grid.count,))
+
+
+def _total(devices: Sequence[Load | Photovoltaic], grid: Grid) -> NDArray[np.float64]:
+    return sum((_row(d.power_kw, grid) for d in devices), start=np.zeros(grid.count))

@@ -1,0 +1,147 @@
+"""What the verbs of the command line do; `app` tells their options."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import typer
+from google.protobuf.json_format import MessageToJson
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+from loadloom.client.charts import SUFFIXES, write_chart
+from loadloom.client.client import Client
+from loadloom.client.command.output import write_table
+from loadloom.client.command.report import plan_report, system_report
+from loadloom.client.connection import Tls
+from loadloom.client.embedded import EngineFailed, EngineMissing, engine
+from loadloom.client.errors import InvalidRequest, LimitExceeded, LoadloomError
+from loadloom.client.files.faults import InputError
+from loadloom.client.files.site_input import SiteInput, read_input
+from loadloom.client.plan import Plan
+from loadloom.client.request import Wishes
+
+NO_PLAN, WRONG_INPUT, SERVER_TROUBLE = 1, 2, 3
+
+TABLE_SUFFIXES = (".csv", ".parquet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where to ask: a server, or an engine of one's own when `server` is None."""
+
+    server: str | None
+    tls_ca: Path | None
+    tls_certificate: Path | None
+    tls_key: Path | None
+
+    def tls(self) -> Tls | None:
+        """The files for TLS, when there are any; ends the program if they cannot be used."""
+        files = (self.tls_ca, self.tls_certificate, self.tls_key)
+        for file in filter(None, files):
+            if not file.is_file():
+                raise _fail(WRONG_INPUT, f"{file}: is not a file")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise _fail(WRONG_INPUT, "--tls-certificate and --tls-key must be given together")
+        if files == (None, None, None):
+            return None
+        return Tls(root_certificates=files[0], client_certificate=files[1], client_key=files[2])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """What to read and write, and the horizon if it is not that of the prices."""
+
+    site: Path
+    prices: Path | None
+    start: datetime | None
+    end: datetime | None
+    out: Path | None
+    plot: Path | None
+
+
+def dispatch(files: Files, address: Address, wishes: Wishes, as_json: bool) -> None:
+    """Plans the site in the files, tells the plan, and writes what was asked for."""
+    _check_suffix("--out", files.out, TABLE_SUFFIXES)
+    _check_suffix("--plot", files.plot, SUFFIXES)
+    try:
+        found = read_input(files.site, files.prices, files.start, files.end)
+    except InputError as error:
+        raise _fail(WRONG_INPUT, *map(str, error.faults)) from None
+    with _server_trouble(found), _connected(address) as (client, _), _busy("Planning"):
+        plan = client.plan_dispatch(found.site, found.grid, **wishes)
+    if as_json:
+        print(MessageToJson(plan.message, preserving_proto_field_name=True))
+    else:
+        Console().print(plan_report(found.site, plan))
+    if not plan.exists:
+        raise typer.Exit(NO_PLAN)
+    _write(found, plan, files)
+
+
+def info(address: Address) -> None:
+    """Tells the versions, limits and solvers of a server."""
+    with _server_trouble(), _connected(address) as (client, target):
+        report = system_report(client.system_info(), target)
+    Console().print(report)
+
+
+@contextmanager
+def _connected(address: Address) -> Iterator[tuple[Client, str]]:
+    """A client of the server, or of an engine that runs for as long as the block."""
+    with ExitStack() as stack:
+        target, tls = address.server, address.tls()
+        if target is None:
+            with _busy("Starting an engine, which compiles its kernels the first time"):
+                target, tls = stack.enter_context(engine()), None
+        yield stack.enter_context(Client(target, tls=tls)), target
+
+
+@contextmanager
+def _server_trouble(found: SiteInput | None = None) -> Iterator[None]:
+    """Ends the program with the right exit code when its block gets no answer."""
+    try:
+        yield
+    except (InvalidRequest, LimitExceeded) as error:
+        faults = [found.fault(v.path, v.message) for v in error.violations] if found else []
+        raise _fail(WRONG_INPUT, *map(str, faults or [error])) from None
+    except LoadloomError as error:
+        raise _fail(SERVER_TROUBLE, f"{error.code}: {error}") from None
+    except (EngineMissing, EngineFailed) as error:
+        raise _fail(SERVER_TROUBLE, str(error)) from None
+
+
+def _write(found: SiteInput, plan: Plan, files: Files) -> None:
+    writers = (("Schedule", files.out, write_table), ("Chart", files.plot, write_chart))
+    for what, file, write in writers:
+        if file is None:
+            continue
+        try:
+            write(found.site, plan, file)
+        except OSError as error:
+            told = f"{file}: cannot be written: {error.strerror or error}"
+            raise _fail(WRONG_INPUT, told) from None
+        _note(f"{what} in {file}")
+
+
+def _check_suffix(option: str, file: Path | None, suffixes: tuple[str, ...]) -> None:
+    if file is not None and file.suffix.lower() not in suffixes:
+        raise _fail(WRONG_INPUT, f"{option} {file}: must end in one of {', '.join(suffixes)}")
+
+
+def _busy(what: str) -> Status:
+    return Console(stderr=True).status(f"{what} ...")
+
+
+def _note(sentence: str) -> None:
+    Console(stderr=True).print(Text(sentence, style="dim"), soft_wrap=True)
+
+
+def _fail(code: int, *faults: str) -> typer.Exit:
+    """Tells what is wrong, each fault on a line of its own, and gives the end of the program."""
+    for fault in faults:
+        Console(stderr=True).print(Text(fault, style="red"), soft_wrap=True)
+    return typer.Exit(code)

@@ -1,0 +1,108 @@
+"""The connection to a server: retries, message sizes, TLS and the time a call may take."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from loadloom.client.request import Wishes
+
+TARGET = "127.0.0.1:8421"
+"""Where a server listens unless told otherwise."""
+
+MESSAGE_BYTES = 64 * 2**20
+"""The largest message in either direction; the server's own limit may be lower."""
+
+TIMEOUT_S = 60.0
+"""How long a call may take unless told otherwise."""
+
+ANSWER_RESERVE_S = 5.0
+"""The time for the way there and back, beyond the time limit of a solve."""
+
+STREAM_METHOD = "/loadloom.v1.DispatchService/StreamPlanDispatch"
+
+# Only calls without side effects, which all of these are, may be tried again. A stream is not in
+# the list: once batches are under way, only the caller knows which of them it still wants.
+RETRIED = (
+    {"service": "loadloom.v1.DispatchService", "method": "PlanDispatch"},
+    {"service": "loadloom.v1.DispatchService", "method": "BatchPlanDispatch"},
+    {"service": "loadloom.v1.SystemService"},
+)
+
+SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": RETRIED,
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "5s",
+                "backoffMultiplier": 3,
+                "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+            },
+        }
+    ]
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """The files for an encrypted connection, in PEM.
+
+    Attributes:
+        root_certificates: the authorities to trust; those of gRPC when left out.
+        client_certificate: the client's own certificate chain, where the server asks for one.
+        client_key: the private key to it.
+    """
+
+    root_certificates: Path | str | None = None
+    client_certificate: Path | str | None = None
+    client_key: Path | str | None = None
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """The credentials in the files."""
+        return grpc.ssl_channel_credentials(
+            root_certificates=_content(self.root_certificates),
+            private_key=_content(self.client_key),
+            certificate_chain=_content(self.client_certificate),
+        )
+
+
+def sync_channel(target: str, tls: Tls | None) -> grpc.Channel:
+    """A channel for calls that block."""
+    if tls is None:
+        return grpc.insecure_channel(target, options=_options())
+    return grpc.secure_channel(target, tls.credentials(), options=_options())
+
+
+def aio_channel(target: str, tls: Tls | None) -> grpc.aio.Channel:
+    """A channel for calls that are awaited."""
+    if tls is None:
+        return grpc.aio.insecure_channel(target, options=_options())
+    return grpc.aio.secure_channel(target, tls.credentials(), options=_options())
+
+
+def call_timeout_s(asked_s: float | None, default_s: float, wishes: Wishes) -> float:
+    """How long a call may take: as asked, or the default, or the solve's own limit if longer."""
+    if asked_s is not None:
+        return asked_s
+    return max(default_s, (wishes.get("time_limit_s") or 0.0) + ANSWER_RESERVE_S)
+
+
+def _options() -> Sequence[tuple[str, Any]]:
+    return [
+        ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
+        ("grpc.enable_retries", 1),
+        # A request beyond this buffer, 256 KiB by default, would silently not be tried again.
+        ("grpc.per_rpc_retry_buffer_size", MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MESSAGE_BYTES),
+    ]
+
+
+def _content(file: Path | str | None) -> bytes | None:
+    return None if file is None else Path(file).read_bytes()

@@ -1,0 +1,113 @@
+"""An engine of one's own: started beside this program, stopped with it.
+
+    with engine() as target, Client(target) as client:
+        plan = client.plan_dispatch(site, prices.index)
+
+The engine runs as a process of its own and is never imported here.
+"""
+
+import json
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+ENGINE_MODULE = "loadloom.engine.main"
+
+ENGINE_NEEDS = ("anyio", "grpc_health", "highspy", "numba", "protovalidate", "pydantic_settings")
+"""Modules that come with the extra `engine` alone."""
+
+START_S = 180.0
+"""The longest wait for an engine; its first start compiles kernels for half a minute or more."""
+
+STOP_S = 25.0
+"""The longest wait for an engine to stop, beyond its own grace for calls under way."""
+
+
+class EngineMissing(Exception):  # noqa: N818
+    """The engine is not installed; the message says how to install it."""
+
+
+class EngineFailed(Exception):  # noqa: N818
+    """The engine did not start; the message says what it said."""
+
+
+def engine_command(*arguments: str) -> list[str]:
+    """The command that starts the engine with its own arguments, such as "--port 0".
+
+    Raises:
+        EngineMissing: the engine is not installed.
+    """
+    if missing := [name for name in ENGINE_NEEDS if find_spec(name) is None]:
+        raise EngineMissing(
+            f"the engine is not installed (no {', '.join(missing)}); "
+            "install it: pip install 'loadloom[engine]'"
+        )
+    return [sys.executable, "-m", ENGINE_MODULE, *arguments]
+
+
+@contextmanager
+def engine(*arguments: str) -> Iterator[str]:
+    """Runs an engine on a free port of this machine, and yields its address.
+
+    Raises:
+        EngineMissing: the engine is not installed.
+        EngineFailed: it did not start.
+    """
+    command = engine_command("--host", "127.0.0.1", "--port", "0", *arguments)
+    with subprocess.Popen(  # noqa: S603 -- our own module, by the interpreter that runs us
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+    ) as process:
+        lines: SimpleQueue[str | None] = SimpleQueue()
+        # What the engine says is read to the end, or it would stop when the pipe is full.
+        listener = Thread(target=_listen, args=(process, lines), daemon=True)
+        listener.start()
+        try:
+            yield _address(lines)
+        finally:
+            _stop(process)
+            listener.join()
+
+
+def _listen(process: subprocess.Popen[str], lines: SimpleQueue[str | None]) -> None:
+    """Hands on the lines up to the one that tells the address, and drops all others."""
+    wanted = True
+    for line in process.stdout or ():
+        if wanted:
+            lines.put(line)
+            wanted = _event(line).get("event") != "listening"
+    lines.put(None)
+
+
+def _address(lines: SimpleQueue[str | None]) -> str:
+    said: deque[str] = deque(maxlen=20)
+    try:
+        while (line := lines.get(timeout=START_S)) is not None:
+            told = _event(line)
+            if told.get("event") == "listening":
+                return str(told["address"])
+            said.append(line)
+    except Empty:
+        raise EngineFailed(f"the engine did not serve within {START_S:.0f} s") from None
+    raise EngineFailed("the engine did not start:\n" + "".join(said).rstrip())
+
+
+def _event(line: str) -> dict[str, object]:
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,1 @@
+"""Site files and series files, read with every fault told by file, line and column."""

@@ -1,0 +1,35 @@
+"""What is wrong with an input file, and where."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A fault in a file; `where` names the column or field, lines and columns count from 1."""
+
+    file: Path
+    message: str
+    line: int | None = None
+    column: int | None = None
+    where: str = ""
+    line_word: str = "line"
+
+    def __str__(self) -> str:
+        """The file, the place in it and what is wrong there, in one sentence."""
+        place = [str(self.file)]
+        if self.line is not None:
+            place.append(f"{self.line_word} {self.line}")
+        if self.column is not None:
+            place.append(f"column {self.column}")
+        name = f" ({self.where})" if self.where else ""
+        return f"{', '.join(place)}{name}: {self.message}"
+
+
+class InputError(ValueError):
+    """Input files that cannot be used; `faults` names everything that is wrong with them."""
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(map(str, self.faults)))

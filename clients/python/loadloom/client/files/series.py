@@ -1,0 +1,216 @@
+"""Series over time, read from tables: even steps, no gaps, numbers only, units converted."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadloom.client.files.faults import Fault, InputError
+from loadloom.client.files.tables import Table, read_table
+from loadloom.client.files.units import UnknownUnit, conversion
+
+FAULTS_TOLD = 5
+"""The faults told of each kind in a column; the rest are counted."""
+
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedSeries:
+    """The values of one quantity from `start` on, each holding for a step."""
+
+    file: Path
+    column: str
+    start: datetime
+    step: timedelta
+    values: NDArray[np.float64]
+    currency_code: str = ""
+
+    @property
+    def end(self) -> datetime:
+        """The end of the last step."""
+        return self.start + len(self.values) * self.step
+
+
+@dataclass(slots=True)
+class SeriesReader:
+    """Reads series from files, each file once; times without an offset are in `zone`."""
+
+    zone: tzinfo
+    _tables: dict[Path, Table] = field(default_factory=dict)
+    _times: dict[Path, tuple[datetime, timedelta]] = field(default_factory=dict)
+
+    def table(self, file: Path) -> Table:
+        """The table in a file; raises InputError if it cannot be read."""
+        if file not in self._tables:
+            self._tables[file] = read_table(file)
+        return self._tables[file]
+
+    def series(self, file: Path, column: str, target: str) -> TimedSeries:
+        """The series in a column, in the unit of the field `target`.
+
+        Raises:
+            InputError: the file, its times or the column cannot be used.
+        """
+        table = self.table(file)
+        if column not in table.cells:
+            columns = ", ".join(table.cells)
+            raise InputError([table.fault(f"has no column {column!r}; its columns are {columns}")])
+        try:
+            scale = conversion(column, target)
+        except UnknownUnit as error:
+            raise InputError([table.fault(str(error), column=column)]) from None
+        if file not in self._times:
+            self._times[file] = timeline(table, self.zone)
+        start, step = self._times[file]
+        return TimedSeries(
+            file=file,
+            column=column,
+            start=start,
+            step=step,
+            values=numbers(table, column) * scale.above / scale.below,
+            currency_code=scale.currency_code,
+        )
+
+
+def numbers(table: Table, column: str) -> NDArray[np.float64]:
+    """The numbers in a column.
+
+    Raises:
+        InputError: some cells hold none; the first of them are named.
+    """
+    values, faults = np.empty(len(table.lines)), []
+    for index, cell in enumerate(table.cells[column]):
+        try:
+            values[index] = _number(cell, table.decimal_comma)
+        except ValueError as error:
+            faults.append(table.fault(str(error), column=column, index=index))
+    _raise(faults)
+    return values
+
+
+def timeline(table: Table, zone: tzinfo) -> tuple[datetime, timedelta]:
+    """The start and step of a table's times, the start in UTC.
+
+    Local times that occur twice, when clocks go back, are told apart by their order.
+
+    Raises:
+        InputError: the times are not those of even steps; the first faults are named.
+    """
+    column = table.time_column
+    moments = _moments(table, column, UTC if column.lower().endswith("_utc") else zone)
+    if len(moments) < 2:
+        fault = table.fault("must hold at least two times, which tell the step", column=column)
+        raise InputError([fault])
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
+    step = Counter(gaps).most_common(1)[0][0]
+    if step <= timedelta(0):
+        step = max(gaps)
+    _raise(
+        [
+            table.fault(_order(moments[i], gap, step, zone), column=column, index=i + 1)
+            for i, gap in enumerate(gaps)
+            if gap != step
+        ]
+    )
+    return moments[0], step
+
+
+def parse_time(cell: object) -> datetime:
+    """The time in a cell.
+
+    Raises:
+        ValueError: it is no time in ISO 8601.
+    """
+    if isinstance(cell, datetime):
+        return cell
+    try:
+        return datetime.fromisoformat(str(cell).strip())
+    except ValueError:
+        raise ValueError(
+            f"{cell!r} is not a time; write it as 2024-06-01T14:00 or 2024-06-01T14:00+02:00"
+        ) from None
+
+
+def instant(moment: datetime, zone: tzinfo, after: datetime | None = None) -> datetime:
+    """The moment in UTC; without an offset it is in `zone`, and if it occurs twice, after `after`.
+
+    Raises:
+        ValueError: the clocks of the zone skip it.
+    """
+    if moment.tzinfo is not None:
+        return moment.astimezone(UTC)
+    first, second = (moment.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first.astimezone(zone).replace(tzinfo=None) != moment:
+        raise ValueError(
+            f"{moment} does not exist in {zone}, where clocks are put forward; "
+            "give the offset with every time, or name the column time_utc"
+        )
+    return second if after is not None and first <= after else first
+
+
+def one_instant(moment: datetime, zone: tzinfo) -> datetime:
+    """The moment in UTC; without an offset it is in `zone`.
+
+    Raises:
+        ValueError: the clocks of the zone skip it, or show it twice.
+    """
+    first = instant(moment, zone)
+    if moment.tzinfo is None and instant(moment, zone, after=first) != first:
+        raise ValueError(f"{moment} occurs twice in {zone}; give the offset with it")
+    return first
+
+
+def _moments(table: Table, column: str, zone: tzinfo) -> list[datetime]:
+    moments: list[datetime] = []
+    faults = []
+    for index, cell in enumerate(table.cells[column]):
+        try:
+            moments.append(instant(parse_time(cell), zone, moments[-1] if moments else None))
+        except ValueError as error:
+            faults.append(table.fault(str(error), column=column, index=index))
+    _raise(faults)
+    return moments
+
+
+def _order(before: datetime, gap: timedelta, step: timedelta, zone: tzinfo) -> str:
+    """What is wrong with a time that does not follow the one before it by a step."""
+    if gap == timedelta(0):
+        return "has the same time as the row before it"
+    if gap < timedelta(0):
+        return "is earlier than the row before it; times must increase"
+    first, last = before + step, before + gap - step
+    if gap % step:
+        return f"comes {gap} after the row before it; the step of the file is {step}"
+    times = f"{first.astimezone(zone)}" + (f" to {last.astimezone(zone)}" if last > first else "")
+    return f"follows a gap; missing: {times}"
+
+
+def _number(cell: object, decimal_comma: bool) -> float:
+    if isinstance(cell, (int, float)) and not isinstance(cell, bool):
+        text = repr(cell)
+    else:
+        text = "" if cell is None else str(cell).strip()
+    if text.lower() in MISSING:
+        raise ValueError("the value is missing")
+    try:
+        value = float(text.replace(",", ".") if decimal_comma else text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None
+    if "_" in text or not np.isfinite(value):
+        raise ValueError(f"{text!r} is not a finite number")
+    return value
+
+
+def _raise(faults: list[Fault]) -> None:
+    """Raises InputError with the first faults and a count of the others, if there are any."""
+    if not faults:
+        return
+    told, more = faults[:FAULTS_TOLD], len(faults) - FAULTS_TOLD
+    if more > 0:
+        told.append(Fault(file=faults[0].file, message=f"{more} more faults of this kind"))
+    raise InputError(told)

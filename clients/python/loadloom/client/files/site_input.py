@@ -1,0 +1,198 @@
+"""What the files of a site say, made into a site and its grid."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from loadloom.client.files.alignment import Span, common_grid, sample
+from loadloom.client.files.documents import Document, Keys, path_keys
+from loadloom.client.files.faults import Fault, InputError
+from loadloom.client.files.prices import Prices, read_prices
+from loadloom.client.files.series import SeriesReader, TimedSeries, one_instant, parse_time
+from loadloom.client.files.site_file import Entry, FileColumn, SiteFile, TargetEntry, read_site_file
+from loadloom.client.grid import Grid
+from loadloom.client.site import EnergyTarget, Load, Meter, Photovoltaic, Site, Storage
+
+BUY: Keys = ("meter", "buy_price_per_kwh")
+Device = TypeVar("Device", Load, Photovoltaic, Storage)
+SELL: Keys = ("meter", "sell_price_per_kwh")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteInput:
+    """A site and its grid, and the document to which faults in them can be traced."""
+
+    site: Site
+    grid: Grid
+    document: Document
+
+    def fault(self, path: str, message: str) -> Fault:
+        """A fault that the server found at a field path, traced to the site file."""
+        return self.document.fault(path_keys(path.removeprefix("site.")), message)
+
+
+@dataclass(slots=True)
+class Reading:
+    """The reading of a site's files: the series found so far, and the faults."""
+
+    site_file: SiteFile
+    document: Document
+    zone: ZoneInfo
+    series: dict[Keys, TimedSeries] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Keeps the faults that its block finds for later."""
+        try:
+            yield
+        except InputError as error:
+            self.faults += [fault for fault in error.faults if fault not in self.faults]
+
+    def finish(self) -> None:
+        """Raises InputError if there were faults."""
+        if self.faults:
+            raise InputError(self.faults)
+
+
+def read_input(
+    file: Path,
+    prices: Path | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> SiteInput:
+    """The site in a site file under the prices in a file, from `start` to `end`.
+
+    Times without an offset are local. The horizon is that of the buying price unless told
+    otherwise, and that of the first series when the price is a number. Prices in the file of
+    prices go before those in the site file, but a market price is not taken for selling when the
+    site file tells a selling price.
+
+    Raises:
+        InputError: the files cannot be used; every fault that could be found is named.
+    """
+    site_file, document = read_site_file(file)
+    reading = Reading(site_file, document, ZoneInfo(site_file.time_zone))
+    reader = SeriesReader(reading.zone)
+    for keys, column in _columns(site_file, ()):
+        with reading.noting():
+            path = file.parent / column.file
+            reading.series[keys] = reader.series(path, column.column, str(keys[-1]))
+    with reading.noting():
+        if prices is None:
+            _check_buying_price(reading)
+        else:
+            _take_prices(reading, read_prices(prices, reader))
+    reading.finish()
+    span = _span(reading, start, end)
+    grid = common_grid(reading.series.values(), span, site_file.time_zone)
+    site = _site(reading, grid)
+    reading.finish()
+    return SiteInput(site=site, grid=grid, document=document)
+
+
+def _columns(entry: Entry, keys: Keys) -> Iterator[tuple[Keys, FileColumn]]:
+    """The columns of files that an entry and those below it name."""
+    for name in type(entry).model_fields:
+        content = getattr(entry, name)
+        if isinstance(content, FileColumn):
+            yield (*keys, name), content
+        elif isinstance(content, Entry):
+            yield from _columns(content, (*keys, name))
+        elif isinstance(content, list):
+            for index, item in enumerate(content):
+                if isinstance(item, Entry):
+                    yield from _columns(item, (*keys, name, index))
+
+
+def _take_prices(reading: Reading, prices: Prices) -> None:
+    if buy := prices.buy or prices.both:
+        reading.series[BUY] = buy
+    if sell := prices.sell:
+        reading.series[SELL] = sell
+    elif prices.both and reading.site_file.meter.sell_price_per_kwh is None:
+        reading.series[SELL] = prices.both
+
+
+def _check_buying_price(reading: Reading) -> None:
+    if reading.site_file.meter.buy_price_per_kwh is None:
+        message = "is missing; give it here, or give a file of prices"
+        raise InputError([reading.document.fault(BUY, message)])
+
+
+def _span(reading: Reading, start: datetime | None, end: datetime | None) -> Span:
+    leading = reading.series.get(BUY) or next(iter(reading.series.values()), None)
+    if leading is None:
+        message = "has no series with times, which would tell the horizon; give a file of prices"
+        raise InputError([Fault(file=reading.document.file, message=message)])
+    try:
+        return Span(
+            start=leading.start if start is None else one_instant(start, reading.zone),
+            end=leading.end if end is None else one_instant(end, reading.zone),
+        )
+    except ValueError as error:
+        raise InputError([Fault(file=reading.document.file, message=str(error))]) from None
+
+
+def _site(reading: Reading, grid: Grid) -> Site:
+    said = reading.site_file
+    return Site(
+        name=said.name,
+        meter=_meter(reading, grid),
+        loads=_devices(reading, grid, Load, said.loads, "loads"),
+        photovoltaics=_devices(reading, grid, Photovoltaic, said.photovoltaics, "photovoltaics"),
+        storages=_devices(reading, grid, Storage, said.storages, "storages"),
+    )
+
+
+def _meter(reading: Reading, grid: Grid) -> Meter:
+    said = _fields(reading, grid, reading.site_file.meter, ("meter",))
+    for keys in (BUY, SELL):
+        if keys in reading.series:
+            said[str(keys[-1])] = sample(reading.series[keys], grid)
+    return Meter(**said | {"currency_code": _currency_code(reading)})
+
+
+def _devices(
+    reading: Reading, grid: Grid, kind: type[Device], entries: Sequence[Entry], name: str
+) -> list[Device]:
+    return [
+        kind(**_fields(reading, grid, entry, (name, index))) for index, entry in enumerate(entries)
+    ]
+
+
+def _fields(reading: Reading, grid: Grid, entry: Entry, keys: Keys) -> dict[str, Any]:
+    """The fields that an entry gives, as the data of the client have them."""
+    said = {}
+    for name in entry.model_fields_set:
+        content = getattr(entry, name)
+        if isinstance(content, FileColumn):
+            content = sample(reading.series[(*keys, name)], grid)
+        elif name == "targets":
+            content = [_target(reading, t, (*keys, name, i)) for i, t in enumerate(content)]
+        said[name] = content
+    return said
+
+
+def _target(reading: Reading, entry: TargetEntry, keys: Keys) -> EnergyTarget:
+    time = datetime.max.replace(tzinfo=UTC)
+    try:
+        time = one_instant(parse_time(entry.time), reading.zone)
+    except ValueError as error:
+        reading.faults.append(reading.document.fault((*keys, "time"), str(error)))
+    return EnergyTarget(time=time, min_kwh=entry.min_kwh, max_kwh=entry.max_kwh)
+
+
+def _currency_code(reading: Reading) -> str:
+    """The currency of the prices, which must be one."""
+    said = reading.site_file.meter.currency_code
+    series = [reading.series[keys] for keys in (BUY, SELL) if keys in reading.series]
+    codes = {entry.currency_code for entry in series if entry.currency_code} | {said or ""} - {""}
+    if len(codes) > 1:
+        message = f"the prices are in different currencies: {', '.join(sorted(codes))}"
+        reading.faults.append(reading.document.fault(("meter", "currency_code"), message))
+    return next(iter(codes), "")

@@ -1,0 +1,238 @@
+"""The roads through linear and mixed-integer programming, for any number of stores.
+
+The linear programme leaves out that nothing runs both ways at once, so it can gain where energy is
+a burden: by charging and discharging at once it burns energy that nobody takes. Its bound holds all
+the same, and so does its plan wherever letting nothing run both ways costs no more. Where it does
+cost more, or passes a limit, binaries are added for those intervals alone, until the bound of the
+programme and the cost of a plan that can be run meet.
+"""
+
+from dataclasses import dataclass, field
+from math import inf
+
+import numpy as np
+
+from loadloom.models.certificate import Proof
+from loadloom.models.dispatch.flows import (
+    NEGLIGIBLE_KWH,
+    Flows,
+    breach,
+    costs,
+    flows,
+    schedule,
+    settled,
+    total,
+    values,
+)
+from loadloom.models.dispatch.linear_model import (
+    Arrays,
+    Pairs,
+    all_pairs,
+    arrays,
+    decided,
+    matrix,
+    no_pairs,
+    program,
+    same_losses,
+    tightened,
+)
+from loadloom.models.dispatch.problem import Problem
+from loadloom.models.dispatch.solution import Solution, Values
+from loadloom.models.dispatch.values import dual_bound
+from loadloom.models.options import Method, SolveOptions
+from loadloom.solvers.highs import Matrix, Model, Outcome, Program
+from loadloom.solvers.termination import Reason, Termination
+
+ROUNDS = 5
+"""Searches with some of the binaries before one with all: more have never paid."""
+
+ROUNDING = 1e-9
+"""The relative gap that rounding leaves, whatever smaller one is asked for."""
+
+WITHIN_KWH = 1e-7
+"""How far a plan may be off a rule by rounding: a tenth of what the referee allows."""
+
+
+def solve_linear(problem: Problem, options: SolveOptions) -> Solution:
+    """The best plan by the linear programme, with binaries in the intervals that need them."""
+    return Planner(options.seed).solve(problem, options)
+
+
+def solve_mixed_integer(problem: Problem, options: SolveOptions) -> Solution:
+    """The best plan with a binary in every interval where one can matter."""
+    search = _Search(problem=problem, options=options, site=arrays(problem))
+    none = search.pairs
+    base = program(search.site, none, matrix(search.site, none))
+    model, pairs = Model(base, seed=options.seed), all_pairs(search.site)
+    if pairs.count:
+        search.branch(model, base, pairs)
+    else:
+        search.relax(model)
+    return search.solution(Method.MIXED_INTEGER, "mixed-integer programme")
+
+
+class Planner:
+    """The linear road for one site again and again, each solve starting from the last basis.
+
+    New prices, forecasts, limits and states of charge are taken over; another horizon, other stores
+    or other losses start afresh.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+        self._held: tuple[Arrays, Matrix, Model] | None = None
+
+    def solve(self, problem: Problem, options: SolveOptions) -> Solution:
+        """The best plan of a site, as by `solve_linear`."""
+        search = _Search(problem=problem, options=options, site=arrays(problem))
+        model, base = self._model(search.site, search.pairs)
+        search.relax(model)
+        while search.open:
+            search.branch(model, base, search.wanting())
+        return search.solution(Method.LINEAR, "linear programme")
+
+    def _model(self, site: Arrays, none: Pairs) -> tuple[Model, Program]:
+        """The model held, changed to the site, or a new one."""
+        if self._held is not None and same_losses(site, self._held[0]):
+            _, entries, model = self._held
+            base = program(site, none, entries)
+            model.change(base)
+        else:
+            base = program(site, none, matrix(site, none))
+            model = Model(base, seed=self._seed)
+        self._held = site, base.matrix, model
+        return model, base
+
+
+@dataclass(slots=True, kw_only=True)
+class _Search:
+    """The best plan and the best bound so far.
+
+    `trial` is the last solution of the linear programme, perhaps running both ways, `run` what it
+    becomes when nothing does.
+    """
+
+    problem: Problem
+    options: SolveOptions
+    site: Arrays
+    best: Flows | None = None
+    cost: float = inf
+    bound: float = -inf
+    values: Values | None = None
+    proof: Proof = Proof.NONE
+    trial: Flows | None = None
+    run: Flows | None = None
+    pairs: Pairs = field(init=False)
+    rounds: int = 0
+    seconds: float = 0.0
+    ended: Termination | None = None
+
+    def __post_init__(self) -> None:
+        self.pairs = no_pairs(self.site)
+
+    @property
+    def proven(self) -> bool:
+        """Whether cost and bound meet."""
+        allowed = max(self.options.relative_gap, ROUNDING) * max(1.0, abs(self.cost))
+        return self.best is not None and self.cost - self.bound <= allowed
+
+    @property
+    def open(self) -> bool:
+        """Whether another round can bring more: no proof, no end, and pairs without binaries."""
+        if self.proven or self.ended is not None:
+            return False
+        return self.pairs.count < all_pairs(self.site).count
+
+    def relax(self, model: Model) -> None:
+        """Solves the linear programme and takes its bound from the values it proves."""
+        outcome = self._solve(model)
+        if outcome.row_dual is None:
+            self.ended = outcome.termination
+        self._try(outcome)
+        if self.values is not None:
+            self.bound = max(self.bound, dual_bound(self.problem, self.values))
+            self.proof = Proof.DUAL
+
+    def branch(self, model: Model, base: Program, pairs: Pairs) -> None:
+        """Searches with binaries for the pairs, then solves the linear programme they leave."""
+        self.pairs = pairs
+        self.rounds += 1
+        near = tightened(self.site)
+        search = Model(program(near, pairs, matrix(near, pairs)), seed=self.options.seed)
+        outcome = self._solve(search)
+        if outcome.termination.reason is Reason.INFEASIBLE or outcome.primal is None:
+            self.ended = outcome.termination
+            self.bound = max(self.bound, outcome.termination.bound)
+            return
+        self.bound, self.proof = max(self.bound, outcome.termination.bound), Proof.BRANCH_AND_BOUND
+        self._offer(flows(self.site, outcome.primal))
+        model.change(decided(self.site, base, pairs, outcome.primal))
+        self._try(self._solve(model))
+        if outcome.termination.reason is Reason.FEASIBLE:
+            self.ended = outcome.termination
+
+    def wanting(self) -> Pairs:
+        """The pairs so far and those that gain by running both ways; all if there are none or the
+        rounds are over.
+        """  # noqa: D205
+        every = all_pairs(self.site)
+        if self.rounds >= ROUNDS or self.trial is None or self.run is None or self.values is None:
+            return every
+        gain = costs(self.site, self.run) - costs(self.site, self.trial)
+        pays = (gain > NEGLIGIBLE_KWH) | (breach(self.site, self.run) > WITHIN_KWH)
+        both = np.minimum(self.trial.charge, self.trial.discharge) > NEGLIGIBLE_KWH
+        # Burning pays nowhere else than where one more kWh would be a burden.
+        burden = self.values.site_per_kwh < -NEGLIGIBLE_KWH
+        stores = self.pairs.stores | every.stores & (burden | both & pays)
+        wanted = Pairs(stores=stores, meter=every.meter)
+        return wanted if wanted.count > self.pairs.count else every
+
+    def solution(self, method: Method, road: str) -> Solution:
+        """The answer as it stands."""
+        if self.pairs.count:
+            rounds = f" in {self.rounds} rounds" if self.rounds > 1 else ""
+            road = f"{road}, {self.pairs.count} binaries{rounds}"
+        if self.best is None:
+            return Solution(termination=self._without_plan(), method=method, road=road)
+        reason = Reason.OPTIMAL if self.proven else Reason.FEASIBLE
+        detail = self.ended.detail if self.ended and not self.proven else ""
+        bound = min(self.bound, self.cost)
+        return Solution(
+            termination=Termination(reason=reason, objective=self.cost, bound=bound, detail=detail),
+            method=method,
+            road=road,
+            proof=self.proof,
+            schedule=schedule(self.problem, self.best),
+            values=self.values,
+        )
+
+    def _solve(self, model: Model) -> Outcome:
+        left_s = max(0.0, self.options.time_limit_s - self.seconds)
+        # Half of the gap, so that rounding cannot use up the whole.
+        outcome = model.solve(time_limit_s=left_s, relative_gap=0.5 * self.options.relative_gap)
+        self.seconds += outcome.seconds
+        return outcome
+
+    def _try(self, outcome: Outcome) -> None:
+        """Takes over the values of a solved linear programme, and its plan if it is the best."""
+        if outcome.row_dual is not None:
+            self.values = values(self.site, outcome.row_dual)
+        if outcome.primal is not None:
+            self.trial = flows(self.site, outcome.primal)
+            self.run = self._offer(self.trial)
+
+    def _offer(self, moved: Flows) -> Flows:
+        """The flows with nothing running both ways, which become the best plan if they are."""
+        run = settled(self.site, moved.energy)
+        paid = total(self.site, run)
+        if paid < self.cost and breach(self.site, run).max() <= WITHIN_KWH:
+            self.best, self.cost = run, paid
+        return run
+
+    def _without_plan(self) -> Termination:
+        if self.ended is not None and self.ended.reason is Reason.INFEASIBLE:
+            return self.ended
+        detail = self.ended.detail if self.ended else "no plan keeps every limit to the last digit"
+        return Termination(
+            reason=Reason.NO_SOLUTION_FOUND, objective=inf, bound=self.bound, detail=detail
+        )

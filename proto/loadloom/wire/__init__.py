@@ -1,0 +1,1 @@
+"""Arrays in the bytes of messages: the one place where numpy and protobuf meet."""
