@@ -1,0 +1,104 @@
+"""The refereed answer to a dispatch problem; what runs in a thread or a worker process."""
+
+from dataclasses import dataclass
+from time import perf_counter
+
+from loadloom.engine.task import RejectedPlan, Task
+from loadloom.models.certificate import Certificate
+from loadloom.models.dispatch import referee
+from loadloom.models.dispatch.explain import Reason, reasons
+from loadloom.models.dispatch.problem import Problem
+from loadloom.models.dispatch.referee import Baseline, Cost
+from loadloom.models.dispatch.solution import Conflict, Solution
+from loadloom.models.dispatch.solve import fits_inline, solve
+from loadloom.solvers import termination
+
+COST, SCHEDULE, VALUES, REASONS = 1, 2, 3, 4
+"""The levels of detail in the numbers of PlanDetail."""
+
+QUICK_CELLS = 2_000
+"""Intervals x devices up to which naming the conflicts takes some 10 ms, in linear programmes."""
+
+ROUNDING = 1e-6
+"""The share of the cost by which a bound may exceed it before it counts as a contradiction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A solution with all that the referee and the explanations say of it.
+
+    `cost`, `baseline` and `certificate` are there when there is a plan, `conflicts` when there can
+    be none.
+    """
+
+    solution: Solution
+    cost: Cost | None = None
+    baseline: Baseline | None = None
+    certificate: Certificate | None = None
+    reasons: tuple[Reason, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    solve_s: float
+
+
+def light(task: Task[Problem]) -> bool:
+    """Whether the task is quick enough for a thread beside others."""
+    return fits_inline(task.problem, task.options)
+
+
+def quick_answer(task: Task[Problem]) -> Answer | None:
+    """The answer to a light task, or None where naming the conflicts turns it into a heavy one."""
+    started = perf_counter()
+    solution = solve(task.problem, task.options)
+    if solution.termination.reason is termination.Reason.INFEASIBLE and _cells(task) > QUICK_CELLS:
+        return None
+    return _refereed(task, solution, started)
+
+
+def answer(task: Task[Problem]) -> Answer:
+    """The answer to a task.
+
+    Raises:
+        RejectedPlan: the referee found the plan to break rules, or to cost less than its bound.
+    """
+    started = perf_counter()
+    return _refereed(task, solve(task.problem, task.options), started)
+
+
+def _cells(task: Task[Problem]) -> int:
+    return task.problem.horizon.count * (1 + len(task.problem.storages))
+
+
+def _refereed(task: Task[Problem], solution: Solution, started: float) -> Answer:
+    solve_s = perf_counter() - started
+    problem, schedule = task.problem, solution.schedule
+    if solution.termination.reason is termination.Reason.INFEASIBLE:
+        left_s = max(task.options.time_limit_s - solve_s, 1e-3)
+        return Answer(solution=solution, conflicts=_conflicts(problem, left_s), solve_s=solve_s)
+    if schedule is None:
+        return Answer(solution=solution, solve_s=solve_s)
+    if broken := referee.violations(problem, schedule):
+        raise RejectedPlan(f"{solution.road}: {'; '.join(map(str, broken))}")
+    cost = referee.cost(problem, schedule)
+    return Answer(
+        solution=solution,
+        cost=cost,
+        baseline=referee.baseline(problem),
+        certificate=_certificate(solution, cost.total),
+        reasons=tuple(reasons(problem, solution)) if task.detail >= REASONS else (),
+        solve_s=solve_s,
+    )
+
+
+def _certificate(solution: Solution, objective: float) -> Certificate:
+    """The certificate at the referee's cost; rounding may leave a bound a hair above it."""
+    bound = solution.termination.bound
+    if bound > objective + ROUNDING * max(1.0, abs(objective)):
+        raise RejectedPlan(f"{solution.road}: costs {objective!r}, below its bound of {bound!r}")
+    return Certificate(objective=objective, bound=min(bound, objective), proof=solution.proof)
+
+
+def _conflicts(problem: Problem, time_limit_s: float) -> tuple[Conflict, ...]:
+    # It brings HiGHS, which a server of feasible sites never needs.
+    from loadloom.models.dispatch.conflicts import conflicts
+
+    return tuple(conflicts(problem, time_limit_s=time_limit_s))

@@ -1,0 +1,241 @@
+"""The one path of every family: bytes, message, problem, solution, referee, message, bytes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from time import perf_counter
+from typing import Generic, Protocol, TypeVar
+
+import anyio
+from google.protobuf.message import DecodeError, Message
+
+from loadloom.engine.guard import log, refusal
+from loadloom.engine.guard.calls import Deadline, note
+from loadloom.engine.guard.metrics import Metrics
+from loadloom.engine.guard.refusal import Refusal
+from loadloom.engine.run.lanes import Lane, Workers
+from loadloom.engine.settings import Limits, Settings
+from loadloom.engine.task import Answered, Origin, RejectedPlan, Task
+from loadloom.models.certificate import Certificate
+from loadloom.models.checks import InvalidProblem
+from loadloom.models.options import Method
+from loadloom.solvers.termination import Termination
+
+
+class Solved(Protocol):
+    """What every family's solution says of itself."""
+
+    @property
+    def termination(self) -> Termination: ...  # noqa: D102 -- named by the models
+    @property
+    def method(self) -> Method: ...  # noqa: D102 -- named by the models
+    @property
+    def road(self) -> str: ...  # noqa: D102 -- named by the models
+
+
+class Refereed(Protocol):
+    """What every family's answer says of itself."""
+
+    @property
+    def solution(self) -> Solved: ...  # noqa: D102 -- named by the answers
+    @property
+    def certificate(self) -> Certificate | None: ...  # noqa: D102 -- named by the answers
+    @property
+    def solve_s(self) -> float: ...  # noqa: D102 -- named by the answers
+
+
+M = TypeVar("M", bound=Message)
+P = TypeVar("P")
+A = TypeVar("A", bound=Refereed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family(Generic[M, P, A]):
+    """A family of problems.
+
+    Attributes:
+        name: the family's name, the same in every layer.
+        request: the message that asks for one answer.
+        parse: reads the request; raises Refusal.
+        light: whether a task is quick enough for a thread.
+        quick: the refereed answer to a light task, or None if it needs a worker after all.
+        solve: the refereed answer to any task; a function that a worker process can import.
+        render: writes the response.
+    """
+
+    name: str
+    request: type[M]
+    parse: Callable[[M, Limits], Task[P]]
+    light: Callable[[Task[P]], bool]
+    quick: Callable[[Task[P]], A | None]
+    solve: Callable[[Task[P]], A]
+    render: Callable[[Task[P], A, Origin], Message]
+
+
+Outcome = Answered[P, A] | Refusal
+"""What comes of a task: its answer, or why there is none."""
+
+
+class Runner:
+    """Takes the tasks of all families through the lanes."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, workers: Workers) -> None:
+        self.limits, self.metrics, self._workers = settings.limits, metrics, workers
+        self._single, self.bulk = Lane(settings.single_threads), Lane(settings.bulk_threads)
+
+    async def respond(self, family: Family[M, P, A], raw: bytes, deadline: Deadline) -> bytes:
+        """The bytes of the response to a request for one answer.
+
+        Raises:
+            Refusal: the request breaks rules or limits, or nothing was found in time.
+        """
+        arrived = perf_counter()
+
+        def begin() -> bytes | tuple[Task[P], Origin]:
+            origin = Origin(digest=digest(raw), queue_s=perf_counter() - arrived)
+            task = family.parse(decoded(family.request, raw), self.limits)
+            answered = self._quickly(family, task, origin, deadline)
+            return (task, origin) if answered is None else render(answered)
+
+        def render(answered: Answered[P, A]) -> bytes:
+            _note(family.name, answered.answer)
+            response = family.render(answered.task, answered.answer, answered.origin)
+            return self.sized(response.SerializeToString())
+
+        begun = await self._single.run(begin)
+        if isinstance(begun, bytes):
+            return begun
+        return await self._single.run(render, await self._slowly(family, *begun, deadline))
+
+    async def outcomes(
+        self,
+        family: Family[M, P, A],
+        parsers: Sequence[Callable[[], Task[P]]],
+        origin: Origin,
+        deadline: Deadline,
+    ) -> list[Outcome[P, A]]:
+        """The outcome of each task, in order; whatever befalls one leaves the others alone."""
+
+        def begin() -> list[Outcome[P, A] | Task[P]]:
+            return [self._begun(family, parse, origin, deadline) for parse in parsers]
+
+        found = await self.bulk.run(begin)
+        settled: list[Outcome[P, A]] = [refusal.going_away()] * len(found)
+
+        async def settle(index: int, task: Task[P]) -> None:
+            try:
+                settled[index] = await self._slowly(family, task, origin, deadline)
+            except Refusal as refused:
+                settled[index] = refused
+            except RejectedPlan as error:
+                settled[index] = refusal.internal(log.fault(error))
+
+        async with anyio.create_task_group() as group:
+            for index, outcome in enumerate(found):
+                if isinstance(outcome, Task):
+                    group.start_soon(settle, index, outcome)
+                else:
+                    settled[index] = outcome
+        return settled
+
+    def sized(self, response: bytes) -> bytes:
+        """The response, unless it is too large to send.
+
+        Raises:
+            Refusal: it is.
+        """
+        most = self.limits.message_bytes
+        if len(response) <= most:
+            return response
+        raise refusal.too_large("detail", "bytes in a message", len(response), most)
+
+    def _begun(
+        self,
+        family: Family[M, P, A],
+        parse: Callable[[], Task[P]],
+        origin: Origin,
+        deadline: Deadline,
+    ) -> Outcome[P, A] | Task[P]:
+        """The outcome of a task, or the task if it is not to be had quickly."""
+        try:
+            task = parse()
+            return self._quickly(family, task, origin, deadline) or task
+        except Refusal as refused:
+            return refused
+        except RejectedPlan as error:
+            return refusal.internal(log.fault(error))
+
+    def _quickly(
+        self, family: Family[M, P, A], task: Task[P], origin: Origin, deadline: Deadline
+    ) -> Answered[P, A] | None:
+        """The answer if it is to be had in this thread within milliseconds."""
+        try:
+            if not family.light(task):
+                return None
+            answer = family.quick(task.within(self._left_s(deadline)))
+        except InvalidProblem as error:  # the wishes do not fit the problem
+            raise refusal.invalid(error.violations) from error
+        return None if answer is None else self._counted(family, task, answer, origin)
+
+    async def _slowly(
+        self, family: Family[M, P, A], task: Task[P], origin: Origin, deadline: Deadline
+    ) -> Answered[P, A]:
+        """The answer from a worker process."""
+        arrived = perf_counter()
+        async with self._workers.ready():
+            waited_s = perf_counter() - arrived
+            limited = task.within(self._left_s(deadline))
+            answer = await self._workers.run(
+                family.solve, limited, limit_s=limited.options.time_limit_s
+            )
+        origin = replace(origin, queue_s=origin.queue_s + waited_s)
+        return self._counted(family, task, answer, origin)
+
+    def _left_s(self, deadline: Deadline) -> float:
+        """The time that a solve may take now."""
+        left_s = min(self.limits.solve_seconds, deadline.remaining_s)
+        if left_s <= 0.0:
+            raise refusal.out_of_time("the time of the call ran out before the solve began")
+        return left_s
+
+    def _counted(
+        self, family: Family[M, P, A], task: Task[P], answer: A, origin: Origin
+    ) -> Answered[P, A]:
+        solution = answer.solution
+        reason = solution.termination.reason.value
+        self.metrics.sites.labels(family.name, reason).inc()
+        self.metrics.solve_seconds.labels(family.name, solution.method.value).observe(
+            answer.solve_s
+        )
+        return Answered(task=task, answer=answer, origin=origin)
+
+
+def decoded(message: type[M], raw: bytes) -> M:
+    """The message in the bytes.
+
+    Raises:
+        Refusal: the bytes are not such a message.
+    """
+    try:
+        return message.FromString(raw)
+    except DecodeError as error:
+        name = message.DESCRIPTOR.full_name
+        raise refusal.malformed(f"the bytes are not a message {name}") from error
+
+
+def digest(raw: bytes) -> str:
+    """The SHA-256 digest of a request, in hexadecimal."""
+    return sha256(raw).hexdigest()
+
+
+def _note(family: str, answer: Refereed) -> None:
+    """Tells the log what came of the call."""
+    proof = answer.certificate
+    note(
+        family=family,
+        road=answer.solution.road,
+        reason=answer.solution.termination.reason.value,
+        objective=None if proof is None else proof.objective,
+        gap=None if proof is None else proof.relative_gap,
+        solve_s=answer.solve_s,
+    )

@@ -1,0 +1,164 @@
+"""Refusals: why a call has no answer, as a canonical code with google.rpc details."""
+
+from collections.abc import Sequence
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from loadloom.models.checks import Violation
+
+DOMAIN = "loadloom"
+
+HEADER_BYTES = 4096
+"""The room for details in a trailer: callers take 8 KiB of metadata, and base64 adds a third."""
+
+MESSAGE_CHARACTERS = 500
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+
+class Refusal(Exception):  # noqa: N818 -- an answer to the caller, not a failure of ours
+    """The reason a call, or a part of it, has no answer.
+
+    Attributes:
+        code: the canonical code.
+        reason: the reason in one word of capitals, for programs.
+        violations: the fields at fault.
+        retry_s: the time after which the same call may succeed; None if it never will.
+        facts: what programs may want to know beside the reason.
+    """
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        reason: str,
+        message: str,
+        *,
+        violations: Sequence[Violation] = (),
+        retry_s: float | None = None,
+        facts: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code, self.reason, self.message = code, reason, message
+        self.violations, self.retry_s, self.facts = tuple(violations), retry_s, facts or {}
+
+    def status(self, room: int | None = None) -> Status:
+        """The refusal as a message, with as many violations as fit into `room` bytes."""
+        details: list[Message] = [ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=self.facts)]
+        if self.retry_s is not None:
+            retry = RetryInfo()
+            retry.retry_delay.FromNanoseconds(round(self.retry_s * 1e9))
+            details.append(retry)
+        if self.violations:
+            details.append(_bad_request(self.violations, room))
+        status = Status(code=self.code.value[0], message=_shortened(self.message))
+        for detail in details:
+            packed = Any()
+            packed.Pack(detail)
+            status.details.append(packed)
+        return status
+
+    def trailer(self) -> Metadata:
+        """The trailing metadata that carries the details.
+
+        A negative push-back tells a client that retries by service config not to.
+        """
+        pause = -1 if self.retry_s is None else round(self.retry_s * 1000)
+        return (
+            ("grpc-status-details-bin", self.status(HEADER_BYTES).SerializeToString()),
+            ("grpc-retry-pushback-ms", str(pause)),
+        )
+
+
+def invalid(violations: Sequence[Violation]) -> Refusal:
+    """The refusal of a request that breaks rules."""
+    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+    return Refusal(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "INVALID_FIELDS",
+        f"{violations[0]}{more}",
+        violations=violations,
+    )
+
+
+def malformed(message: str) -> Refusal:
+    """The refusal of bytes, or of a sequence of messages, that make no sense."""
+    return Refusal(grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_MESSAGE", message)
+
+
+def too_large(path: str, limit: str, asked: int, most: int) -> Refusal:
+    """The refusal of a request that is larger than a limit of this server."""
+    message = f"asks for {asked:,}; this server takes at most {most:,} {limit}"
+    return Refusal(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "LIMIT_EXCEEDED",
+        f"{path}: {message}",
+        violations=[Violation(path, message)],
+        facts={"limit": limit, "asked": str(asked), "most": str(most)},
+    )
+
+
+def overloaded(most: int) -> Refusal:
+    """The refusal of a call beyond what the server takes at once."""
+    return Refusal(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "OVERLOADED",
+        f"{most:,} calls are under way, which is all this server takes at once; try again",
+        retry_s=1.0,
+    )
+
+
+def worker_died() -> Refusal:
+    """The refusal of a call whose worker process died."""
+    return Refusal(
+        grpc.StatusCode.UNAVAILABLE,
+        "WORKER_DIED",
+        "the process that solved this problem died; try again",
+        retry_s=0.5,
+    )
+
+
+def going_away() -> Refusal:
+    """The refusal of a call that would outlive the server."""
+    return Refusal(
+        grpc.StatusCode.UNAVAILABLE,
+        "GOING_AWAY",
+        "the server is being stopped; try another one, or again",
+        retry_s=1.0,
+    )
+
+
+def out_of_time(message: str) -> Refusal:
+    """The refusal of a call for which nothing was found in time."""
+    return Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "OUT_OF_TIME", message)
+
+
+def internal(error_id: str) -> Refusal:
+    """The refusal of a call that met a fault of ours; the log has the rest under the id."""
+    return Refusal(
+        grpc.StatusCode.INTERNAL,
+        "INTERNAL_ERROR",
+        f"internal error {error_id}; the server's log says more under this id",
+        facts={"error_id": error_id},
+    )
+
+
+def _bad_request(violations: Sequence[Violation], room: int | None) -> BadRequest:
+    found = BadRequest()
+    for index, violation in enumerate(violations):
+        found.field_violations.add(field=violation.path, description=_shortened(violation.message))
+        if room is not None and found.ByteSize() > room - 200:
+            del found.field_violations[-1:]
+            left = len(violations) - index
+            found.field_violations.add(description=f"{left} more violations do not fit in here")
+            break
+    return found
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= MESSAGE_CHARACTERS:
+        return text
+    return text[: MESSAGE_CHARACTERS - 1] + "…"

@@ -1,0 +1,127 @@
+"""The lanes that work runs in: threads for single calls, threads for bulk, and worker processes.
+
+Each lane has its own capacity, so a stream of batches never stands in the way of a single call.
+Threads are for what takes milliseconds and leaves the interpreter's lock alone; what may take
+longer goes to a process, which is killed when its call is cancelled or outlives its limit.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from math import inf
+from typing import TypeVar, TypeVarTuple, Unpack
+
+import anyio
+from anyio import BrokenWorkerProcess, CapacityLimiter, to_process, to_thread
+from anyio.abc import TaskGroup
+
+from loadloom.engine.guard import log, refusal
+from loadloom.engine.guard.metrics import Metrics
+from loadloom.engine.run.worker import load, load_and_hold, work
+from loadloom.engine.settings import Settings
+
+T = TypeVar("T")
+A = TypeVar("A")
+Arguments = TypeVarTuple("Arguments")
+
+HOLD_S = 0.05
+"""How long a warm worker waits for the others: far longer than it takes to hand over a call."""
+
+
+class Lane:
+    """Threads, up to a number at once."""
+
+    def __init__(self, threads: int) -> None:
+        self._limiter = CapacityLimiter(threads)
+
+    async def run(self, function: Callable[[Unpack[Arguments]], A], *arguments: *Arguments) -> A:
+        """What the function returns from a thread of this lane."""
+        return await to_thread.run_sync(function, *arguments, limiter=self._limiter)
+
+
+class Workers:
+    """Worker processes, each with one call at a time.
+
+    There is one worker more than may solve at once, so that a call after a worker's end need not
+    wait for the libraries to load. A dead worker fails its own call alone, and is replaced at once.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics, tasks: TaskGroup) -> None:
+        self._processes, self._overrun_s = settings.workers + 1, settings.overrun_s
+        self._metrics, self._tasks = metrics, tasks
+        self._slots = CapacityLimiter(settings.workers)
+        self._places = CapacityLimiter(self._processes)
+        self._unlimited = CapacityLimiter(inf)  # whoever runs something holds a place already
+        self._replacing = False
+
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[None]:
+        """A worker that lives and has loaded its libraries is there to `run` while the block lasts.
+
+        A worker that died idle, or is still to be started, thereby costs nobody's solve any time.
+
+        Raises:
+            Refusal: one worker after the other died.
+        """
+        async with self._slots, self._places:
+            for _ in range(self._processes):
+                try:
+                    await to_process.run_sync(load, cancellable=True, limiter=self._unlimited)
+                    break
+                except BrokenWorkerProcess:
+                    self._died()
+                    self._replace()
+            else:
+                raise refusal.worker_died()
+            yield
+
+    async def run(self, solve: Callable[[T], A], task: T, *, limit_s: float) -> A:
+        """What `solve` makes of the task in a worker; it should end by itself within `limit_s`.
+
+        Raises:
+            Refusal: the worker died, or was killed because it did not end.
+        """
+        try:
+            with anyio.move_on_after(limit_s + self._overrun_s):
+                return await to_process.run_sync(
+                    work, solve, task, cancellable=True, limiter=self._unlimited
+                )
+        except BrokenWorkerProcess:
+            self._died()
+            self._replace()
+            raise refusal.worker_died() from None
+        except anyio.get_cancelled_exc_class():
+            self._replace()
+            raise
+        self._metrics.kills.inc()
+        log.event(logging.WARNING, "a worker was killed for overrun", limit_s=limit_s)
+        self._replace()
+        raise refusal.out_of_time(f"no plan was found within {limit_s:.3g} s")
+
+    async def warm(self) -> None:
+        """Starts all workers that are not there, and has each load its libraries."""
+        async with anyio.create_task_group() as group:
+            for _ in range(self._processes):
+                group.start_soon(self._warm_one)
+
+    async def _warm_one(self) -> None:
+        async with self._places:
+            try:
+                await to_process.run_sync(
+                    load_and_hold, HOLD_S, cancellable=True, limiter=self._unlimited
+                )
+            except BrokenWorkerProcess:
+                self._died()
+
+    def _died(self) -> None:
+        self._metrics.deaths.inc()
+        log.event(logging.WARNING, "a worker died")
+
+    def _replace(self) -> None:
+        if not self._replacing:
+            self._replacing = True
+            self._tasks.start_soon(self._warm_again)
+
+    async def _warm_again(self) -> None:
+        await self.warm()
+        self._replacing = False

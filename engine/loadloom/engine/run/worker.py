@@ -1,0 +1,46 @@
+"""What runs inside a worker process."""
+
+import signal
+from collections.abc import Callable
+from functools import cache
+from time import sleep
+from typing import TypeVar
+
+T = TypeVar("T")
+A = TypeVar("A")
+
+
+def work(solve: Callable[[T], A], task: T) -> A:
+    """What `solve` makes of the task."""
+    load()
+    return solve(task)
+
+
+@cache
+def load() -> None:
+    """Loads what nearly all solves in a worker need, once; it takes a second or two."""
+    _leave_signals_to_the_server()
+    import loadloom.engine.answers.dispatch
+    import loadloom.models.dispatch.conflicts
+    import loadloom.models.dispatch.linear  # noqa: F401
+
+
+def load_and_hold(hold_s: float) -> None:
+    """Loads all that solves need, and holds the worker for a moment.
+
+    So as many calls of it as there are workers meet as many processes.
+    """
+    load()
+    from loadloom.models.dispatch.solve import warm
+
+    warm()
+    sleep(hold_s)
+
+
+def _leave_signals_to_the_server() -> None:
+    """Ignores the signals that a terminal or a supervisor sends to the whole group of processes.
+
+    Only the server knows which solves are still owed; a worker ends when its pipe does.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

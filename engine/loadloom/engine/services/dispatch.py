@@ -1,0 +1,116 @@
+"""The service that plans dispatch: one site, many sites, or a stream of batches."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+
+import anyio
+import grpc
+
+from loadloom.engine.answers import dispatch as answers
+from loadloom.engine.convert import dispatch as convert
+from loadloom.engine.convert.common import Grid
+from loadloom.engine.family import Family, Runner, decoded, digest
+from loadloom.engine.guard.calls import Deadline, deadline, note
+from loadloom.engine.services.stream import Stream
+from loadloom.engine.settings import Limits, Settings
+from loadloom.engine.task import Origin, Task
+from loadloom.models.dispatch.problem import Problem
+from loadloom.models.options import SolveOptions
+from loadloom.v1 import dispatch_pb2 as pb
+
+NAME = pb.DESCRIPTOR.services_by_name["DispatchService"].full_name
+
+FAMILY = Family(
+    name="dispatch",
+    request=pb.PlanDispatchRequest,
+    parse=convert.parse,
+    light=answers.light,
+    quick=answers.quick_answer,
+    solve=answers.answer,
+    render=convert.render,
+)
+
+CHUNK_SITES = 16
+"""The sites of a batch that a thread takes at a time: some 10 ms, so that others get their turn."""
+
+
+class DispatchService:
+    """The methods of the service, from bytes to bytes."""
+
+    def __init__(self, settings: Settings, runner: Runner) -> None:
+        self._settings, self._runner = settings, runner
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """The methods by their names in the proto; none has a (de)serializer, as all take bytes."""
+        return grpc.method_handlers_generic_handler(
+            NAME,
+            {
+                "PlanDispatch": grpc.unary_unary_rpc_method_handler(self.plan),
+                "BatchPlanDispatch": grpc.unary_unary_rpc_method_handler(self.plan_batch),
+                "StreamPlanDispatch": grpc.stream_stream_rpc_method_handler(self.plan_stream),
+            },
+        )
+
+    async def plan(self, raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        """The plan of one site."""
+        return await self._runner.respond(FAMILY, raw, deadline(context, self._settings))
+
+    async def plan_batch(self, raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        """The plans of many sites on one grid, each with its own outcome."""
+        batch = await self._runner.bulk.run(
+            _read, raw, deadline(context, self._settings), perf_counter(), self._runner
+        )
+        sites = len(batch.request.sites)
+        note(family=FAMILY.name, sites=sites, intervals=batch.axis.count)
+        firsts = iter(range(0, sites, CHUNK_SITES))
+        pieces: dict[int, bytes] = {}
+
+        async def work() -> None:
+            for first in firsts:
+                pieces[first] = await self._plan_chunk(batch, first)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(self._settings.bulk_threads):
+                group.start_soon(work)
+        return self._runner.sized(b"".join(pieces[first] for first in sorted(pieces)))
+
+    async def _plan_chunk(self, batch: "_Batch", first: int) -> bytes:
+        """The items of the sites from `first` on, as a response that others can be appended to."""
+        sites = batch.request.sites[first : first + CHUNK_SITES]
+        parsers = [partial(batch.parse, site, self._runner.limits) for site in sites]
+        outcomes = await self._runner.outcomes(FAMILY, parsers, batch.origin, batch.until)
+        names = [site.name for site in sites]
+        return await self._runner.bulk.run(
+            lambda: convert.render_items(names, outcomes).SerializeToString()
+        )
+
+    async def plan_stream(
+        self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext
+    ) -> None:
+        """The plans of batches of like sites, each answered as soon as it is solved."""
+        await Stream(self._runner, context).serve(requests)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    """A request for many sites, its shared parts read."""
+
+    request: pb.BatchPlanDispatchRequest
+    axis: Grid
+    options: SolveOptions
+    origin: Origin
+    until: Deadline
+
+    def parse(self, site: pb.Site, limits: Limits) -> Task[Problem]:
+        """The task that one of its sites asks for."""
+        return convert.parse_site(site, self.axis, self.options, self.request.detail, limits)
+
+
+def _read(raw: bytes, until: Deadline, arrived: float, runner: Runner) -> _Batch:
+    """The request, its shared parts read."""
+    origin = Origin(digest=digest(raw), queue_s=perf_counter() - arrived)
+    request = decoded(pb.BatchPlanDispatchRequest, raw)
+    axis, options = convert.parse_batch(request, runner.limits)
+    return _Batch(request=request, axis=axis, options=options, origin=origin, until=until)

@@ -1,0 +1,184 @@
+"""The settings of a server: from the command line, the environment, and a file, in this order.
+
+Every setting can be given as `--name value`, as LOADLOOM_NAME, or under its name in a TOML file
+that `--settings` or LOADLOOM_SETTINGS names; the limits stand in the file's table `limits`, and are
+`--limits.points` and LOADLOOM_LIMITS__POINTS elsewhere.
+"""
+
+import os
+import tomllib
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    CliApp,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PREFIX = "LOADLOOM_"
+
+
+class BadSettings(ValueError):  # noqa: N818 -- it names the settings' state
+    """Settings that a server cannot run with; one line for each of them."""
+
+
+def cores() -> int:
+    """The number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Limits(BaseModel):
+    """The limits that requests must keep, as SystemService tells them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    message_bytes: int = Field(default=16 * 2**20, ge=4096)
+    """The largest message in either direction."""
+    intervals: PositiveInt = 366 * 24 * 12
+    """The largest number of intervals of a grid; by default a leap year of five-minute steps."""
+    points: PositiveInt = 2_000_000
+    """The largest number of values of one site, spread over its grid, or in one message."""
+    sites_per_batch: PositiveInt = 10_000
+    """The largest number of sites in one batch."""
+    batches_under_way: PositiveInt = 4
+    """The number of batches of one stream that are solved or being answered at any time."""
+    solve_seconds: PositiveFloat = 60.0
+    """The longest time one solve may take."""
+    calls_under_way: PositiveInt = 1_000
+    """The number of calls that may wait or run before new ones are shed."""
+
+
+class Settings(BaseSettings):
+    """The Loadloom server: dispatch plans over gRPC."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        cli_implicit_flags=True,
+        cli_kebab_case=True,
+        cli_prog_name="python -m loadloom.engine.main",
+        use_attribute_docstrings=True,
+    )
+
+    settings: Path | None = None
+    """The TOML file to read settings from."""
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """The address to listen on."""
+    port: int = Field(default=8421, ge=0, le=65535)
+    """The port to listen on; 0 takes a free one, which the line "listening" on stdout tells."""
+    tls_certificate: Path | None = None
+    """The server's certificate chain, PEM."""
+    tls_key: Path | None = None
+    """The key of the certificate, PEM."""
+    tls_client_ca: Path | None = None
+    """The authorities that vouch for callers, PEM; no certificate is asked for without."""
+    insecure: bool = False
+    """Whether to listen without TLS on addresses that other machines reach."""
+    metrics_host: str = Field(default="127.0.0.1", min_length=1)
+    """The address to serve Prometheus metrics on."""
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """The port to serve Prometheus metrics on; 0 for none."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines to log, on stderr."""
+    grace_s: NonNegativeFloat = 20.0
+    """The time that accepted calls have to finish when the server is told to stop."""
+    single_threads: PositiveInt = 2
+    """The threads for calls about one site."""
+    bulk_threads: PositiveInt = Field(default_factory=cores)
+    """The threads for batches and streams; by default one a core."""
+    workers: PositiveInt = Field(default_factory=cores)
+    """The worker processes for solves that take long; by default one a core."""
+    reserve_share: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """The share of a call's remaining time that is kept back for the answer."""
+    reserve_s: NonNegativeFloat = 0.1
+    """The most time that is kept back for the answer."""
+    overrun_s: PositiveFloat = 1.0
+    """The time after a solve's limit at which its worker process is killed."""
+    limits: Limits = Limits()
+    """The limits that requests must keep."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- not one of ours
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- not one of ours
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The sources in order: the command line (put first by pydantic), environment, file."""
+        return init_settings, env_settings, _File(settings_cls)
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key must be given together")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        if self.tls_certificate is None and not self.insecure and not _is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host} can be reached from other machines: give tls_certificate and "
+                "tls_key, or set insecure to listen without TLS"
+            )
+        return self
+
+
+class _File(PydanticBaseSettingsSource):
+    """The settings in the TOML file that an earlier source names."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        """Not asked for: the file is read as a whole."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        path = self.current_state.get("settings")
+        if not path:
+            return {}
+        try:
+            return tomllib.loads(Path(path).read_text())
+        except (OSError, ValueError) as error:
+            raise BadSettings(f"settings: cannot read {path}: {error}") from error
+
+
+def load(arguments: Sequence[str]) -> Settings:
+    """The settings from command line, environment and file.
+
+    Raises:
+        BadSettings: settings that break rules, each named on a line of its own.
+    """
+    try:
+        return CliApp.run(Settings, cli_args=list(arguments))
+    except ValidationError as error:
+        raise BadSettings("\n".join(map(_line, error.errors()))) from error
+
+
+def _line(error: Any) -> str:  # noqa: ANN401 -- pydantic's dictionary
+    name = ".".join(map(str, error["loc"]))
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{name}: {message}, got {error['input']!r}" if name else message
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

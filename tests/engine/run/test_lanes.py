@@ -1,0 +1,144 @@
+"""Workers that die, hang, or are no longer wanted; and limits that come from deadlines."""
+
+import os
+import signal
+import time
+
+import grpc
+import pytest
+
+from loadloom.v1 import common_pb2
+from loadloom.v1.dispatch_pb2_grpc import DispatchServiceStub
+
+WITHIN_S = 2.0
+"""The time after a worker's end in which the next call must be answered."""
+
+
+@pytest.fixture(scope="module")
+def server(launch):
+    arguments = ("--workers=2", "--overrun-s=0.5", "--reserve-s=1", "--reserve-share=0.3")
+    with launch(*arguments, "--log-level=warning") as server:
+        yield server
+
+
+@pytest.fixture
+def busy_stub(server, connect):
+    server.settle(3)
+    with connect(server.address) as channel:
+        yield DispatchServiceStub(channel)
+
+
+@pytest.fixture
+def small(request_one):
+    """A request that takes a worker no time."""
+    request_one.options.method = common_pb2.METHOD_MIXED_INTEGER
+    return request_one
+
+
+def assert_answered_in_time(stub, request, since):
+    plan = stub.PlanDispatch(request, timeout=10).plan
+    assert plan.termination.reason == common_pb2.TERMINATION_REASON_OPTIMAL
+    assert time.monotonic() - since < WITHIN_S
+
+
+def test_a_killed_worker_fails_its_own_call_alone(server, busy_stub, request_hard, small, failure):
+    request_hard.options.time_limit.seconds = 3
+    calls = [busy_stub.PlanDispatch.future(request_hard) for _ in range(2)]
+    killed, other = server.busy(2)
+    os.kill(killed, signal.SIGKILL)
+    died = time.monotonic()
+    small.options.method = common_pb2.METHOD_KERNEL  # threads know nothing of it
+    assert_answered_in_time(busy_stub, small, died)
+    errors = [call.exception() for call in calls]
+    (hit,) = [index for index, error in enumerate(errors) if error]
+    told = failure(calls[hit].result)
+    assert told.code is grpc.StatusCode.UNAVAILABLE
+    assert told.reason == "WORKER_DIED"
+    assert told.retry_s > 0
+    neighbour = calls[1 - hit].result().plan
+    assert neighbour.termination.reason == common_pb2.TERMINATION_REASON_FEASIBLE
+    pids = server.settle(3)
+    assert other in pids
+    assert killed not in pids
+
+
+def test_the_next_call_after_a_death_is_answered_in_time(
+    server, busy_stub, request_hard, small, failure
+):
+    call = busy_stub.PlanDispatch.future(request_hard)
+    os.kill(server.busy(1)[0], signal.SIGKILL)
+    died = time.monotonic()
+    assert_answered_in_time(busy_stub, small, died)
+    assert failure(call.result).code is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_hung_worker_is_killed_soon_after_its_limit(
+    server, busy_stub, request_hard, small, failure
+):
+    request_hard.options.time_limit.seconds = 1
+    started = time.monotonic()
+    call = busy_stub.PlanDispatch.future(request_hard)
+    (hung,) = server.busy(1)
+    os.kill(hung, signal.SIGSTOP)
+    told = failure(call.result)
+    ended = time.monotonic()
+    assert told.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert told.reason == "OUT_OF_TIME"
+    assert 1.5 <= ended - started < 3.0
+    assert_answered_in_time(busy_stub, small, ended)
+    assert hung not in server.settle(3)
+    assert "a worker was killed for overrun" in {event["event"] for event in server.events()}
+
+
+def test_a_cancelled_call_frees_its_worker(server, busy_stub, request_hard, small):
+    calls = [busy_stub.PlanDispatch.future(request_hard) for _ in range(2)]
+    stopped = server.busy(2)
+    for call in calls:
+        call.cancel()
+    assert_answered_in_time(busy_stub, small, time.monotonic())
+    assert not set(stopped) & set(server.settle(3))
+
+
+def test_the_callers_limit_ends_the_solve_with_a_gap(busy_stub, request_hard):
+    request_hard.options.time_limit.seconds = 1
+    started = time.monotonic()
+    plan = busy_stub.PlanDispatch(request_hard).plan
+    assert plan.termination.reason == common_pb2.TERMINATION_REASON_FEASIBLE
+    assert plan.certificate.relative_gap > 0
+    assert plan.certificate.proof == common_pb2.PROOF_BRANCH_AND_BOUND
+    assert time.monotonic() - started < 2.0
+
+
+def test_the_deadline_of_the_call_becomes_the_limit_of_the_solve(busy_stub, request_hard):
+    plan = busy_stub.PlanDispatch(request_hard, timeout=3.0).plan
+    assert plan.termination.reason == common_pb2.TERMINATION_REASON_FEASIBLE
+    assert 1.9 < plan.provenance.solve_time.ToNanoseconds() / 1e9 < 2.9
+
+
+def test_waiting_for_a_worker_counts_as_queue_time(busy_stub, request_hard, small):
+    request_hard.options.time_limit.seconds = 1
+    calls = [busy_stub.PlanDispatch.future(request_hard) for _ in range(2)]
+    time.sleep(0.3)
+    waited = busy_stub.PlanDispatch(small).plan.provenance.queue_time.ToNanoseconds() / 1e9
+    assert 0.2 < waited < 3.0
+    assert all(call.result().plan.HasField("schedule") for call in calls)
+
+
+def test_single_calls_are_quick_while_workers_are_busy(server, busy_stub, request_hard, small):
+    request_hard.options.time_limit.seconds = 2
+    calls = [busy_stub.PlanDispatch.future(request_hard) for _ in range(6)]
+    server.busy(2)
+    small.options.method = common_pb2.METHOD_UNSPECIFIED
+    started = time.monotonic()
+    assert busy_stub.PlanDispatch(small).plan.HasField("schedule")
+    assert time.monotonic() - started < 1.0
+    for call in calls:
+        call.cancel()
+
+
+def test_workers_that_died_idle_fail_nobody(launch, connect, request_hard):
+    request_hard.options.time_limit.seconds = 1
+    with launch("--workers=1", "--overrun-s=0.5") as server, connect(server.address) as channel:
+        for pid in server.settle(2):
+            os.kill(pid, signal.SIGKILL)
+        assert DispatchServiceStub(channel).PlanDispatch(request_hard).plan.HasField("schedule")

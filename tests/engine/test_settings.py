@@ -1,0 +1,77 @@
+import pytest
+
+from loadloom.engine.settings import BadSettings, load
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch):
+    monkeypatch.delenv("LOADLOOM_SETTINGS", raising=False)
+
+
+def test_defaults_listen_on_loopback_alone():
+    settings = load([])
+    assert (settings.host, settings.port, settings.metrics_port) == ("127.0.0.1", 8421, 0)
+
+
+def test_the_command_line_beats_the_environment_which_beats_the_file(tmp_path, monkeypatch):
+    file = tmp_path / "loadloom.toml"
+    file.write_text("port = 1\ngrace_s = 1.5\nworkers = 7\n[limits]\npoints = 5\nintervals = 6\n")
+    monkeypatch.setenv("LOADLOOM_SETTINGS", str(file))
+    monkeypatch.setenv("LOADLOOM_PORT", "2")
+    monkeypatch.setenv("LOADLOOM_GRACE_S", "2.5")
+    monkeypatch.setenv("LOADLOOM_LIMITS__POINTS", "50")
+    settings = load(["--port", "3"])
+    assert (settings.port, settings.grace_s, settings.workers) == (3, 2.5, 7)
+    assert (settings.limits.points, settings.limits.intervals) == (50, 6)
+
+
+def test_a_file_named_on_the_command_line_is_read(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("bulk_threads = 3\n")
+    assert load(["--settings", str(file)]).bulk_threads == 3
+
+
+def test_every_bad_setting_is_named_with_its_value(monkeypatch):
+    monkeypatch.setenv("LOADLOOM_PORT", "70000")
+    monkeypatch.setenv("LOADLOOM_WORKERS", "none")
+    monkeypatch.setenv("LOADLOOM_LIMITS__POINTS", "-3")
+    with pytest.raises(BadSettings) as caught:
+        load([])
+    lines = sorted(str(caught.value).splitlines())
+    assert [line.split(":")[0] for line in lines] == ["limits.points", "port", "workers"]
+    assert "70000" in lines[1]
+
+
+def test_an_unknown_name_in_the_file_is_refused(tmp_path):
+    file = tmp_path / "loadloom.toml"
+    file.write_text("prot = 1\n")
+    with pytest.raises(BadSettings, match="prot"):
+        load(["--settings", str(file)])
+
+
+@pytest.mark.parametrize("content", [None, "port = = 1", "port = 1 # \ud800"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, content):
+    file = tmp_path / "loadloom.toml"
+    if content is not None:
+        file.write_bytes(content.encode(errors="surrogatepass"))
+    with pytest.raises(BadSettings, match=r"settings: cannot read .*loadloom\.toml"):
+        load(["--settings", str(file)])
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_other_machines_are_not_listened_to_without_tls(host):
+    with pytest.raises(BadSettings, match="tls_certificate"):
+        load(["--host", host])
+    assert load(["--host", host, "--insecure"]).host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
+def test_loopback_needs_no_tls(host):
+    assert load(["--host", host]).host == host
+
+
+def test_half_a_pair_of_key_and_certificate_is_refused():
+    with pytest.raises(BadSettings, match="together"):
+        load(["--tls-key", "key.pem"])
+    with pytest.raises(BadSettings, match="tls_client_ca needs"):
+        load(["--tls-client-ca", "ca.pem"])
