@@ -2,9 +2,9 @@
 
     python examples/demo.py [--out FOLDER]
 
-Starts an engine of its own, plans (a) a workshop with a battery and (b) a street of 1,000 homes over
-a week of Dutch day-ahead prices with negative hours, and writes charts. Where the data come from
-is told in examples/data/NOTICE.md.
+Starts an engine of its own, plans (a) a workshop with a battery and (b) a street of 1,000 homes
+over a week of Dutch day-ahead prices with negative hours, and writes charts. Where the data come
+from is told in examples/data/NOTICE.md.
 """
 
 import argparse
@@ -38,7 +38,7 @@ console = Console()
 
 def main() -> None:
     """Runs the demo."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Plans real sites with a real server.")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="where charts go")
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
@@ -116,11 +116,10 @@ def plan_street(client: Client, out: Path) -> None:
 
 def prices() -> pd.Series:
     """The day-ahead price of every quarter hour of the week, in EUR per kWh."""
-    frame = pd.read_csv(PRICES, parse_dates=["time"], index_col="time")
-    hourly = frame["price_eur_per_mwh"].tz_convert("Europe/Amsterdam") / 1000
-    end = hourly.index[-1] + pd.Timedelta(minutes=45)
-    quarters = pd.date_range(hourly.index[0], end, freq="15min", name="time")
-    return hourly.reindex(quarters, method="ffill")
+    frame = pd.read_csv(PRICES)
+    hours = pd.DatetimeIndex(frame["time"]).tz_convert("Europe/Amsterdam")
+    quarters = pd.date_range(hours[0], periods=4 * len(hours), freq="15min", name="time")
+    return pd.Series(np.repeat(frame["price_eur_per_mwh"].to_numpy() / 1000, 4), quarters)
 
 
 def street() -> dict[str, np.ndarray]:
@@ -161,7 +160,7 @@ def street_chart(fleet: FleetPlans, columns: dict[str, np.ndarray], spot: pd.Ser
     before = (columns["load_kw"] - columns["pv_kw"]).sum(axis=0)
     after = (fleet.columns["import_kw"] - fleet.columns["export_kw"]).sum(axis=0)
     stored = fleet.columns["state_of_charge_kwh"].sum(axis=0)
-    times = spot.index.tz_localize(None)
+    times = pd.DatetimeIndex(spot.index).tz_localize(None)
     with mpl.rc_context(RC):
         figure = Figure(figsize=(11, 9), layout="constrained")
         price, power, energy, savings = figure.subplots(4, 1, height_ratios=(2, 4, 2, 3))

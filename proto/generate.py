@@ -120,7 +120,7 @@ def lint() -> int:
 
 def main() -> int:
     """The exit code of what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Writes, checks or lints the stubs.")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--lint", action="store_true")
     arguments = parser.parse_args()
