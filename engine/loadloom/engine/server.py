@@ -20,6 +20,7 @@ from loadloom.engine.guard import log, tls
 from loadloom.engine.guard.edge import Edge
 from loadloom.engine.guard.metrics import Metrics
 from loadloom.engine.run.lanes import Workers
+from loadloom.engine.run.memory import keep_freed
 from loadloom.engine.services import dispatch, system
 from loadloom.engine.settings import Limits, Settings
 from loadloom.models.dispatch.solve import warm
@@ -47,6 +48,7 @@ def serve_until_told(settings: Settings) -> None:
         OSError: an address cannot be listened on.
     """
     log.configure(settings.log_level)
+    keep_freed()
     anyio.run(_serve_until_told, settings)
 
 

@@ -16,8 +16,8 @@ from loadloom.solvers import termination
 COST, SCHEDULE, VALUES, REASONS = 1, 2, 3, 4
 """The levels of detail in the numbers of PlanDetail."""
 
-QUICK_CELLS = 2_000
-"""Intervals x devices up to which naming the conflicts takes some 10 ms, in linear programmes."""
+DIAGNOSIS_S = 5.0
+"""The most time to spend on naming the conflicts of an infeasible site."""
 
 ROUNDING = 1e-6
 """The share of the cost by which a bound may exceed it before it counts as a contradiction."""
@@ -46,10 +46,10 @@ def light(task: Task[Problem]) -> bool:
 
 
 def quick_answer(task: Task[Problem]) -> Answer | None:
-    """The answer to a light task, or None where naming the conflicts turns it into a heavy one."""
+    """The answer to a light task; None if it is infeasible, as naming the conflicts is not."""
     started = perf_counter()
     solution = solve(task.problem, task.options)
-    if solution.termination.reason is termination.Reason.INFEASIBLE and _cells(task) > QUICK_CELLS:
+    if solution.termination.reason is termination.Reason.INFEASIBLE:
         return None
     return _refereed(task, solution, started)
 
@@ -64,15 +64,11 @@ def answer(task: Task[Problem]) -> Answer:
     return _refereed(task, solve(task.problem, task.options), started)
 
 
-def _cells(task: Task[Problem]) -> int:
-    return task.problem.horizon.count * (1 + len(task.problem.storages))
-
-
 def _refereed(task: Task[Problem], solution: Solution, started: float) -> Answer:
     solve_s = perf_counter() - started
     problem, schedule = task.problem, solution.schedule
     if solution.termination.reason is termination.Reason.INFEASIBLE:
-        left_s = max(task.options.time_limit_s - solve_s, 1e-3)
+        left_s = min(DIAGNOSIS_S, max(task.options.time_limit_s - solve_s, 1e-3))
         return Answer(solution=solution, conflicts=_conflicts(problem, left_s), solve_s=solve_s)
     if schedule is None:
         return Answer(solution=solution, solve_s=solve_s)

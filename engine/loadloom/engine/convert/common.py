@@ -138,10 +138,12 @@ def _steps_h(message: pb.TimeGrid, found: list[Violation]) -> FloatArray | None:
             found.append(Violation("grid.count", f"is {message.count}; {right}"))
     elif not message.count:
         found.append(Violation("grid.count", "is 0; must be at least 1"))
-    steps_s = [_length_s(f"grid.steps[{i}]", step, found) for i, step in enumerate(message.steps)]
     if message.HasField("step"):
-        steps_s = [_length_s("grid.step", message.step, found)] * message.count
-    return None if len(found) > before else np.array(steps_s) / 3600.0
+        steps_s = np.full(message.count, _length_s("grid.step", message.step, found))
+    else:
+        steps = enumerate(message.steps)
+        steps_s = np.array([_length_s(f"grid.steps[{i}]", step, found) for i, step in steps])
+    return None if len(found) > before else steps_s / 3600.0
 
 
 def _length_s(path: str, step: Duration, found: list[Violation]) -> float:

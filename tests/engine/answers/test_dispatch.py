@@ -1,0 +1,79 @@
+"""The referee stands between every road and every answer."""
+
+import pickle
+from dataclasses import replace
+
+import pytest
+
+from loadloom.engine.answers import dispatch as answers
+from loadloom.engine.convert import dispatch as convert
+from loadloom.engine.settings import Limits
+from loadloom.engine.task import RejectedPlan
+
+
+@pytest.fixture
+def task(request_one):
+    return convert.parse(request_one, Limits())
+
+
+def changed(monkeypatch, change):
+    """Has every road return what `change` makes of its solution."""
+    solve = answers.solve
+    monkeypatch.setattr(answers, "solve", lambda *given: change(solve(*given)))
+
+
+def test_a_plan_that_breaks_a_rule_is_rejected(task, monkeypatch):
+    def draw_less(solution):
+        schedule = replace(solution.schedule, import_kw=0.9 * solution.schedule.import_kw)
+        return replace(solution, schedule=schedule)
+
+    changed(monkeypatch, draw_less)
+    with pytest.raises(RejectedPlan, match="convex kernel: balance"):
+        answers.answer(task)
+
+
+def test_a_bound_above_the_cost_is_rejected(task, monkeypatch):
+    def boast(solution):
+        ending = replace(solution.termination, bound=solution.termination.bound + 1.0)
+        return replace(solution, termination=ending)
+
+    changed(monkeypatch, boast)
+    with pytest.raises(RejectedPlan, match="below its bound"):
+        answers.answer(task)
+
+
+def test_a_bound_above_the_cost_by_rounding_is_lowered_to_it(task, monkeypatch):
+    def round_up(solution):
+        ending = replace(solution.termination, bound=solution.termination.objective + 1e-9)
+        return replace(solution, termination=ending)
+
+    changed(monkeypatch, round_up)
+    certificate = answers.answer(task).certificate
+    assert certificate.bound == certificate.objective
+
+
+def test_what_a_road_claims_to_cost_is_not_believed(task, monkeypatch):
+    honest = answers.answer(task).certificate.objective
+
+    def boast(solution):
+        ending = replace(solution.termination, objective=solution.termination.objective - 5.0)
+        return replace(solution, termination=ending)
+
+    changed(monkeypatch, boast)
+    assert answers.answer(task).certificate.objective == honest
+
+
+def test_an_infeasible_task_is_not_quick(request_one):
+    request_one.site.meter.import_limit_kw.values.append(0.0)
+    request_one.site.loads[0].power_kw.values[0] = 100.0
+    task = convert.parse(request_one, Limits())
+    assert answers.light(task)
+    assert answers.quick_answer(task) is None
+    assert answers.answer(task).conflicts
+
+
+def test_tasks_and_answers_travel_to_workers_and_back(task):
+    there = pickle.loads(pickle.dumps(task))
+    back = pickle.loads(pickle.dumps(answers.answer(there)))
+    assert back.certificate == answers.answer(task).certificate
+    assert str(pickle.loads(pickle.dumps(RejectedPlan("why")))) == "why"
