@@ -61,6 +61,7 @@ class Family(Generic[M, P, A]):
         quick: the refereed answer to a light task, or None if it needs a worker after all.
         solve: the refereed answer to any task; a function that a worker process can import.
         render: writes the response.
+        sizes: the sizes of a problem for the log.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Family(Generic[M, P, A]):
     quick: Callable[[Task[P]], A | None]
     solve: Callable[[Task[P]], A]
     render: Callable[[Task[P], A, Origin], Message]
+    sizes: Callable[[P], dict[str, int]]
 
 
 Outcome = Answered[P, A] | Refusal
@@ -94,11 +96,12 @@ class Runner:
         def begin() -> bytes | tuple[Task[P], Origin]:
             origin = Origin(digest=digest(raw), queue_s=perf_counter() - arrived)
             task = family.parse(decoded(family.request, raw), self.limits)
+            note(family=family.name, **family.sizes(task.problem))
             answered = self._quickly(family, task, origin, deadline)
             return (task, origin) if answered is None else render(answered)
 
         def render(answered: Answered[P, A]) -> bytes:
-            _note(family.name, answered.answer)
+            _note(answered.answer)
             response = family.render(answered.task, answered.answer, answered.origin)
             return self.sized(response.SerializeToString())
 
@@ -120,7 +123,7 @@ class Runner:
             return [self._begun(family, parse, origin, deadline) for parse in parsers]
 
         found = await self.bulk.run(begin)
-        settled: list[Outcome[P, A]] = [refusal.going_away()] * len(found)
+        settled: dict[int, Outcome[P, A]] = {}
 
         async def settle(index: int, task: Task[P]) -> None:
             try:
@@ -136,7 +139,7 @@ class Runner:
                     group.start_soon(settle, index, outcome)
                 else:
                     settled[index] = outcome
-        return settled
+        return [settled[index] for index in range(len(found))]
 
     def sized(self, response: bytes) -> bytes:
         """The response, unless it is too large to send.
@@ -228,11 +231,10 @@ def digest(raw: bytes) -> str:
     return sha256(raw).hexdigest()
 
 
-def _note(family: str, answer: Refereed) -> None:
+def _note(answer: Refereed) -> None:
     """Tells the log what came of the call."""
     proof = answer.certificate
     note(
-        family=family,
         road=answer.solution.road,
         reason=answer.solution.termination.reason.value,
         objective=None if proof is None else proof.objective,

@@ -23,11 +23,11 @@ def changed(monkeypatch, change):
 
 
 def test_a_plan_that_breaks_a_rule_is_rejected(task, monkeypatch):
-    def draw_less(solution):
-        schedule = replace(solution.schedule, import_kw=0.9 * solution.schedule.import_kw)
+    def draw_more(solution):
+        schedule = replace(solution.schedule, import_kw=1.0 + solution.schedule.import_kw)
         return replace(solution, schedule=schedule)
 
-    changed(monkeypatch, draw_less)
+    changed(monkeypatch, draw_more)
     with pytest.raises(RejectedPlan, match="convex kernel: balance"):
         answers.answer(task)
 

@@ -90,13 +90,13 @@ def outcome(request: pb.PlanDispatchRequest) -> pb.DispatchPlan | Refusal:
     return convert.render(limited, answer(limited), Origin(digest="", queue_s=0.0)).plan
 
 
-def check_plan(plan: pb.DispatchPlan) -> None:
+def check_named(plan: pb.DispatchPlan) -> None:
+    """A plan, whatever its gap, or conflicts."""
     reason = plan.termination.reason
     if reason == common_pb2.TERMINATION_REASON_INFEASIBLE:
         assert plan.conflicts
     else:
-        assert reason == common_pb2.TERMINATION_REASON_OPTIMAL
-        assert plan.certificate.relative_gap < 1e-5
+        assert plan.HasField("certificate")
 
 
 @settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
@@ -104,7 +104,10 @@ def check_plan(plan: pb.DispatchPlan) -> None:
 def test_what_makes_sense_gets_a_plan_or_a_named_conflict(request):
     plan = outcome(request)
     assert isinstance(plan, pb.DispatchPlan)
-    check_plan(plan)
+    check_named(plan)
+    if not plan.conflicts:
+        assert plan.termination.reason == common_pb2.TERMINATION_REASON_OPTIMAL
+        assert plan.certificate.relative_gap < 1e-5
 
 
 @settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
@@ -115,7 +118,7 @@ def test_odd_numbers_get_a_plan_a_conflict_or_a_refusal_that_names_them(request)
         assert found.code is grpc.StatusCode.INVALID_ARGUMENT
         assert all(violation.path for violation in found.violations)
     else:
-        check_plan(found)
+        check_named(found)
 
 
 @pytest.mark.slow
@@ -124,7 +127,7 @@ def test_odd_numbers_get_a_plan_a_conflict_or_a_refusal_that_names_them(request)
 def test_thousands_of_requests_get_a_plan_a_conflict_or_a_refusal(request):
     found = outcome(request)
     if not isinstance(found, Refusal):
-        check_plan(found)
+        check_named(found)
 
 
 def series(message: pb.Site | pb.Meter) -> set[str]:

@@ -133,6 +133,7 @@ def test_every_call_is_logged_in_a_line_without_names(stub, request_one, caplog)
     assert record.facts["road"] == "convex kernel"
     assert record.facts["reason"] == "optimal"
     assert record.facts["bytes_in"] == request_one.ByteSize()
+    assert (record.facts["intervals"], record.facts["storages"]) == (24, 1)
     assert {"family", "objective", "gap", "seconds", "solve_s", "bytes_out"} <= set(record.facts)
     assert "Smith" not in str(record.facts)
 

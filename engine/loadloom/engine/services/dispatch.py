@@ -30,6 +30,7 @@ FAMILY = Family(
     quick=answers.quick_answer,
     solve=answers.answer,
     render=convert.render,
+    sizes=lambda problem: {"intervals": problem.horizon.count, "storages": len(problem.storages)},
 )
 
 CHUNK_SITES = 16

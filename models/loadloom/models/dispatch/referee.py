@@ -60,13 +60,14 @@ def baseline(problem: Problem) -> Baseline:
     meter, step_h = problem.meter, problem.horizon.step_h
     net, free = problem.net_load_kw, problem.curtailable_kw
     buy, sell = meter.buy_price_per_kwh, meter.sell_price_per_kwh
-    reach = (net <= meter.import_limit_kw) & (net + free >= -meter.export_limit_kw)
-    least = np.where(reach, np.maximum(net, -meter.export_limit_kw), np.minimum(net + free, net))
-    least = np.where(net > meter.import_limit_kw, net, np.where(reach, least, net + free))
-    most = np.where(reach, np.minimum(net + free, meter.import_limit_kw), least)
-    ways = np.stack([least, np.clip(0.0, least, np.maximum(least, most)), most])
-    rates = np.where(ways > 0.0, buy, sell) * ways
-    grid = np.take_along_axis(ways, np.argmin(rates, axis=0)[None], axis=0)[0]
+    short, trapped = net > meter.import_limit_kw, net + free < -meter.export_limit_kw
+    # The least and the most that curtailment leaves, or what is forced beyond the limits.
+    least = np.where(trapped, net + free, np.maximum(net, -meter.export_limit_kw))
+    most = np.where(trapped, least, np.minimum(net + free, meter.import_limit_kw))
+    least, most = np.where(short, net, least), np.where(short, net, most)
+    grid = np.where(_paid(most, buy, sell) < _paid(least, buy, sell), most, least)
+    at_zero = (least < 0.0) & (most > 0.0) & (_paid(grid, buy, sell) > 0.0)
+    grid = np.where(at_zero, 0.0, grid)
     end_value = 0.0
     for storage in problem.storages:
         left = storage.initial_energy_kwh * float(np.prod(storage.keep(problem.horizon)))
@@ -77,7 +78,11 @@ def baseline(problem: Problem) -> Baseline:
         wear=0.0,
         end_value=end_value,
     )
-    return Baseline(cost=idle, within_limits=bool(reach.all()))
+    return Baseline(cost=idle, within_limits=not bool(np.any(short | trapped)))
+
+
+def _paid(grid: FloatArray, buy: FloatArray, sell: FloatArray) -> FloatArray:
+    return np.where(grid > 0.0, buy, sell) * grid
 
 
 def violations(problem: Problem, schedule: Schedule) -> list[Violation]:
