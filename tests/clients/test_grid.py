@@ -33,7 +33,7 @@ def test_an_index_of_a_local_day_becomes_an_even_grid_and_back(text, count):
 
 def test_an_uneven_index_tells_the_length_of_each_interval():
     index = pd.DatetimeIndex(["2024-06-01 00:00", "2024-06-01 00:15", "2024-06-01 01:15"], tz=ZONE)
-    grid = Grid.of_index(index)
+    grid = Grid.of_index(index, uneven=True)
     assert grid.steps == (QUARTER, 4 * QUARTER, 4 * QUARTER)
     assert [step.ToTimedelta() for step in grid.message().steps] == list(grid.steps)
     assert not grid.message().HasField("step")
@@ -83,3 +83,9 @@ def test_an_index_that_is_no_grid_is_refused(index, words):
 def test_a_start_without_a_zone_is_refused():
     with pytest.raises(InvalidRequest, match=r"grid\.start_time: has no time zone"):
         Grid(start=datetime(2024, 6, 1), step=QUARTER, count=1)
+
+
+def test_a_gap_in_an_index_is_not_taken_for_a_long_interval():
+    index = pd.date_range("2024-06-01", periods=24, freq="h", tz=ZONE).delete(5)
+    with pytest.raises(InvalidRequest, match="fill the gap"):
+        Grid.of_index(index)

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from loadloom.engine.settings import Limits
 from loadloom.v1.dispatch_pb2 import StreamSetup
 from loadloom.v1.dispatch_pb2_grpc import DispatchServiceStub
 from loadloom.v1.system_pb2 import GetSystemInfoRequest
@@ -71,11 +72,16 @@ def test_the_help_tells_every_setting():
     assert "The time that accepted calls have to finish" in ended.stdout
 
 
-def test_a_drained_server_finishes_accepted_calls_and_ends_in_time(
+def test_a_server_serves_metrics_and_when_drained_finishes_accepted_calls_and_ends_in_time(
     launch, connect, request_hard, request_one
 ):
     request_hard.options.time_limit.seconds = 2
-    with launch("--workers=1", "--grace-s=10") as server, connect(server.address) as channel:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    arguments = ("--workers=1", "--grace-s=10", f"--metrics-port={port}")
+    with launch(*arguments) as server, connect(server.address) as channel:
+        DispatchServiceStub(channel).PlanDispatch(request_one)
+        check_metrics(port)
         sent: queue.Queue[bytes | None] = queue.Queue()
         stream = channel.stream_stream(STREAM)(iter(sent.get, None))
         sent.put(encode_setup(StreamSetup(grid=request_one.grid)))
@@ -103,6 +109,17 @@ def test_a_drained_server_finishes_accepted_calls_and_ends_in_time(
     ]
 
 
+def check_metrics(port: int) -> None:
+    """Checks that the metrics are served, and know of one call."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as page:
+        lines = page.read().decode().splitlines()
+    method = 'method="/loadloom.v1.DispatchService/PlanDispatch"'
+    assert f'loadloom_calls_total{{code="OK",{method}}} 1.0' in lines
+    assert 'loadloom_sites_total{family="dispatch",reason="optimal"} 1.0' in lines
+    assert 'loadloom_solve_seconds_count{family="dispatch",road="kernel"} 1.0' in lines
+    assert "loadloom_worker_deaths_total 0.0" in lines
+
+
 def test_calls_that_outlast_the_grace_are_cut_off(launch, connect, request_hard):
     with launch("--workers=1", "--grace-s=1") as server, connect(server.address) as channel:
         call = DispatchServiceStub(channel).PlanDispatch.future(request_hard)
@@ -114,32 +131,6 @@ def test_calls_that_outlast_the_grace_are_cut_off(launch, connect, request_hard)
         assert 0.9 < time.monotonic() - told < 2.0
         assert call.exception().code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
         assert not any(map(psutil.pid_exists, pids))
-
-
-def test_the_end_of_the_server_is_the_end_of_its_workers(launch):
-    with launch("--workers=1") as server:
-        pids = server.busy(2, beyond_s=0.0)
-        server.popen.kill()
-        server.popen.wait()
-        deadline = time.monotonic() + 10
-        while any(map(psutil.pid_exists, pids)):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-
-def test_metrics_are_served_on_their_own_port(launch, connect, request_one):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with launch("--workers=1", f"--metrics-port={port}") as server:
-        with connect(server.address) as channel:
-            DispatchServiceStub(channel).PlanDispatch(request_one)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as page:
-            lines = page.read().decode().splitlines()
-    method = 'method="/loadloom.v1.DispatchService/PlanDispatch"'
-    assert f'loadloom_calls_total{{code="OK",{method}}} 1.0' in lines
-    assert 'loadloom_sites_total{family="dispatch",reason="optimal"} 1.0' in lines
-    assert 'loadloom_solve_seconds_count{family="dispatch",road="kernel"} 1.0' in lines
-    assert "loadloom_worker_deaths_total 0.0" in lines
 
 
 @pytest.fixture(scope="module")
@@ -234,12 +225,35 @@ def test_a_certificate_that_is_none_is_told(certificates):
     assert "Traceback" not in ended.stderr
 
 
-def test_limits_of_the_settings_are_kept_and_told(start, connect, request_one, failure):
-    from loadloom.engine.settings import Limits
-
-    limits = Limits(intervals=10, solve_seconds=3.0)
+@pytest.fixture(scope="module")
+def tight(start, connect):
+    """A channel to a server with small limits."""
+    limits = Limits(calls_under_way=1, intervals=10, solve_seconds=3.0)
     with start(limits=limits) as engine, connect(engine.address) as channel:
-        told = failure(lambda: DispatchServiceStub(channel).PlanDispatch(request_one))
-        info = SystemServiceStub(channel).GetSystemInfo(GetSystemInfoRequest())
+        yield channel
+
+
+def test_limits_of_the_settings_are_kept_and_told(tight, request_one, failure):
+    told = failure(lambda: DispatchServiceStub(tight).PlanDispatch(request_one))
+    info = SystemServiceStub(tight).GetSystemInfo(GetSystemInfoRequest())
     assert told.paths.keys() == {"grid.count"}
     assert (info.limits.intervals, info.limits.solve_seconds) == (10, 3.0)
+
+
+def test_calls_beyond_the_limit_are_shed_and_told_when_to_try_again(tight, failure, request_one):
+    request_one.grid.count = 10
+    del request_one.site.meter.buy_price_per_kwh.values[10:]
+    del request_one.site.photovoltaics[:]
+    stub, sent = DispatchServiceStub(tight), queue.Queue()
+    held = tight.stream_stream(STREAM)(iter(sent.get, None))
+    sent.put(encode_setup(StreamSetup(grid=request_one.grid)))
+    next(held)
+    told = failure(lambda: stub.PlanDispatch(request_one))
+    assert told.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert told.reason == "OVERLOADED"
+    assert told.retry_s > 0
+    health = health_pb2_grpc.HealthStub(tight).Check(health_pb2.HealthCheckRequest())
+    assert health.status == health_pb2.HealthCheckResponse.SERVING
+    sent.put(None)
+    assert not list(held)
+    assert stub.PlanDispatch(request_one).plan.HasField("schedule")

@@ -3,10 +3,13 @@
 import gc
 import json
 import logging
+import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from threading import Thread
 
 import anyio
 import grpc
@@ -49,7 +52,15 @@ def serve_until_told(settings: Settings) -> None:
     """
     log.configure(settings.log_level)
     keep_freed()
+    if settings.with_parent:
+        Thread(target=_stop_at_the_end_of_input, daemon=True).start()
     anyio.run(_serve_until_told, settings)
+
+
+def _stop_at_the_end_of_input() -> None:
+    """Tells this process to stop when nobody holds the other end of its standard input any more."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _serve_until_told(settings: Settings) -> None:

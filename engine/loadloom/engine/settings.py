@@ -101,6 +101,8 @@ class Settings(BaseSettings):
     """The least important lines to log, on stderr."""
     grace_s: NonNegativeFloat = 20.0
     """The time that accepted calls have to finish when the server is told to stop."""
+    with_parent: bool = False
+    """Whether to stop when standard input ends, as it does when the starting process is gone."""
     single_threads: PositiveInt = 2
     """The threads for calls about one site."""
     bulk_threads: PositiveInt = Field(default_factory=cores)

@@ -12,6 +12,9 @@ from loadloom.models.checks import Checks
 
 FloatArray = NDArray[np.float64]
 
+LONGEST_STEP_H = 8_784.0
+"""The longest interval: a year."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Horizon:
@@ -34,8 +37,10 @@ class Horizon:
         checks = Checks()
         checks.require(self.start.tzinfo is not None, "start_time", "has no zone; must be aware")
         checks.require(self.step_h.size > 0, "count", "is 0; must be at least 1")
-        positive = self.step_h.ndim == 1 and bool(np.all(self.step_h > 0))
-        checks.require(positive, "step", "must be positive in every interval")
+        good = self.step_h.ndim == 1 and bool(
+            np.all((self.step_h > 0.0) & (self.step_h <= LONGEST_STEP_H))
+        )
+        checks.require(good, "step", f"must be above 0 and at most {LONGEST_STEP_H:g} h everywhere")
         checks.finish()
 
     @property
@@ -65,7 +70,9 @@ class Horizon:
     @cached_property
     def changes_clocks(self) -> bool:
         """Whether local clocks change within the horizon: an hour is missing or comes twice."""
-        return self.boundary(0).utcoffset() != self.boundary(self.count).utcoffset()
+        # Clocks stay changed for months, so that some 64 looks a year see every change.
+        looks = range(0, self.count + 1, max(1, self.count // 64))
+        return len({self.boundary(index).utcoffset() for index in (*looks, self.count)}) > 1
 
     def clock(self, index: int) -> str:
         """The local time of a boundary: "18:00", with day and zone where they are in doubt."""

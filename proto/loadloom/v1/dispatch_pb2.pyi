@@ -299,9 +299,9 @@ class Storage(_message.Message):
     initial_energy_kwh: _builtins.float
     """The energy at the start, in kWh."""
     charge_efficiency: _builtins.float
-    """The share of charged energy that is stored, above 0 and at most 1; 1 when left out."""
+    """The share of charged energy that is stored, from 0.001 to 1; 1 when left out."""
     discharge_efficiency: _builtins.float
-    """The share of energy taken out that reaches the meter side, above 0 and at most 1; 1 when left out."""
+    """The share of energy taken out that reaches the meter side, from 0.001 to 1; 1 when left out."""
     self_discharge_per_h: _builtins.float
     """The share of the stored energy lost in an hour, at least 0 and below 1."""
     wear_cost_per_kwh: _builtins.float
@@ -1217,8 +1217,8 @@ class PlanBatch(_message.Message):
 
     @_builtins.property
     def conflict_intervals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The interval before which the rules of each infeasible site first conflict, looking back from the
-        end; minus one for all others.
+        """The interval in which the rules of each infeasible site first conflict, looking back from the
+        end; minus one for all others, and where it is not known.
         """
 
     @_builtins.property

@@ -1,7 +1,6 @@
 """The edge around every method of a real server."""
 
 import logging
-import queue
 import random
 
 import grpc
@@ -9,11 +8,6 @@ import pytest
 from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-
-from loadloom.engine.settings import Limits
-from loadloom.v1.dispatch_pb2 import StreamSetup
-from loadloom.v1.dispatch_pb2_grpc import DispatchServiceStub
-from loadloom.wire.columns import encode_setup
 
 SERVICES = (
     "loadloom.v1.DispatchService",
@@ -85,7 +79,7 @@ def test_a_method_that_is_not_there_is_unimplemented(channel):
 
 
 def test_a_fault_of_ours_is_told_by_an_id_that_the_log_knows(
-    start, connect, failure, request_one, monkeypatch, caplog
+    stub, failure, request_one, monkeypatch, caplog
 ):
     """The one path that must not exist is made: the referee is given a plan that it refuses."""
     from loadloom.engine.answers import dispatch
@@ -94,33 +88,12 @@ def test_a_fault_of_ours_is_told_by_an_id_that_the_log_knows(
     monkeypatch.setattr(
         dispatch.referee, "violations", lambda *_: [Violation("balance[3]", "does not add up")]
     )
-    with start() as engine, connect(engine.address) as channel, caplog.at_level(logging.ERROR):
-        told = failure(lambda: DispatchServiceStub(channel).PlanDispatch(request_one))
+    with caplog.at_level(logging.ERROR, logger="loadloom"):
+        told = failure(lambda: stub.PlanDispatch(request_one))
     assert told.code is grpc.StatusCode.INTERNAL
     (record,) = [r for r in caplog.records if r.getMessage() == "fault"]
     assert record.facts == {"error_id": told.facts["error_id"]}
     assert "balance[3]" in str(record.exc_info[1])
-
-
-def test_calls_beyond_the_limit_are_shed_and_told_when_to_try_again(
-    start, connect, failure, request_one
-):
-    limits, sent = Limits(calls_under_way=1), queue.Queue()
-    with start(limits=limits) as engine, connect(engine.address) as channel:
-        stub = DispatchServiceStub(channel)
-        stream = channel.stream_stream("/loadloom.v1.DispatchService/StreamPlanDispatch")
-        held = stream(iter(sent.get, None))
-        sent.put(encode_setup(StreamSetup(grid=request_one.grid)))
-        next(held)
-        told = failure(lambda: stub.PlanDispatch(request_one))
-        assert told.code is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert told.reason == "OVERLOADED"
-        assert told.retry_s > 0
-        health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
-        assert health.status == health_pb2.HealthCheckResponse.SERVING
-        sent.put(None)
-        assert not list(held)
-        assert stub.PlanDispatch(request_one).plan.HasField("schedule")
 
 
 def test_every_call_is_logged_in_a_line_without_names(stub, request_one, caplog):

@@ -5,6 +5,7 @@ import signal
 import time
 
 import grpc
+import psutil
 import pytest
 
 from loadloom.v1 import common_pb2
@@ -136,9 +137,19 @@ def test_single_calls_are_quick_while_workers_are_busy(server, busy_stub, reques
         call.cancel()
 
 
-def test_workers_that_died_idle_fail_nobody(launch, connect, request_hard):
+def test_workers_that_died_idle_fail_nobody_and_live_ones_end_with_the_server(
+    launch, connect, request_hard
+):
     request_hard.options.time_limit.seconds = 1
     with launch("--workers=1", "--overrun-s=0.5") as server, connect(server.address) as channel:
         for pid in server.settle(2):
             os.kill(pid, signal.SIGKILL)
         assert DispatchServiceStub(channel).PlanDispatch(request_hard).plan.HasField("schedule")
+        pids = server.workers()
+        assert pids
+        server.popen.kill()
+        server.popen.wait()
+        until = time.monotonic() + 10
+        while any(map(psutil.pid_exists, pids)):
+            assert time.monotonic() < until
+            time.sleep(0.05)

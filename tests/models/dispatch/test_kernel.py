@@ -11,12 +11,12 @@ from loadloom.models.dispatch.kernel import FEASIBLE, INFEASIBLE, OPTIMAL
 from loadloom.models.dispatch.linear import solve_linear, solve_mixed_integer
 from loadloom.models.dispatch.problem import Meter
 from loadloom.models.dispatch.referee import baseline, cost, violations
-from loadloom.models.dispatch.solve import solve_kernel
+from loadloom.models.dispatch.solve import solve, solve_kernel
 from loadloom.models.dispatch.values import dual_bound
 from loadloom.models.horizon import Horizon
 from loadloom.models.options import SolveOptions
 from loadloom.solvers.termination import Reason
-from tests.models.dispatch.cases import CASES
+from tests.models.dispatch.cases import CASES, site, target
 from tests.models.dispatch.instances import random_problem
 
 EXACT = SolveOptions(relative_gap=1e-9)
@@ -346,3 +346,31 @@ def test_the_hand_cases_hold_in_a_batch_too():
             assert answers.amount("objective")[0] == pytest.approx(case.optimum, abs=1e-9), case
         else:
             assert answers.reasons[0] == INFEASIBLE, case
+
+
+def test_megawatt_hours_of_surplus_stay_with_the_kernel():
+    """A large export must not look like a breach: the audit's tolerance grows with the flows."""
+    sun = 5_000.0 * np.maximum(0.0, np.sin(np.arange(96) / 96 * 2 * np.pi - np.pi / 2))
+    problem = site([0.2] * 96, sell=0.1, load=1.0, pv=sun, stores=[{}], step_h=0.25)
+    solution = solve_kernel(problem)
+    assert solution is not None
+    assert solution.termination.reason is Reason.OPTIMAL
+    assert not violations(problem, solution.schedule)
+
+
+@pytest.mark.parametrize(("loss", "hours"), [(0.5, 100.0), (0.6, 48.0), (0.999, 24.0), (0.9, 2.0)])
+def test_a_store_that_loses_nearly_all_is_planned_by_another_road(loss, hours):
+    leaky = {"capacity": 1e3, "initial": 1e3, "power": 100.0, "discharge": 0.0}
+    leaky["self_discharge_per_h"] = loss
+    problem = site([0.2, 0.2], sell=0.1, load=1.0, step_h=[1.0, hours], stores=[leaky])
+    solution = solve(problem)
+    assert solution.termination.reason is Reason.OPTIMAL
+    assert not violations(problem, solution.schedule)
+    assert cost(problem, solution.schedule).total == pytest.approx(0.2 * (1.0 + hours))
+
+
+def test_bounds_that_cross_within_the_horizon_are_infeasible_there():
+    problem = site([0.1] * 4, stores=[{"power": 50.0, "targets": (target(1, low=2.0),)}])
+    solution = solve_kernel(problem)
+    assert solution.termination.reason is Reason.INFEASIBLE
+    assert "01:00" in solution.termination.detail

@@ -152,3 +152,24 @@ def test_what_is_curtailed_is_shared_among_the_plants_that_can():
     solution = solve(problem)
     assert not violations(problem, solution.schedule)
     np.testing.assert_allclose(solution.schedule.curtailed_kw, [[1, 2], [3, 2], [0, 0]])
+
+
+def test_the_site_value_is_what_one_more_kwh_costs_where_prices_turn_negative():
+    """A site that is not convex, planned again with a little more and a little less load."""
+    price = [0.06] * 3 + [0.12] * 2 + [-0.04] * 3 + [0.05, 0.18, 0.08]
+
+    def planned(load):
+        battery = {"capacity": 10.0, "power": 5.0, "charge_efficiency": 0.95}
+        return solve(site(price, load=load, stores=[battery]))
+
+    load = np.full(len(price), 0.8)
+    plan = planned(load)
+    assert plan.road == "non-convex kernel"
+    for t in range(len(price)):
+        slopes = []
+        for change in (-0.01, 0.01):
+            other = load.copy()
+            other[t] += change
+            dearer = planned(other).termination.objective - plan.termination.objective
+            slopes.append(dearer / change)
+        assert min(slopes) - 1e-6 <= plan.values.site_per_kwh[t] <= max(slopes) + 1e-6

@@ -142,10 +142,10 @@ def solve_general(case, room=4096):
     offset = np.concatenate(([0], np.cumsum([len(p) for p in pieces]))).astype(np.int64)
     slope = np.concatenate([case["slope"][p, t] for t, p in enumerate(pieces)])
     width = np.concatenate([case["width"][p, t] for t, p in enumerate(pieces)])
-    levels, price = np.empty(count), np.empty(count)
+    levels = np.empty(count)
     status, interval, best = general_stock.control(
         np.ones(count), case["low"], case["high"], case["start"], case["end_slope"],
-        case["first"], np.zeros(count), offset, slope, width, 1e-9, 1e-12, room, levels, price,
+        case["first"], np.zeros(count), offset, slope, width, 1e-9, 1e-12, room, levels,
     )  # fmt: skip
     return status, interval, best, levels
 

@@ -58,9 +58,15 @@ def engine(*arguments: str) -> Iterator[str]:
         EngineMissing: the engine is not installed.
         EngineFailed: it did not start.
     """
-    command = engine_command("--host", "127.0.0.1", "--port", "0", *arguments)
+    # It ends with this process, however that ends: then nobody holds its standard input open.
+    command = engine_command("--host", "127.0.0.1", "--port", "0", "--with-parent", *arguments)
     with subprocess.Popen(  # noqa: S603 -- our own module, by the interpreter that runs us
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
     ) as process:
         lines: SimpleQueue[str | None] = SimpleQueue()
         # What the engine says is read to the end, or it would stop when the pipe is full.

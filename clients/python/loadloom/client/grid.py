@@ -61,13 +61,14 @@ class Grid:
         return pd.DatetimeIndex(instants, name="time").tz_convert(self.time_zone)
 
     @classmethod
-    def of_index(cls, index: "pd.Index") -> "Grid":
+    def of_index(cls, index: "pd.Index", *, uneven: bool = False) -> "Grid":
         """The grid of a DataFrame's index of interval starts.
 
-        The last interval is as long as the index's `freq`, or else as the one before it.
+        The last interval is as long as the index's `freq`, or else as the one before it. Steps of
+        different lengths are more often a gap than meant, and must be asked for.
 
         Raises:
-            InvalidRequest: the index is not one of increasing times with a zone.
+            InvalidRequest: the index is not one of increasing times with a zone, or has a gap.
         """
         import pandas as pd
 
@@ -85,6 +86,12 @@ class Grid:
         steps = _steps(index)
         start = _moments(index)[0].astimezone(index.tz)
         even = len(set(steps)) == 1
+        if not even and not uneven and index.freq is None:
+            usual = max(set(steps), key=steps.count)
+            odd = next(n for n, step in enumerate(steps) if step != usual)
+            message = f"its step after {index[odd]} is {steps[odd]}, elsewhere {usual}"
+            cure = "fill the gap, or give Grid.of_index(index, uneven=True)"
+            raise _invalid("grid.steps", f"{message}; {cure}")
         return cls(start=start, step=steps[0] if even else steps, count=len(steps))
 
     def message(self) -> TimeGrid:

@@ -147,9 +147,7 @@ class _Reader:
         return Problem(
             horizon=self.horizon,
             meter=self._meter(site.meter),
-            loads=tuple(
-                Load(name=x.name, power_kw=self._column(x, "power_kw")) for x in site.loads
-            ),
+            loads=tuple(map(self._load, site.loads)),
             photovoltaics=tuple(map(self._photovoltaic, site.photovoltaics)),
             storages=tuple(self._storage(i, x) for i, x in enumerate(site.storages)),
             name=site.name,

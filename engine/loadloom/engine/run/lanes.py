@@ -5,6 +5,7 @@ Threads are for what takes milliseconds and leaves the interpreter's lock alone;
 longer goes to a process, which is killed when its call is cancelled or outlives its limit.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,12 +21,15 @@ from loadloom.engine.guard.metrics import Metrics
 from loadloom.engine.run.worker import load, load_and_hold, work
 from loadloom.engine.settings import Settings
 
-T = TypeVar("T")
-A = TypeVar("A")
-Arguments = TypeVarTuple("Arguments")
+HANDOVERS, HANDOVER_S = 10, 0.002
+"""How often to look again, and how long after, for a worker that no other call is about to take."""
 
 HOLD_S = 0.05
 """How long a warm worker waits for the others: far longer than it takes to hand over a call."""
+
+T = TypeVar("T")
+A = TypeVar("A")
+Arguments = TypeVarTuple("Arguments")
 
 
 class Lane:
@@ -52,6 +56,8 @@ class Workers:
         self._slots = CapacityLimiter(settings.workers)
         self._places = CapacityLimiter(self._processes)
         self._unlimited = CapacityLimiter(inf)  # whoever runs something holds a place already
+        self._reserved: set[int] = set()
+        self._loading: set[asyncio.Task[int]] = set()
         self._replacing = False
 
     @asynccontextmanager
@@ -63,17 +69,45 @@ class Workers:
         Raises:
             Refusal: one worker after the other died.
         """
-        async with self._slots, self._places:
-            for _ in range(self._processes):
-                try:
-                    await to_process.run_sync(load, cancellable=True, limiter=self._unlimited)
-                    break
-                except BrokenWorkerProcess:
-                    self._died()
-                    self._replace()
+        async with self._slots:
+            pid = await self._reserve()
+            try:
+                async with self._places:
+                    yield
+            finally:
+                self._reserved.discard(pid)
+
+    async def _reserve(self) -> int:
+        """The pid of a loaded worker, one that no other call is about to take if there is such."""
+        for _ in range(self._processes):
+            try:
+                pid = await self._loaded()
+                for _ in range(HANDOVERS):
+                    if pid not in self._reserved:
+                        break
+                    await anyio.sleep(HANDOVER_S)
+                    pid = await self._loaded()
+            except (BrokenWorkerProcess, OSError):
+                self._died()
+                self._replace()
             else:
-                raise refusal.worker_died()
-            yield
+                self._reserved.add(pid)
+                return pid
+        raise refusal.worker_died()
+
+    async def _loaded(self) -> int:
+        """The pid of an idle worker, started if there is none, once it has loaded its libraries.
+
+        Cancelling a call does not cancel this: anyio loses track of processes that are starting.
+        """
+        task = asyncio.create_task(self._load())
+        self._loading.add(task)
+        task.add_done_callback(self._loading.discard)
+        return await asyncio.shield(task)
+
+    async def _load(self) -> int:
+        async with self._places:
+            return await to_process.run_sync(load, cancellable=True, limiter=self._unlimited)
 
     async def run(self, solve: Callable[[T], A], task: T, *, limit_s: float) -> A:
         """What `solve` makes of the task in a worker; it should end by itself within `limit_s`.
@@ -86,7 +120,7 @@ class Workers:
                 return await to_process.run_sync(
                     work, solve, task, cancellable=True, limiter=self._unlimited
                 )
-        except BrokenWorkerProcess:
+        except (BrokenWorkerProcess, OSError):
             self._died()
             self._replace()
             raise refusal.worker_died() from None
@@ -110,7 +144,7 @@ class Workers:
                 await to_process.run_sync(
                     load_and_hold, HOLD_S, cancellable=True, limiter=self._unlimited
                 )
-            except BrokenWorkerProcess:
+            except (BrokenWorkerProcess, OSError):
                 self._died()
 
     def _died(self) -> None:

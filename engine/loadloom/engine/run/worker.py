@@ -1,5 +1,6 @@
 """What runs inside a worker process."""
 
+import os
 import signal
 from collections.abc import Callable
 from functools import cache
@@ -17,12 +18,14 @@ def work(solve: Callable[[T], A], task: T) -> A:
 
 
 @cache
-def load() -> None:
-    """Loads what nearly all solves in a worker need, once; it takes a second or two."""
+def load() -> int:
+    """The id of this process, once what nearly all solves need is loaded; it takes a second."""
     _leave_signals_to_the_server()
     import loadloom.engine.answers.dispatch
     import loadloom.models.dispatch.conflicts
     import loadloom.models.dispatch.linear  # noqa: F401
+
+    return os.getpid()
 
 
 def load_and_hold(hold_s: float) -> None:

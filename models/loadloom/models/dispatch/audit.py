@@ -58,7 +58,7 @@ def _audit(site, numbers, step_h, keep, row, columns, amounts):
         c, d, k = charge[t] * hours, discharge[t] * hours, curtailed[t] * hours
         g, x = bought[t] * hours, sold[t] * hours
         imbalance = abs(load - pv + k + c - d - g + x)
-        breach += max(0.0, imbalance - RELATIVE * (load + pv + c + d))
+        breach += max(0.0, imbalance - RELATIVE * (abs(load) + pv + c + d + k))
         breach += _over(g, imports[t]) + _over(x, exports[t]) + _over(k, free)
         breach += max(0.0, -min(min(min(c, d), min(g, x)), k))
         breach += max(0.0, max(min(c, d), min(g, x)))

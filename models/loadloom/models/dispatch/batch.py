@@ -10,6 +10,7 @@ from loadloom.models.checks import MAGNITUDE, Checks
 from loadloom.models.dispatch import kernel
 from loadloom.models.dispatch.linear import solve_linear
 from loadloom.models.dispatch.problem import (
+    LEAST_EFFICIENCY,
     EnergyTarget,
     Load,
     Meter,
@@ -17,7 +18,7 @@ from loadloom.models.dispatch.problem import (
     Problem,
     Storage,
 )
-from loadloom.models.dispatch.referee import cost, violations
+from loadloom.models.dispatch.referee import baseline, cost, violations
 from loadloom.models.dispatch.solution import Solution
 from loadloom.models.horizon import FloatArray, Horizon
 from loadloom.models.options import SolveOptions
@@ -185,6 +186,13 @@ AMOUNTS = (
 """The names of the amounts of an answer, in order."""
 
 
+DECIDED_ROWS, DECIDED_S = 16, 0.25
+"""The rows of a range that another road decides when the kernel cannot, and seconds for each.
+
+Such rows are rare; a caller who sends many gets no plan for the rest, and may ask for them singly.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSolution:
     """The answers to a batch, row by row.
@@ -193,7 +201,7 @@ class BatchSolution:
         reasons: why each solve stopped, in the numbers of the kernel's outcomes, int8 (rows,).
         conflict_intervals: where an infeasible site's rules first conflict, looking back from the
         end;
-            -1 for all others, int32 (rows,).
+            -1 for all others, and where the kernel did not decide, int32 (rows,).
         kernels: which kernel took each row, int8 (rows,).
         amounts: AMOUNTS of each row, (rows, 7), NaN where there is no plan.
         columns: COLUMNS, each (rows, count), NaN where there is no plan.
@@ -242,8 +250,11 @@ def solve_rows(batch: Batch, solution: BatchSolution, first: int, last: int) -> 
         solution.conflict_intervals,
         solution.kernels,
     )
-    for row in np.flatnonzero(solution.reasons[first:last] == kernel.UNDECIDED) + first:
+    undecided = np.flatnonzero(solution.reasons[first:last] == kernel.UNDECIDED) + first
+    for row in undecided[:DECIDED_ROWS]:
         _decide(batch, solution, int(row))
+    for row in undecided[DECIDED_ROWS:]:
+        _give_up(solution, int(row), Reason.NO_SOLUTION_FOUND)
 
 
 def solve_batch(batch: Batch, threads: int = 1) -> BatchSolution:
@@ -271,16 +282,21 @@ _NUMBER = {
 def _decide(batch: Batch, solution: BatchSolution, row: int) -> None:
     """Answers a row that the kernel left open by the linear road."""
     problem = batch.site(row)
-    answer = solve_linear(problem, SolveOptions())
-    schedule = answer.schedule
-    if schedule is None or violations(problem, schedule):
-        given_up = answer.termination.reason if schedule is None else Reason.NO_SOLUTION_FOUND
-        solution.reasons[row] = _NUMBER[given_up]
-        solution.amounts[row] = np.nan
-        for column in solution.columns:
-            column[row] = np.nan
-        return
-    _write(solution, row, problem, answer)
+    answer = solve_linear(problem, SolveOptions(time_limit_s=DECIDED_S))
+    if answer.schedule is None:
+        _give_up(solution, row, answer.termination.reason)
+    elif violations(problem, answer.schedule):
+        _give_up(solution, row, Reason.NO_SOLUTION_FOUND)
+    else:
+        _write(solution, row, problem, answer)
+
+
+def _give_up(solution: BatchSolution, row: int, reason: Reason) -> None:
+    """Leaves a row without a plan."""
+    solution.reasons[row] = _NUMBER[reason]
+    solution.amounts[row] = np.nan
+    for column in solution.columns:
+        column[row] = np.nan
 
 
 def _write(solution: BatchSolution, row: int, problem: Problem, answer: Solution) -> None:
@@ -304,9 +320,9 @@ def _write(solution: BatchSolution, row: int, problem: Problem, answer: Solution
         column[row] = part
     paid = cost(problem, schedule)
     bound = min(answer.termination.bound, paid.total)
-    baseline = solution.amounts[row, 6]  # the audit wrote it before it refused the plan
+    idle = baseline(problem).cost.total
     solution.amounts[row] = (
-        paid.total, bound, paid.bought, paid.sold, paid.wear, paid.end_value, baseline,
+        paid.total, bound, paid.bought, paid.sold, paid.wear, paid.end_value, idle,
     )  # fmt: skip
     solution.reasons[row] = _NUMBER[answer.termination.reason]
 
@@ -332,7 +348,7 @@ def _check_matrix(checks: Checks, name: str, matrix: FloatArray, batch: Batch) -
     elif name == "end_energy_min_kwh":
         good |= matrix == -np.inf
     elif name in {"charge_efficiency", "discharge_efficiency"}:
-        good &= matrix > 0.0
+        good &= matrix >= LEAST_EFFICIENCY
     elif name == "self_discharge_per_h":
         good &= matrix < 1.0
     elif name == "pv_curtailable":
@@ -341,8 +357,8 @@ def _check_matrix(checks: Checks, name: str, matrix: FloatArray, batch: Batch) -
 
 
 _WANTED = {
-    "charge_efficiency": "must be above 0 and at most 1",
-    "discharge_efficiency": "must be above 0 and at most 1",
+    "charge_efficiency": f"must be from {LEAST_EFFICIENCY:g} to 1",
+    "discharge_efficiency": f"must be from {LEAST_EFFICIENCY:g} to 1",
     "self_discharge_per_h": "must be at least 0 and below 1",
     "pv_curtailable": "must be 0 or 1",
 }

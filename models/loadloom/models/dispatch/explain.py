@@ -90,8 +90,11 @@ def reasons(problem: Problem, solution: Solution) -> list[Reason]:
     for s, storage in enumerate(problem.storages):
         charge_kw, discharge_kw = solution.schedule.charge_kw[s], solution.schedule.discharge_kw[s]
         to, origin = _counterparts(problem, storage, charge_kw, discharge_kw)
+        fading = _fading(storage, problem.horizon)
         steps = [
-            _step(problem, storage, t, charge_kw[t], discharge_kw[t], site, stored, to, origin)
+            _step(
+                problem, storage, fading, t, charge_kw[t], discharge_kw[t], site, stored, to, origin
+            )
             for t, stored in enumerate(solution.values.stored_per_kwh[s])
         ]
         found += _joined(problem, storage, steps)
@@ -103,23 +106,24 @@ def _counterparts(
 ) -> tuple[list[int | None], list[int | None]]:
     """Where most of each interval's charge goes and where most of its discharge comes from."""
     count, step_h = problem.horizon.count, problem.horizon.step_h
-    kept = np.concatenate(([1.0], np.cumprod(storage.keep(problem.horizon))))
+    fading = _fading(storage, problem.horizon)
     charged = charge_kw * step_h * storage.charge_efficiency
     taken = discharge_kw * step_h / storage.discharge_efficiency
-    # Amounts are counted as of the start, so that a lot keeps its size while it loses energy.
-    lots: deque[tuple[int | None, float]] = deque([(None, storage.initial_energy_kwh)])
+    # Each lot is the energy at its own boundary; how much is left of it later, `fading` tells.
+    lots: deque[tuple[int | None, int, float]] = deque([(None, 0, storage.initial_energy_kwh)])
     flows: dict[tuple[int | None, int], float] = {}
     for t in range(count):
         if charge_kw[t] > IDLE_KW:
-            lots.append((t, charged[t] / kept[t + 1]))
-        wanted = taken[t] / kept[t + 1] if discharge_kw[t] > IDLE_KW else 0.0
+            lots.append((t, t + 1, charged[t]))
+        wanted = taken[t] if discharge_kw[t] > IDLE_KW else 0.0
         while wanted > 1e-12 and lots:
-            source, size = lots.popleft()
-            used = min(size, wanted)
+            source, since, size = lots.popleft()
+            left = size * float(np.exp(fading[t + 1] - fading[since]))
+            used = min(left, wanted)
             flows[source, t] = flows.get((source, t), 0.0) + used
             wanted -= used
-            if size > used:
-                lots.appendleft((source, size - used))
+            if left > used:
+                lots.appendleft((source, t + 1, left - used))
     to: list[int | None] = [None] * count
     origin: list[int | None] = [None] * count
     largest_out, largest_in = np.zeros(count), np.zeros(count)
@@ -131,9 +135,16 @@ def _counterparts(
     return to, origin
 
 
+def _fading(storage: Storage, horizon: Horizon) -> FloatArray:
+    """The logarithm of what is left at each boundary of a kWh held from the start."""
+    kept = np.maximum(storage.keep(horizon), 1e-30)
+    return np.concatenate(([0.0], np.cumsum(np.log(kept))))
+
+
 def _step(
     problem: Problem,
     storage: Storage,
+    fading: FloatArray,
     t: int,
     charge_kw: float,
     discharge_kw: float,
@@ -151,8 +162,8 @@ def _step(
     pays_below, pays_above = into * (stored - wear), (stored + wear) / out
     if charge_kw > IDLE_KW:
         then = to[t]
-        last = problem.horizon.count - 1
-        kept = np.prod(storage.keep(problem.horizon)[t + 1 : (last if then is None else then) + 1])
+        until = problem.horizon.count if then is None else then + 1
+        kept = float(np.exp(fading[until] - fading[t + 1]))
         earned = storage.end_value_per_kwh if then is None else out * site[then] - wear
         return _Step(
             action=Action.CHARGE,

@@ -28,7 +28,11 @@ CONVEX, GENERAL = 0, 1
 PROVEN = 1e-6
 """The relative gap up to which a plan counts as optimal; rounding leaves some 1e-13."""
 
-_MOST_PIECES = 1 << 24
+_MOST_PIECES = 1 << 20
+"""The pieces of all value functions, some second's work; beyond it integers are quicker."""
+
+LEAST_KEEP = 1e-3
+"""Where less than this survives an interval, dividing by it would cost the kernel its digits."""
 
 
 _SERIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 11)
@@ -100,11 +104,16 @@ def _general(
     while True:
         status, interval, best = general_stock.control(
             keep, low, high, start, end_slope, first, base_cost, offset, slope, width,
-            tolerance, near, room, stock_kwh, price,
+            tolerance, near, room, stock_kwh,
         )  # fmt: skip
-        if status != general_stock.FULL:
-            outcome = INFEASIBLE if status == general_stock.EMPTY else OPTIMAL
-            return outcome, interval, best
+        if status == general_stock.EMPTY:
+            return INFEASIBLE, interval, best
+        if status == general_stock.SOLVED:
+            general_stock.local_prices(
+                keep, low, high, start, end_slope, first, offset, slope, width, stock_kwh,
+                np.empty((2, count)), price,
+            )  # fmt: skip
+            return OPTIMAL, interval, best
         room *= 4
         if room > _MOST_PIECES:
             return UNDECIDED, interval, best
@@ -153,8 +162,11 @@ def solve_range(
         largest = max(start, high.max())
         tolerance = 1e-9 + 1e-12 * largest
         outcome, interval, best = OPTIMAL, 0, 0.0
-        if low[count - 1] > high[count - 1] + tolerance:
-            outcome, interval = INFEASIBLE, count - 1
+        crossed = _last_crossed(low, high, tolerance)
+        if crossed >= 0:
+            outcome, interval = INFEASIBLE, crossed
+        elif keep.min() < LEAST_KEEP:
+            outcome = UNDECIDED
         elif impossible > 0:
             outcome = INFEASIBLE
             interval = _first_impossible(net, pv, imports, exports, charge, discharge)
@@ -195,10 +207,17 @@ def solve_range(
         for t in range(count):
             columns[6][row, t] = -price[t]
         amounts[row, 1] = objective - gap
-        if breach > 1.0:
+        if breach > 1.0 or gap > PROVEN * max(1.0, abs(objective)):
             outcomes[row] = UNDECIDED
-        elif gap > PROVEN * max(1.0, abs(objective)):
-            outcomes[row] = FEASIBLE
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _last_crossed(low, high, tolerance):
+    """The last interval whose bounds and targets leave no energy to hold; -1 if there is none."""
+    for t in range(low.size - 1, -1, -1):
+        if low[t] > high[t] + tolerance:
+            return t
+    return -1
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -25,6 +25,12 @@ import numpy as np
 from loadloom.models.checks import Checks
 from loadloom.models.horizon import FloatArray, Horizon
 
+NOTHING_KEPT = 1e-9
+"""A share of energy below this counts as none; solvers drop such coefficients without a word."""
+
+LEAST_EFFICIENCY = 1e-3
+"""The least efficiency; below it a problem's numbers lie too far apart to be solved exactly."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meter:
@@ -82,7 +88,8 @@ class Storage:
 
     def keep(self, horizon: Horizon) -> FloatArray:
         """The share of the energy that survives each interval, shape (count,)."""
-        return (1.0 - self.self_discharge_per_h) ** horizon.step_h
+        kept = (1.0 - self.self_discharge_per_h) ** horizon.step_h
+        return np.where(kept < NOTHING_KEPT, 0.0, kept)
 
     def energy_bounds_kwh(self) -> tuple[FloatArray, FloatArray]:
         """The bounds at the end of each interval with the targets in them, shapes (count,)."""
@@ -178,7 +185,9 @@ def _check_storage(checks: Checks, path: str, storage: Storage, count: int) -> N
     for name in ("charge_efficiency", "discharge_efficiency"):
         value = getattr(storage, name)
         checks.require(
-            0.0 < value <= 1.0, f"{path}.{name}", f"is {value:g}; must be above 0 and at most 1"
+            LEAST_EFFICIENCY <= value <= 1.0,
+            f"{path}.{name}",
+            f"is {value:g}; must be from {LEAST_EFFICIENCY:g} to 1",
         )
     rate = storage.self_discharge_per_h
     checks.require(

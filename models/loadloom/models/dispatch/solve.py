@@ -21,8 +21,9 @@ from loadloom.models.horizon import FloatArray, Horizon
 from loadloom.models.options import Method, SolveOptions
 from loadloom.solvers.termination import Reason, Termination
 
-INLINE_KERNEL_INTERVALS, INLINE_LINEAR_CELLS = 8_760, 200
-"""Up to these a solve takes some 5 ms: intervals of the kernel, intervals x stores of the LP."""
+INLINE_KERNEL_INTERVALS, INLINE_GENERAL_INTERVALS, INLINE_LINEAR_CELLS = 8_760, 192, 200
+"""Up to these a solve takes some 5 ms: intervals of the convex kernel, of the non-convex one, whose
+work grows faster than the horizon, and intervals x stores of the linear programme."""
 
 
 def solve(problem: Problem, options: SolveOptions | None = None) -> Solution:
@@ -52,21 +53,23 @@ def solve(problem: Problem, options: SolveOptions | None = None) -> Solution:
 def fits_inline(problem: Problem, options: SolveOptions | None = None) -> bool:
     """Whether the solve is short enough to run beside others in a thread of the server."""
     method = _method(problem, options or SolveOptions())
-    if method is Method.KERNEL:
-        return problem.horizon.count <= INLINE_KERNEL_INTERVALS
-    cells = problem.horizon.count * len(problem.storages)
-    meter = problem.meter
+    count, meter = problem.horizon.count, problem.meter
     convex = bool(
         np.all(meter.sell_price_per_kwh >= 0.0)
         and np.all(meter.sell_price_per_kwh <= meter.buy_price_per_kwh)
     )
-    return method is Method.LINEAR and convex and cells <= INLINE_LINEAR_CELLS
+    if method is Method.KERNEL:
+        return count <= (INLINE_KERNEL_INTERVALS if convex else INLINE_GENERAL_INTERVALS)
+    return (
+        method is Method.LINEAR and convex and count * len(problem.storages) <= INLINE_LINEAR_CELLS
+    )
 
 
 def solve_kernel(problem: Problem) -> Solution | None:
     """The best plan of a site with at most one store by dynamic programming.
 
-    None if the value functions grew too many pieces to hold; another road must decide then.
+    None if it cannot: too many pieces to hold, too little energy kept for its digits, or a plan
+    that the audit refused. Another road must decide then.
     """
     count = problem.horizon.count
     columns = tuple(np.empty((1, count)) for _ in range(7))
@@ -142,7 +145,7 @@ def _undecided() -> Solution:
             reason=Reason.NO_SOLUTION_FOUND,
             objective=np.inf,
             bound=-np.inf,
-            detail="the value functions have too many pieces for the kernel; choose another method",
+            detail="the kernel cannot settle this site to the last digit; choose another method",
         ),
         method=Method.KERNEL,
         road="non-convex kernel",

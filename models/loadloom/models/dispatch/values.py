@@ -63,32 +63,36 @@ def site_values(problem: Problem, schedule: Schedule, stored: FloatArray) -> Flo
     """The value of a kWh behind the meter that fits a schedule and the values in its stores.
 
     Each device that is between its limits fixes the value, each one at a limit bounds it from one
-    side. Where the problem is convex and the plan optimal these ranges meet. The value taken is the
-    one nearest to the price the meter pays.
+    side. Where the problem is convex and the plan optimal, these ranges meet. Elsewhere they may
+    not, and then the meter, whose prices are facts, has the last word. The value taken is the one
+    nearest to the price the meter pays.
     """
-    meter = problem.meter
-    low = np.full(problem.horizon.count, -np.inf)
-    high = np.full(problem.horizon.count, np.inf)
-    most_in, most_out = grid_limits_kw(problem)
-    _source(low, high, meter.buy_price_per_kwh, schedule.import_kw, most_in)
-    _use(low, high, meter.sell_price_per_kwh, schedule.export_kw, most_out)
-    free = problem.curtailable_kw
-    _use(low, high, np.zeros(problem.horizon.count), schedule.curtailed_kw.sum(axis=0), free)
+    meter, count = problem.meter, problem.horizon.count
+    facts = np.full(count, -np.inf), np.full(count, np.inf)
+    # Never both at once: while the meter exports, its buying price says nothing, and the reverse.
+    buying = np.where(schedule.export_kw > 0.0, np.inf, meter.buy_price_per_kwh)
+    selling = np.where(schedule.import_kw > 0.0, -np.inf, meter.sell_price_per_kwh)
+    _source(*facts, buying, schedule.import_kw, meter.import_limit_kw)
+    _use(*facts, selling, schedule.export_kw, meter.export_limit_kw)
+    _use(*facts, np.zeros(count), schedule.curtailed_kw.sum(axis=0), problem.curtailable_kw)
+    stores = np.full(count, -np.inf), np.full(count, np.inf)
     for s, storage in enumerate(problem.storages):
         wear = storage.wear_cost_per_kwh
         pays = storage.charge_efficiency * (stored[s] - wear)
         earns = (stored[s] + wear) / storage.discharge_efficiency
-        _use(low, high, pays, schedule.charge_kw[s], storage.charge_limit_kw)
-        _source(low, high, earns, schedule.discharge_kw[s], storage.discharge_limit_kw)
+        _use(*stores, pays, schedule.charge_kw[s], storage.charge_limit_kw)
+        _source(*stores, earns, schedule.discharge_kw[s], storage.discharge_limit_kw)
     wanted = np.where(schedule.export_kw > 0.0, meter.sell_price_per_kwh, meter.buy_price_per_kwh)
-    return np.clip(wanted, low, np.maximum(low, high))
+    for low, high in (stores, facts):
+        wanted = np.clip(wanted, low, np.maximum(low, high))
+    return wanted
 
 
 def _source(
     low: FloatArray, high: FloatArray, rate: FloatArray, used: FloatArray, limit: FloatArray
 ) -> None:
     """Bounds it by a source at `rate`: at least that if used, at most that if not used up."""
-    near = 1e-9 * (1.0 + limit)
+    near = 1e-9 * (1.0 + used)
     np.maximum(low, np.where(used > near, rate, -np.inf), out=low)
     np.minimum(high, np.where(used < limit - near, rate, np.inf), out=high)
 
@@ -97,6 +101,6 @@ def _use(
     low: FloatArray, high: FloatArray, rate: FloatArray, used: FloatArray, limit: FloatArray
 ) -> None:
     """Bounds the value by a use paying `rate`: at most that if used, at least that if not full."""
-    near = 1e-9 * (1.0 + limit)
+    near = 1e-9 * (1.0 + used)
     np.minimum(high, np.where(used > near, rate, np.inf), out=high)
     np.maximum(low, np.where(used < limit - near, rate, -np.inf), out=low)

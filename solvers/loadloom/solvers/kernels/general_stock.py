@@ -13,6 +13,8 @@ forward needs them.
 import numpy as np
 from numba import njit
 
+from loadloom.solvers.kernels.stock import choose
+
 SOLVED, EMPTY, FULL = 0, 1, 2
 """Status: a plan was found; some interval's bounds leave no stock; the store of pieces is full."""
 
@@ -180,7 +182,7 @@ def _step_back(vs, vl, v_lo, v_value, fs, fl, first, base_cost, near, pair, part
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _step_ahead(kept, fs, fl, first, base_cost, vs, vl, v_lo, v_value):
-    """The best next stock, and the slope of its value, by walking both functions side by side."""
+    """The best next stock, by walking the cost and the value side by side."""
     position, cost = kept + first, base_cost
     i, j = 0, 0
     f_n, v_n = fs.size, vs.size
@@ -204,13 +206,11 @@ def _step_ahead(kept, fs, fl, first, base_cost, vs, vl, v_lo, v_value):
             j += 1
             rest_v = vl[j] if j < v_n else 0.0
     best, best_at = cost + value, position
-    best_slope = vs[min(j, v_n - 1)] if v_n > 0 else 0.0
     while i < f_n and j < v_n:
         step = min(rest_f, rest_v)
         cost += fs[i] * step
         value += vs[j] * step
         position += step
-        slope = vs[j]
         rest_f -= step
         rest_v -= step
         if rest_f <= 0.0:
@@ -220,16 +220,16 @@ def _step_ahead(kept, fs, fl, first, base_cost, vs, vl, v_lo, v_value):
             j += 1
             rest_v = vl[j] if j < v_n else 0.0
         if cost + value < best - 1e-13 * (1.0 + abs(best)):
-            best, best_at, best_slope = cost + value, position, slope
-    return best_at, best_slope
+            best, best_at = cost + value, position
+    return best_at
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def control(
     keep, low, high, start, end_slope, first, base_cost, offset, slope, width, tolerance, near,
-    room, stock, price,
+    room, stock,
 ):  # fmt: skip
-    """Writes the best stocks and the slopes of their values, both (T,).
+    """Writes the best stocks, (T,).
 
     `room` is the number of pieces that all value functions may have together. Returns the status,
     the interval of an EMPTY one, and the value of the start: the least cost, proven by the
@@ -289,10 +289,46 @@ def control(
     for t in range(count):
         here = slice(begin[t], begin[t] + size[t])
         pieces = slice(offset[t], offset[t + 1])
-        current, price[t] = _step_ahead(
+        current = _step_ahead(
             keep[t] * current, slope[pieces], width[pieces], first[t], base_cost[t],
             kept_s[here], kept_l[here], lows[t], values[t],
         )  # fmt: skip
         current = min(max(current, low[t]), high[t])
         stock[t] = current
     return SOLVED, 0, best
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def local_prices(
+    keep, low, high, start, end_slope, first, offset, slope, width, stock, bounds, price
+):  # fmt: skip
+    """Writes the marginal cost-to-go of the stock at the end of each interval, near a best plan.
+
+    Where the cost of an interval is convex about what the plan does, its slopes on both sides bound
+    the price; at a kink where it is not, such as doing nothing when either way would gain, nothing
+    does.
+    The prices are the duals of the plan's own convex neighbourhood, and no proof of the whole.
+    `bounds` is room for (2, T).
+    """
+    least, most = bounds[0], bounds[1]
+    margin = 1e-9 * (1.0 + high.max())
+    before = start
+    for t in range(keep.size):
+        rest = stock[t] - keep[t] * before - first[t]
+        before = stock[t]
+        left, right = -np.inf, np.inf
+        for piece in range(offset[t], offset[t + 1]):
+            if width[piece] > margin:
+                if rest <= margin:
+                    right = slope[piece]
+                    break
+                left = slope[piece]
+                if rest < width[piece] - margin:
+                    right = left
+                    break
+                rest -= width[piece]
+        if left > right:
+            left, right = -np.inf, np.inf
+        least[t] = max(-right, -1e300)
+        most[t] = min(-left, 1e300)
+    choose(keep, low, high, end_slope, stock, margin, least, most, price)

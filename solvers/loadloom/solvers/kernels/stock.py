@@ -179,7 +179,6 @@ def prove(keep, low, high, start, end_slope, first, slope, width, stock, rest, l
     room for (T,).
     """
     count = keep.size
-    last = count - 1
     # One margin for all: what rounding leaves of a wide piece must not fill a narrow one, and
     # pieces that are nothing but rounding have no say.
     margin = 0.0
@@ -200,6 +199,20 @@ def prove(keep, low, high, start, end_slope, first, slope, width, stock, rest, l
             right = min(right, rise if wide - taken > margin else _FAR)
         least[t] = -right
         most[t] = -left
+    choose(keep, low, high, end_slope, stock, margin, least, most, price)
+    return _regret(keep, low, high, end_slope, slope, width, stock, rest, price)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FASTER)
+def choose(keep, low, high, end_slope, stock, margin, least, most, price):
+    """Writes prices that fit the plan in every interval, where there are such.
+
+    [`least`, `most`] holds what fits the cost of each interval alone, and is narrowed backwards to
+    what fits all later ones too; forwards one price of each is taken, as near as can be to the one
+    before. A stock within `margin` of a bound frees the price on one side.
+    """
+    count = keep.size
+    last = count - 1
     under, over = end_slope, end_slope
     for back in range(count):
         t = last - back
@@ -220,7 +233,6 @@ def prove(keep, low, high, start, end_slope, first, slope, width, stock, rest, l
     for t in range(1, count):
         now = min(max(now * price[t], least[t]), most[t])
         price[t] = now
-    return _regret(keep, low, high, end_slope, slope, width, stock, rest, price)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=_FASTER)
