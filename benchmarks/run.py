@@ -12,6 +12,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -31,6 +32,9 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     names = [spec.name for spec in SPECS]
     parser.add_argument("--only", action="append", choices=names, help="may be repeated")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", choices=FULL.sizes, help="horizons of the storage question"
+    )
     parser.add_argument("--out", type=Path, help="the Markdown file to write")
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--check", action="store_true")
@@ -57,10 +61,13 @@ def main(words: Sequence[str]) -> int:
     console.print("Every peer finds the optimum of a small site.")
     if asked.check:
         return 0
+    effort = QUICK if asked.quick else FULL
+    if asked.sizes:
+        effort = replace(effort, sizes=tuple(asked.sizes))
     results: list[tuple[BenchSpec, Findings]] = []
     for spec in SPECS:
         if not asked.only or spec.name in asked.only:
-            results.append((spec, spec.run(QUICK if asked.quick else FULL)))
+            results.append((spec, spec.run(effort)))
             show(console, *results[-1])
     if asked.out:
         command = shlex.join(["python", "-m", "benchmarks.run", *words])
