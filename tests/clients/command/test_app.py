@@ -165,7 +165,7 @@ def test_an_impossible_site_ends_with_1_and_tells_the_cure(run, folder):
         (
             "charge_efficiency: 0.95",
             "charge_efficiency: 1.95",
-            "line 15, column 5 (storages[0].charge_efficiency): is 1.95; must be above 0",
+            "line 15, column 5 (storages[0].charge_efficiency): is 1.95; must be from 0.001",
         ),
     ],
 )
