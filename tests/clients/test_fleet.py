@@ -1,11 +1,13 @@
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from loadloom.client.errors import InvalidRequest, LoadloomError
 from loadloom.client.fleet import BatchPlans, batch_size, gather, matrices, split
 from loadloom.client.grid import Grid
+from loadloom.client.stream import Session
 from loadloom.v1.dispatch_pb2 import StreamReady
 
 GRID = Grid(start=datetime(2024, 6, 1, tzinfo=UTC), step=timedelta(hours=1), count=4)
@@ -110,3 +112,11 @@ def test_gathering_raises_the_fault_of_a_batch_and_names_it():
     with pytest.raises(LoadloomError, match="too dear") as raised:
         gather([batch(0, 0, 3), batch(1, 3, 2, LoadloomError("too dear"))], GRID)
     assert raised.value.__notes__ == ["in batch '3'"]
+
+
+def test_prices_of_other_hours_than_the_grid_are_refused():
+    hours = pd.date_range("2024-05-14", periods=4, freq="h", tz="Europe/Amsterdam")
+    later = pd.Series([0.1, 0.2, 0.3, 0.4], hours).shift(1, freq="h")
+    session = Session(Grid.of_index(hours), {"buy_price_per_kwh": later})
+    with pytest.raises(InvalidRequest, match="has other times than"):
+        session.setup()

