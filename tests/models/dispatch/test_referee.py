@@ -107,7 +107,7 @@ def audited(batch, columns, row):
     solution = empty_solution(batch)
     keep = batch.site(row).storages[0].keep(batch.horizon)
     series = np.empty((10, batch.horizon.count))
-    numbers = expand(batch.matrices(), row, batch.horizon.step_h, series)
+    numbers = expand(batch.matrices(), row, batch.horizon.step_h, series, True)
     return audit_row(series, numbers, batch.horizon.step_h, keep, row, columns, solution.amounts)
 
 
@@ -119,9 +119,9 @@ def test_the_audit_of_rows_agrees_with_the_referee():
     seen = {True: 0, False: 0}
     for row in np.flatnonzero(solution.reasons == 1):
         for _ in range(20):
-            columns = tuple(column.copy() for column in solution.columns)
+            columns = solution.columns.copy()
             size = 10.0 ** rng.uniform(-9, 0) * rng.choice([-1, 1])
-            columns[rng.integers(6)][row, rng.integers(24)] += size
+            columns[rng.integers(6), row, rng.integers(24)] += size
             problem = batch.site(int(row))
             schedule = replace(
                 solve_kernel(problem).schedule,
@@ -148,6 +148,6 @@ def test_the_audit_refuses_what_is_no_number():
     batch = batch_of(like_sites(3))
     solution = solve_batch(batch)
     for index in range(6):
-        columns = tuple(column.copy() for column in solution.columns)
+        columns = solution.columns.copy()
         columns[index][1, 5] = np.nan
         assert audited(batch, columns, 1) == np.inf

@@ -21,8 +21,8 @@ def audit_row(site, numbers, step_h, keep, row, columns, amounts):
     """
     breach = _audit(site, numbers, step_h, keep, row, columns, amounts)
     total = 0.0
-    for column in columns[:6]:
-        total += _sum(column[row])
+    for column in range(6):
+        total += _sum(columns[column, row])
     # A number that is none would be lost in a maximum, but not in a sum.
     return breach / ABSOLUTE_KWH if np.isfinite(total) else np.inf
 
@@ -47,8 +47,8 @@ def _audit(site, numbers, step_h, keep, row, columns, amounts):
     loads, pvs, buy, sell, imports, exports = site[0], site[1], site[2], site[3], site[4], site[5]
     low, high, charges, discharges = site[6], site[7], site[8], site[9]
     share, initial, into, outof, _loss, wear, worth, end_low, end_high = numbers
-    charge, discharge, energy = columns[0][row], columns[1][row], columns[2][row]
-    curtailed, bought, sold = columns[3][row], columns[4][row], columns[5][row]
+    charge, discharge, energy = columns[0, row], columns[1, row], columns[2, row]
+    curtailed, bought, sold = columns[3, row], columns[4, row], columns[5, row]
     per_out = 1.0 / outof
     spent, earned, moved, baseline, breach = 0.0, 0.0, 0.0, 0.0, 0.0
     last = step_h.size - 1

@@ -102,9 +102,11 @@ class Batch:
             sound &= _check_matrix(checks, name, getattr(self, name), self)
         if sound:
             crossed = self.energy_min_kwh > self.energy_max_kwh
-            _note_cell(checks, "energy_min_kwh", crossed, "must not exceed energy_max_kwh")
+            wanted = "must not exceed energy_max_kwh"
+            _note_cell(checks, "energy_min_kwh", self.energy_min_kwh, crossed, wanted)
             crossed = self.end_energy_min_kwh > self.end_energy_max_kwh
-            _note_cell(checks, "end_energy_min_kwh", crossed, "must not exceed end_energy_max_kwh")
+            wanted = "must not exceed end_energy_max_kwh"
+            _note_cell(checks, "end_energy_min_kwh", self.end_energy_min_kwh, crossed, wanted)
         checks.finish()
 
     def matrices(self) -> tuple[FloatArray, ...]:
@@ -204,14 +206,14 @@ class BatchSolution:
             -1 for all others, and where the kernel did not decide, int32 (rows,).
         kernels: which kernel took each row, int8 (rows,).
         amounts: AMOUNTS of each row, (rows, 7), NaN where there is no plan.
-        columns: COLUMNS, each (rows, count), NaN where there is no plan.
+        columns: COLUMNS in order, (7, rows, count), NaN where there is no plan.
     """
 
     reasons: NDArray[np.int8]
     conflict_intervals: NDArray[np.int32]
     kernels: NDArray[np.int8]
     amounts: FloatArray
-    columns: tuple[FloatArray, ...]
+    columns: FloatArray
 
     def column(self, name: str) -> FloatArray:
         """The column of that name, shape (rows, count)."""
@@ -230,7 +232,7 @@ def empty_solution(batch: Batch) -> BatchSolution:
         conflict_intervals=np.full(rows, -1, np.int32),
         kernels=np.zeros(rows, np.int8),
         amounts=np.empty((rows, len(AMOUNTS))),
-        columns=tuple(np.empty((rows, count)) for _ in COLUMNS),
+        columns=np.empty((len(COLUMNS), rows, count)),
     )
 
 
@@ -295,8 +297,7 @@ def _give_up(solution: BatchSolution, row: int, reason: Reason) -> None:
     """Leaves a row without a plan."""
     solution.reasons[row] = _NUMBER[reason]
     solution.amounts[row] = np.nan
-    for column in solution.columns:
-        column[row] = np.nan
+    solution.columns[:, row] = np.nan
 
 
 def _write(solution: BatchSolution, row: int, problem: Problem, answer: Solution) -> None:
@@ -316,8 +317,7 @@ def _write(solution: BatchSolution, row: int, problem: Problem, answer: Solution
         schedule.export_kw,
         stored,
     )
-    for column, part in zip(solution.columns, parts, strict=True):
-        column[row] = part
+    solution.columns[:, row] = parts
     paid = cost(problem, schedule)
     bound = min(answer.termination.bound, paid.total)
     idle = baseline(problem).cost.total
@@ -353,7 +353,8 @@ def _check_matrix(checks: Checks, name: str, matrix: FloatArray, batch: Batch) -
         good &= matrix < 1.0
     elif name == "pv_curtailable":
         good &= (matrix == 0.0) | (matrix == 1.0)
-    return _note_cell(checks, name, ~good, _WANTED.get(name, f"must be from {low:g} to {high:g}"))
+    wanted = _WANTED.get(name, f"must be from {low:g} to {high:g}")
+    return _note_cell(checks, name, matrix, ~good, wanted)
 
 
 _WANTED = {
@@ -364,12 +365,16 @@ _WANTED = {
 }
 
 
-def _note_cell(checks: Checks, name: str, bad: NDArray[np.bool_], wanted: str) -> bool:
-    """Whether no cell is bad; notes the first one that is."""
+def _note_cell(
+    checks: Checks, name: str, matrix: FloatArray, bad: NDArray[np.bool_], wanted: str
+) -> bool:
+    """Whether no cell is bad; notes the first one that is, by its place in the matrix."""
     if not bad.any():
         return True
     row, column = np.unravel_index(int(np.argmax(bad)), bad.shape)
     more = int(np.count_nonzero(bad)) - 1
     also = f" (and {more} more)" if more else ""
-    checks.require(False, f"{name}[{row},{column}]", f"{wanted}{also}")
+    place = min(row, matrix.shape[0] - 1), min(column, matrix.shape[1] - 1)
+    told = f"is {matrix[place]:g}{also}; {wanted}"
+    checks.require(False, f"{name}[{place[0]},{place[1]}]", told)
     return False

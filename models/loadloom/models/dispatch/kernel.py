@@ -43,16 +43,16 @@ _POWERS = (True, True, False, False, True, True, False, False, True, True)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fill(matrix, row, out):
-    """Fills `out` (T) with a row; one row may hold for all sites, one column for all intervals."""
+def _fill(matrix, row, factor, site, index):
+    """Fills a row of `site` (10, T), times `factor` (T) or 1 if that is empty.
+
+    One row of the matrix may hold for all sites, one column for all intervals.
+    """
     at = row if matrix.shape[0] > 1 else 0
-    if matrix.shape[1] > 1:
-        for t in range(out.size):
-            out[t] = matrix[at, t]
-    else:
-        value = matrix[at, 0]
-        for t in range(out.size):
-            out[t] = value
+    for t in range(site.shape[1]):
+        site[index, t] = matrix[at, t if matrix.shape[1] > 1 else 0]
+    for t in range(factor.size):
+        site[index, t] *= factor[t]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -61,17 +61,17 @@ def _scalar(matrix, row):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def expand(matrices, row, step_h, site):
+def expand(matrices, row, step_h, site, anew):
     """Writes the series of a row to `site` (10, T), energies in kWh, and returns its numbers.
 
     The numbers are: share that is curtailable, initial energy, efficiencies in and out,
-    self-discharge, wear, end value, least and most energy at the end.
+    self-discharge, wear, end value, least and most energy at the end. Unless `anew`, series that
+    all rows share are left as an earlier row had them written.
     """
     for index in range(len(_SERIES)):
-        _fill(matrices[_SERIES[index]], row, site[index])
-        if _POWERS[index]:
-            for t in range(step_h.size):
-                site[index, t] *= step_h[t]
+        matrix = matrices[_SERIES[index]]
+        if anew or matrix.shape[0] > 1:
+            _fill(matrix, row, step_h if _POWERS[index] else step_h[:0], site, index)
     return (
         _scalar(matrices[2], row), _scalar(matrices[9], row), _scalar(matrices[12], row),
         _scalar(matrices[13], row), _scalar(matrices[14], row), _scalar(matrices[15], row),
@@ -125,9 +125,9 @@ def solve_range(
 ):
     """Solves and audits the rows from `first_row` up to `last_row`.
 
-    `matrices` are a batch's, in the order of its fields; `columns` its answer's, shape (rows, T),
-    in the order charge, discharge, energy, curtailed, import, export, value; `amounts` (rows, 7)
-    receives objective, bound, bought, sold, wear, end value and baseline.
+    `matrices` are a batch's, in the order of its fields. `columns` (7, rows, T) receives charge,
+    discharge, energy, curtailed, import, export and value, `amounts` (rows, 7) objective, bound,
+    bought, sold, wear, end value and baseline.
     """
     count = step_h.size
     site, keep = np.empty((10, count)), np.ones(count)
@@ -139,12 +139,12 @@ def solve_range(
     work = stock.workspace(count)
     per_h = 1.0 / step_h
     last_loss = 0.0
+    buy, sell, imports, exports = site[2], site[3], site[4], site[5]
+    charge, discharge = site[8], site[9]
     for row in range(first_row, last_row):
-        numbers = expand(matrices, row, step_h, site)
+        numbers = expand(matrices, row, step_h, site, row == first_row)
         share, start, into, outof, loss, wear, end_value, end_low, end_high = numbers
         end_slope = -end_value
-        buy, sell, imports, exports = site[2], site[3], site[4], site[5]
-        charge, discharge = site[8], site[9]
         for t in range(count):
             net[t] = site[0, t] - site[1, t]
             pv[t] = site[1, t] * share
@@ -187,8 +187,7 @@ def solve_range(
         conflicts[row] = interval if outcome == INFEASIBLE else -1
         outcomes[row] = outcome
         if outcome != OPTIMAL:
-            for column in columns:
-                column[row, :] = np.nan
+            columns[:, row] = np.nan
             amounts[row, :] = np.nan
             continue
         _write_columns(
@@ -205,7 +204,7 @@ def solve_range(
                 price,
             )  # fmt: skip
         for t in range(count):
-            columns[6][row, t] = -price[t]
+            columns[6, row, t] = -price[t]
         amounts[row, 1] = objective - gap
         if breach > 1.0 or gap > PROVEN * max(1.0, abs(objective)):
             outcomes[row] = UNDECIDED
@@ -239,8 +238,8 @@ def _write_columns(
     """Writes what every device does, given the stored energy; up to `nothing` is rounding."""
     net, curtailable, into, out = site
     buy, sell = prices
-    charge, discharge, stored = columns[0][row], columns[1][row], columns[2][row]
-    curtailed, drawn, fed = columns[3][row], columns[4][row], columns[5][row]
+    charge, discharge, stored = columns[0, row], columns[1, row], columns[2, row]
+    curtailed, drawn, fed = columns[3, row], columns[4, row], columns[5, row]
     per_in = 1.0 / charge_efficiency
     before = start
     for t in range(energy.size):

@@ -168,6 +168,19 @@ def all_pairs(site: Arrays) -> Pairs:
     return Pairs(stores=lossy & both, meter=(site.sell > site.buy) & open_)
 
 
+def burdened_pairs(site: Arrays) -> Pairs:
+    """Every binary that can matter within these limits, loosened by nothing.
+
+    Running both ways burns energy, which can pay only where energy may be a burden: at a negative
+    price, or where not all of what is generated can be fed in or curtailed.
+    """
+    every = all_pairs(site)
+    least = site.net_load - site.discharge_limit.sum(axis=0)
+    trapped = least + site.curtailable + site.export_limit < 0.0
+    burden = (site.buy < 0.0) | (site.sell < 0.0) | trapped
+    return Pairs(stores=every.stores & burden, meter=every.meter)
+
+
 def matrix(site: Arrays, pairs: Pairs) -> Matrix:
     """The matrix of a site, which depends on the losses of its stores and the pairs alone.
 

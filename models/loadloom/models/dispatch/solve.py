@@ -72,7 +72,7 @@ def solve_kernel(problem: Problem) -> Solution | None:
     that the audit refused. Another road must decide then.
     """
     count = problem.horizon.count
-    columns = tuple(np.empty((1, count)) for _ in range(7))
+    columns = np.empty((7, 1, count))
     amounts, outcomes = np.empty((1, 7)), np.zeros(1, np.int8)
     conflicts, kernels = np.zeros(1, np.int32), np.zeros(1, np.int8)
     kernel.solve_range(
@@ -199,7 +199,7 @@ def _matrices(problem: Problem) -> tuple[FloatArray, ...]:
     return tuple(map(_row, rows))
 
 
-def _schedule(problem: Problem, columns: tuple[FloatArray, ...]) -> Schedule:
+def _schedule(problem: Problem, columns: FloatArray) -> Schedule:
     """The columns as a schedule, what is curtailed shared among the plants in proportion."""
     stores = slice(0, len(problem.storages))
     plants = [p.power_kw if p.curtailable else 0.0 * p.power_kw for p in problem.photovoltaics]

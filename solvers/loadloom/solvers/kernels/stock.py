@@ -43,7 +43,8 @@ def look_back(keep, low, high, start, end_slope, first, slope, width, tolerance,
     from which the rest can be done, (T,) each. Returns the status and, when it is EMPTY, the
     interval whose bounds cannot be met given all later ones.
 
-    Indices are unsigned: a signed one costs a test for wrap-around at every access.
+    Most pieces belong beyond an end of the list, where the bounds then cut them away: these never
+    enter it. Indices are unsigned: a signed one costs a test for wrap-around at every access.
     """
     place, floor, ceiling, slopes, lengths = work
     count = keep.size
@@ -56,81 +57,103 @@ def look_back(keep, low, high, start, end_slope, first, slope, width, tolerance,
         t = np.uint64(count - 1 - back)
         floor[t] = lowest
         ceiling[t] = highest
-        w0, w1, w2, w3 = width[0, t], width[1, t], width[2, t], width[3, t]
-        pieces = np.uint64(int(w0 > 0.0) + int(w1 > 0.0) + int(w2 > 0.0) + int(w3 > 0.0))
-        # Only what lies between an end and the insertions moves, so start from the nearer end.
-        if -slope[1, t] < slopes[(head + tail) >> _ONE]:
-            write = head - pieces
-            read = head
-            position = lowest
-            for piece in range(SEGMENTS - 1, -1, -1):
-                wide = width[piece, t]
-                if wide > 0.0:
-                    inserted = -slope[piece, t]
-                    while read < tail and slopes[read] < inserted:
-                        length = lengths[read]
-                        slopes[write] = slopes[read]
-                        lengths[write] = length
-                        position += length
-                        read += _ONE
-                        write += _ONE
-                    slopes[write] = inserted
-                    lengths[write] = wide
-                    write += _ONE
-                place[piece, t] = position
-            head -= pieces
-        else:
-            write = tail + pieces
-            read = tail
-            position = highest
-            for piece in range(SEGMENTS):
-                wide = width[piece, t]
-                if wide > 0.0:
-                    inserted = -slope[piece, t]
-                    while read > head and slopes[read - _ONE] >= inserted:
-                        read -= _ONE
-                        write -= _ONE
-                        length = lengths[read]
-                        slopes[write] = slopes[read]
-                        lengths[write] = length
-                        position -= length
-                    write -= _ONE
-                    slopes[write] = inserted
-                    lengths[write] = wide
-                place[piece, t] = position
-            tail += pieces
-        # What must be left of the previous stock, before its own bounds.
-        reach_low = lowest - (first[t] + (w0 + w1 + w2 + w3))
+        # What must be left of the previous stock, and what of that its own bounds cut off.
+        reach_low = lowest - (first[t] + (width[0, t] + width[1, t] + width[2, t] + width[3, t]))
         reach_high = highest - first[t]
         factor = keep[t]
+        bound_low, bound_high = -_FAR, _FAR
+        if t > 0:
+            bound_low, bound_high = factor * low[t - _ONE], factor * high[t - _ONE]
+            if reach_low > bound_high + tolerance or reach_high < bound_low - tolerance:
+                return EMPTY, np.int64(t)
+        under = max(bound_low - reach_low, 0.0)
+        over = max(reach_high - bound_high, 0.0)
+        # Pieces that belong below the list: cut, or put there.
+        below, bottom = lowest, slopes[head] if head < tail else _FAR
+        dearest = SEGMENTS - 1
+        while dearest >= 0 and (-slope[dearest, t] <= bottom or width[dearest, t] == 0.0):
+            left = width[dearest, t] - under
+            under = max(-left, 0.0)
+            if left > 0.0:
+                head -= _ONE
+                bottom = -slope[dearest, t]
+                slopes[head] = bottom
+                lengths[head] = left
+                below -= left
+            place[dearest, t] = lowest
+            dearest -= 1
+        # Pieces that belong above it.
+        above, top = highest, slopes[tail - _ONE] if head < tail else -_FAR
+        cheapest = 0
+        while cheapest <= dearest and (-slope[cheapest, t] >= top or width[cheapest, t] == 0.0):
+            left = width[cheapest, t] - over
+            over = max(-left, 0.0)
+            if left > 0.0:
+                top = -slope[cheapest, t]
+                slopes[tail] = top
+                lengths[tail] = left
+                tail += _ONE
+                above += left
+            place[cheapest, t] = highest
+            cheapest += 1
+        # Pieces within it. Only what lies between an end and them moves, so start from the nearer.
+        if cheapest <= dearest:
+            pieces = np.uint64(0)
+            for piece in range(cheapest, dearest + 1):
+                pieces += np.uint64(width[piece, t] > 0.0)
+            if -slope[cheapest, t] < slopes[(head + tail) >> _ONE]:
+                write, read, position = head - pieces, head, below
+                for piece in range(dearest, cheapest - 1, -1):
+                    if width[piece, t] > 0.0:
+                        inserted = -slope[piece, t]
+                        while slopes[read] < inserted:
+                            length = lengths[read]
+                            slopes[write] = slopes[read]
+                            lengths[write] = length
+                            position += length
+                            read += _ONE
+                            write += _ONE
+                        slopes[write] = inserted
+                        lengths[write] = width[piece, t]
+                        write += _ONE
+                    place[piece, t] = position
+                head -= pieces
+            else:
+                write, read, position = tail + pieces, tail, above
+                for piece in range(cheapest, dearest + 1):
+                    if width[piece, t] > 0.0:
+                        inserted = -slope[piece, t]
+                        while slopes[read - _ONE] >= inserted:
+                            read -= _ONE
+                            write -= _ONE
+                            length = lengths[read]
+                            slopes[write] = slopes[read]
+                            lengths[write] = length
+                            position -= length
+                        write -= _ONE
+                        slopes[write] = inserted
+                        lengths[write] = width[piece, t]
+                    place[piece, t] = position
+                tail += pieces
         if t == 0:
             kept = factor * start
             missed = kept < reach_low - tolerance or kept > reach_high + tolerance
             return (EMPTY if missed else SOLVED), 0
-        bound_low = factor * low[t - _ONE]
-        bound_high = factor * high[t - _ONE]
-        if reach_low > bound_high + tolerance or reach_high < bound_low - tolerance:
-            return EMPTY, np.int64(t)
-        lowest = reach_low
-        highest = reach_high
-        cut = bound_low - reach_low
-        if cut > 0.0:
-            while head < tail and lengths[head] <= cut:
-                cut -= lengths[head]
+        # What the bounds cut off the list itself.
+        if under > 0.0:
+            while head < tail and lengths[head] <= under:
+                under -= lengths[head]
                 head += _ONE
             if head < tail:
-                lengths[head] -= cut
-            lowest = bound_low
-        cut = reach_high - bound_high
-        if cut > 0.0:
-            while tail > head and lengths[tail - _ONE] <= cut:
+                lengths[head] -= under
+        if over > 0.0:
+            while tail > head and lengths[tail - _ONE] <= over:
                 tail -= _ONE
-                cut -= lengths[tail]
+                over -= lengths[tail]
             if tail > head:
-                lengths[tail - _ONE] -= cut
-            highest = bound_high
-        if highest < lowest:  # by no more than the tolerance
-            highest = lowest
+                lengths[tail - _ONE] -= over
+        lowest = max(reach_low, bound_low)
+        highest = max(min(reach_high, bound_high), lowest)  # they cross by no more than tolerance
         if factor != 1.0:
             # Summed anew: carried along, the error of the range would grow like 1 / keep each
             # interval.
