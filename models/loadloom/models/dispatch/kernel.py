@@ -138,34 +138,28 @@ def solve_range(
     rest, least, most = np.empty(count), np.empty(count), np.empty(count)
     work = stock.workspace(count)
     per_h = 1.0 / step_h
-    last_loss = 0.0
+    last_loss, least_keep = 0.0, 1.0
     buy, sell, imports, exports = site[2], site[3], site[4], site[5]
     charge, discharge = site[8], site[9]
     for row in range(first_row, last_row):
         numbers = expand(matrices, row, step_h, site, row == first_row)
         share, start, into, outof, loss, wear, end_value, end_low, end_high = numbers
         end_slope = -end_value
-        for t in range(count):
-            net[t] = site[0, t] - site[1, t]
-            pv[t] = site[1, t] * share
-            low[t], high[t] = site[6, t], site[7, t]
-        low[count - 1] = max(low[count - 1], end_low)
-        high[count - 1] = min(high[count - 1], end_high)
+        largest, crossing = _prepare(site, share, end_low, end_high, net, pv, low, high)
         if loss != last_loss:
             for t in range(count):
                 keep[t] = (1.0 - loss) ** step_h[t]
-            last_loss = loss
+            last_loss, least_keep = loss, keep.min()
         impossible, not_convex = convex_stages(
             net, pv, buy, sell, imports, exports, charge, discharge, into, outof, wear,
             first, slope, width,
         )  # fmt: skip
-        largest = max(start, high.max())
+        largest = max(start, largest)
         tolerance = 1e-9 + 1e-12 * largest
         outcome, interval, best = OPTIMAL, 0, 0.0
-        crossed = _last_crossed(low, high, tolerance)
-        if crossed >= 0:
-            outcome, interval = INFEASIBLE, crossed
-        elif keep.min() < LEAST_KEEP:
+        if crossing > tolerance:
+            outcome, interval = INFEASIBLE, _last_crossed(low, high, tolerance)
+        elif least_keep < LEAST_KEEP:
             outcome = UNDECIDED
         elif impossible > 0:
             outcome = INFEASIBLE
@@ -210,13 +204,32 @@ def solve_range(
             outcomes[row] = UNDECIDED
 
 
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"nsz", "nnan", "reassoc"})
+def _prepare(site, share, end_low, end_high, net, curtailable, low, high):
+    """Writes what the stages and the store are made of, (T) each.
+
+    Returns the highest bound, and by how much a lower bound exceeds its upper one at most.
+    """
+    last = net.size - 1
+    for t in range(net.size):
+        net[t] = site[0, t] - site[1, t]
+        curtailable[t] = site[1, t] * share
+        low[t], high[t] = site[6, t], site[7, t]
+    low[last], high[last] = max(low[last], end_low), min(high[last], end_high)
+    highest, crossing = high[last], low[last] - high[last]
+    for t in range(last):
+        highest = max(highest, high[t])
+        crossing = max(crossing, low[t] - high[t])
+    return highest, crossing
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
 def _last_crossed(low, high, tolerance):
-    """The last interval whose bounds and targets leave no energy to hold; -1 if there is none."""
-    for t in range(low.size - 1, -1, -1):
-        if low[t] > high[t] + tolerance:
-            return t
-    return -1
+    """The last interval whose bounds and targets leave no energy to hold."""
+    t = low.size - 1
+    while t > 0 and low[t] <= high[t] + tolerance:
+        t -= 1
+    return t
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

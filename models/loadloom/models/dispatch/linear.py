@@ -82,8 +82,8 @@ class Planner:
         search = _Search(problem=problem, options=options, site=arrays(problem))
         model, base = self._model(search.site, search.pairs)
         search.relax(model)
-        for pairs in (burdened_pairs(search.site), all_pairs(search.site)):
-            if search.open and pairs.count > search.pairs.count:
+        for choose in (burdened_pairs, all_pairs):
+            if search.open and (pairs := choose(search.site)).count > search.pairs.count:
                 search.branch(model, base, pairs)
         return search.solution(Method.LINEAR, "linear programme")
 
@@ -103,7 +103,6 @@ class Planner:
 @dataclass(slots=True, kw_only=True)
 class _Search:
     """The best plan and the best bound so far."""
-
 
     problem: Problem
     options: SolveOptions
