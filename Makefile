@@ -49,7 +49,7 @@ proto: .venv/ready  ## write the stubs of the protos
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py
 
 lock:  ## renew the lock files (needs uv)
-	uv pip compile pyproject.toml --universal --python-version 3.11 --extra engine --extra cli --group dev \
+	uv pip compile pyproject.toml --universal --python-version 3.11 --extra engine --extra postgres --extra cli --group dev \
 	  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -o requirements.lock
 	uv pip compile pyproject.toml --universal --python-version 3.11 --extra engine --extra cli --extra bench --group build \
 	  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -o requirements-bench.lock

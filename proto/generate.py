@@ -18,6 +18,8 @@ import tempfile
 from importlib.resources import files
 from pathlib import Path
 
+from google.longrunning import operations_pb2
+from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from grpc_tools import protoc
 from protovalidate._gen.buf.validate import validate_pb
@@ -56,6 +58,7 @@ def compiled(folder: Path) -> Path:
     )
     known = FileDescriptorSet.FromString(imports.read_bytes())
     known.file.append(FileDescriptorProto.FromString(validate_pb.desc().proto.to_binary()))
+    add_loaded(operations_pb2.DESCRIPTOR, known)
     imports.write_bytes(known.SerializeToString())
     whole = folder / "whole.binpb"
     run_protoc(
@@ -67,6 +70,15 @@ def compiled(folder: Path) -> Path:
         *protos(),
     )
     return whole
+
+
+def add_loaded(file: FileDescriptor, known: FileDescriptorSet) -> None:
+    """Adds a loaded proto and all it imports; its source lies under another name than its own."""
+    if file.name in {one.name for one in known.file}:
+        return
+    for imported in file.dependencies:
+        add_loaded(imported, known)
+    file.CopyToProto(known.file.add())
 
 
 def without_validate(whole: Path) -> Path:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from math import sin
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import grpc
 import numpy as np
@@ -30,12 +31,18 @@ COUNT = 24
 @contextmanager
 def serving(**settings: object) -> Iterator[Engine]:
     with (
+        TemporaryDirectory() as folder,
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(
-            running(Settings(**{"port": 0, "workers": 1, **settings}))
+            running(Settings(**{**usual(Path(folder)), **settings}))
         ) as engine,
     ):
         yield engine
+
+
+def usual(folder: Path) -> dict[str, object]:
+    """The settings of servers of tests, with the folder for what they keep."""
+    return {"port": 0, "workers": 1, "job_workers": 1, "database_url": f"sqlite:///{folder}/db"}
 
 
 def opened(address: str) -> grpc.Channel:
@@ -219,14 +226,18 @@ def eventually(look: Callable, good: Callable[[object], bool], timeout_s: float 
 
 
 @contextmanager
-def launched(log: Path, *arguments: str) -> Iterator[Process]:
+def launched(log: Path, *arguments: str, module: str = "loadloom.engine.main") -> Iterator[Process]:
+    database = f"sqlite:///{log.parent}/db"
     with log.open("w") as stderr:
         popen = subprocess.Popen(
-            [sys.executable, "-m", "loadloom.engine.main", "--port=0", *arguments],
+            [sys.executable, "-m", module, "--port=0", *arguments],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
-            env={k: v for k, v in os.environ.items() if not k.startswith("LOADLOOM_")},
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith("LOADLOOM_")},
+                "LOADLOOM_DATABASE_URL": database,
+            },
         )
     try:
         line = popen.stdout.readline()

@@ -1,6 +1,6 @@
 import pytest
 
-from loadloom.engine.settings import BadSettings, load
+from loadloom.engine.settings import BadSettings, load, unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +75,44 @@ def test_half_a_pair_of_key_and_certificate_is_refused():
         load(["--tls-key", "key.pem"])
     with pytest.raises(BadSettings, match="tls_client_ca needs"):
         load(["--tls-client-ca", "ca.pem"])
+
+
+def test_a_name_in_the_file_that_is_none_is_told_with_the_file_and_the_likely_one(tmp_path):
+    file = tmp_path / "loadloom.toml"
+    file.write_text("prot = 1\nport = 3\n[limits]\npionts = 3\nxyz = 4\n")
+    with pytest.raises(BadSettings) as caught:
+        load(["--settings", str(file)])
+    assert str(caught.value).splitlines() == [
+        f"{file}: prot is no setting; did you mean port?",
+        f"{file}: limits.pionts is no setting; did you mean limits.points?",
+        f"{file}: limits.xyz is no setting",
+    ]
+
+
+@pytest.mark.parametrize("source", ["arguments", "environment"])
+def test_limits_that_are_no_json_are_told_in_a_line(source, monkeypatch):
+    arguments = ["--limits", "{"] if source == "arguments" else []
+    if source == "environment":
+        monkeypatch.setenv("LOADLOOM_LIMITS", "{")
+    with pytest.raises(BadSettings, match=r"^limits: .*; must be JSON, such as .*$"):
+        load(arguments)
+
+
+def test_variables_that_look_like_settings_and_are_none_are_told():
+    found = unknown_variables(
+        {
+            "LOADLOOM_PROT": "1",
+            "LOADLOOM_PORT": "1",
+            "loadloom_host": "::1",
+            "LOADLOOM_LIMITS__PIONTS": "1",
+            "LOADLOOM_LIMITS__POINTS": "1",
+            "LOADLOOM_LIMITS": "{}",
+            "LOADLOOM_SERVICE_PORT_8421_TCP_ADDR": "as Kubernetes sets it",
+            "HOME": "/",
+        }
+    )
+    assert found == {
+        "LOADLOOM_PROT": "is no setting; did you mean LOADLOOM_PORT?",
+        "LOADLOOM_LIMITS__PIONTS": "is no setting; did you mean LOADLOOM_LIMITS__POINTS?",
+        "LOADLOOM_SERVICE_PORT_8421_TCP_ADDR": "is no setting",
+    }

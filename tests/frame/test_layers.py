@@ -22,7 +22,7 @@ ALLOWED = {
     "wire": {"wire", "v1"},
     "client": {"client", "wire", "v1"},
 }
-SHARED = {"common", "system"}
+SHARED = {"common", "operations", "system"}
 
 
 def imported(path: Path) -> set[str]:

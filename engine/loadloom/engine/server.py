@@ -6,13 +6,15 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from threading import Thread
 
 import anyio
 import grpc
+from anyio import to_thread
+from google.longrunning.operations_pb2_grpc import add_OperationsServicer_to_server
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer  # its public name escapes type checkers
 from grpc_reflection.v1alpha import reflection
@@ -22,17 +24,40 @@ from loadloom.engine.family import Runner
 from loadloom.engine.guard import log, tls
 from loadloom.engine.guard.edge import Edge
 from loadloom.engine.guard.metrics import Metrics
+from loadloom.engine.job_table import JOBS
+from loadloom.engine.jobs import Job
+from loadloom.engine.run.jobs import Supervisor
 from loadloom.engine.run.lanes import Workers
+from loadloom.engine.run.listening import obstacle
 from loadloom.engine.run.memory import keep_freed
-from loadloom.engine.services import dispatch, system
-from loadloom.engine.settings import Limits, Settings
+from loadloom.engine.services import dispatch, operations, system
+from loadloom.engine.services.operations import Operations
+from loadloom.engine.settings import Limits, Settings, unknown_variables
+from loadloom.engine.store.migrate import prepared
 from loadloom.models.dispatch.solve import warm
+from loadloom.v1.operations_pb2_grpc import add_OperationEventServiceServicer_to_server
 from loadloom.v1.system_pb2_grpc import add_SystemServiceServicer_to_server
 
-NAMES = (dispatch.NAME, system.NAME)
+NAMES = (dispatch.NAME, operations.NAME, operations.EVENTS_NAME, system.NAME)
 
 NOTICE_S = 0.1
 """The time from telling health's watchers that the server stops to ending their streams."""
+
+
+Services = Callable[[Operations], Iterable[grpc.GenericRpcHandler]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a server offers beside the families without jobs.
+
+    Attributes:
+        jobs: what it solves as jobs.
+        services: more services, which may submit jobs.
+    """
+
+    jobs: Sequence[Job] = JOBS
+    services: Services = lambda _: ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,18 +68,23 @@ class Engine:
     metrics: Metrics
 
 
-def serve_until_told(settings: Settings) -> None:
+USUAL = Offer()
+
+
+def serve_until_told(settings: Settings, offer: Offer = USUAL) -> None:
     """Serves until SIGTERM or SIGINT, and returns when accepted calls are finished.
 
     Raises:
-        BadSettings: a file of the settings cannot be read.
-        OSError: an address cannot be listened on.
+        BadSettings: a file of the settings cannot be read, or the database is not one of ours.
+        OSError: an address cannot be listened on, or the database cannot be used.
     """
     log.configure(settings.log_level)
+    for name, told in unknown_variables(os.environ).items():
+        log.event(logging.WARNING, "unknown setting", variable=name, told=told)
     keep_freed()
     if settings.with_parent:
         Thread(target=_stop_at_the_end_of_input, daemon=True).start()
-    anyio.run(_serve_until_told, settings)
+    anyio.run(_serve_until_told, settings, offer)
 
 
 def _stop_at_the_end_of_input() -> None:
@@ -63,14 +93,13 @@ def _stop_at_the_end_of_input() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def _serve_until_told(settings: Settings) -> None:
-    async with running(settings) as engine:
+async def _serve_until_told(settings: Settings, offer: Offer) -> None:
+    async with running(settings, offer) as engine:
         # What is loaded by now stays; without it a full collection takes 50 ms off a call.
         gc.collect()
         gc.freeze()
         # A second signal meets the default, which ends the process at once.
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            log.event(logging.INFO, "listening", address=engine.address)
             print(json.dumps({"event": "listening", "address": engine.address}), flush=True)
             async for number in signals:
                 log.event(logging.INFO, "told to stop", signal=number.name)
@@ -78,33 +107,42 @@ async def _serve_until_told(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Engine]:
+async def running(settings: Settings, offer: Offer = USUAL) -> AsyncIterator[Engine]:
     """A server that is ready when the block begins, and is drained when it ends.
 
     Raises:
-        BadSettings: a file of the settings cannot be read.
-        OSError: an address cannot be listened on.
+        BadSettings: a file of the settings cannot be read, or the database is not one of ours.
+        OSError: an address cannot be listened on, or the database cannot be used.
     """
     metrics = Metrics()
     edge = Edge(settings.limits.calls_under_way, metrics)
     status = HealthServicer()
     server = grpc.aio.server(interceptors=[edge], options=_options(settings.limits))
     address = _bind(server, settings)
-    with _metrics_served(settings, metrics):
+    database = await to_thread.run_sync(prepared, settings.database_url)
+    front = Operations(settings, database)
+    supervisor = Supervisor(settings, offer.jobs, database, metrics)
+    with closing(database), _metrics_served(settings, metrics):
         async with anyio.create_task_group() as tasks:
             workers = Workers(settings, metrics, tasks)
             _add_services(server, settings, Runner(settings, metrics, workers), status)
+            _add_operations(server, front, offer)
             await _say(status, health_pb2.HealthCheckResponse.NOT_SERVING)
             await server.start()
             try:
                 # Kernels first: if they must be compiled, the workers find them in the cache.
-                await anyio.to_thread.run_sync(warm)
-                tasks.start_soon(workers.warm)
+                await to_thread.run_sync(warm)
+                for task in (workers.warm, front.watch.run, front.sweep, supervisor.run):
+                    tasks.start_soon(task)
                 await _say(status, health_pb2.HealthCheckResponse.SERVING)
                 yield Engine(address=address, metrics=metrics)
             finally:
                 with anyio.CancelScope(shield=True):
-                    await _drain(server, status, edge, settings.grace_s)
+                    front.watch.close()
+                    async with anyio.create_task_group() as ends:
+                        ends.start_soon(supervisor.stop)
+                        ends.start_soon(_drain, server, status, edge, settings.grace_s)
+                    log.event(logging.INFO, "stopped")
             tasks.cancel_scope.cancel()
 
 
@@ -124,13 +162,15 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> str:
     credentials = tls.credentials(settings)
     host = f"[{settings.host}]" if ":" in settings.host.strip("[]") else settings.host
     wanted = f"{host}:{settings.port}"
+    if reason := obstacle(settings.host, settings.port):
+        raise OSError(f"cannot listen on {wanted}: {reason}")
     try:
         if credentials is None:
             port = server.add_insecure_port(wanted)
         else:
             port = server.add_secure_port(wanted, credentials)
     except RuntimeError as error:
-        why = "it is taken, not of this machine, or its certificate and key do not fit"
+        why = "its certificate and key do not fit, or others took it just now"
         raise OSError(f"cannot listen on {wanted}: {why}") from error
     return f"{host}:{port}"
 
@@ -150,6 +190,12 @@ def _add_services(
     )
 
 
+def _add_operations(server: grpc.aio.Server, front: Operations, offer: Offer) -> None:
+    add_OperationsServicer_to_server(operations.OperationsService(front), server)
+    add_OperationEventServiceServicer_to_server(operations.OperationEventService(front), server)
+    server.add_generic_rpc_handlers(tuple(offer.services(front)))
+
+
 async def _say(
     status: HealthServicer,
     serving: health_pb2.HealthCheckResponse.ServingStatus.ValueType,
@@ -165,6 +211,8 @@ def _metrics_served(settings: Settings, metrics: Metrics) -> Iterator[None]:
     if not settings.metrics_port:
         yield
         return
+    if reason := obstacle(settings.metrics_host, settings.metrics_port, "metrics_"):
+        raise OSError(f"cannot serve metrics: {reason}")
     server, thread = start_http_server(
         settings.metrics_port, settings.metrics_host, metrics.registry
     )
@@ -185,4 +233,3 @@ async def _drain(
         group.start_soon(server.stop, grace_s)
         await anyio.sleep(NOTICE_S)
         edge.end_watches()
-    log.event(logging.INFO, "stopped")

@@ -6,8 +6,10 @@ that `--settings` or LOADLOOM_SETTINGS names; the limits stand in the file's tab
 """
 
 import os
+import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -17,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -28,9 +31,13 @@ from pydantic_settings import (
     CliApp,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 PREFIX = "LOADLOOM_"
+
+ALIKE = 0.7
+"""How much alike two names are, 0..1, for one to be taken for a misspelling of the other."""
 
 
 class BadSettings(ValueError):  # noqa: N818 -- it names the settings' state
@@ -42,6 +49,14 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def own_database() -> str:
+    """The URL of the database of this user on this machine, a file where programs keep state."""
+    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    if sys.platform == "win32":
+        home = Path(os.environ.get("LOCALAPPDATA") or home)
+    return f"sqlite:///{home / 'loadloom' / 'loadloom.db'}"
 
 
 class Limits(BaseModel):
@@ -59,6 +74,9 @@ class Limits(BaseModel):
     """The largest number of sites in one batch."""
     batches_under_way: PositiveInt = 4
     """The number of batches of one stream that are solved or being answered at any time."""
+    points_under_way: PositiveInt = 32_000_000
+    """The largest number of values of all batches of all streams that are solved or being answered
+    at any time: those asked with, and those of every column of the plans. Others wait."""
     solve_seconds: PositiveFloat = 60.0
     """The longest time one solve may take."""
     calls_under_way: PositiveInt = 1_000
@@ -113,8 +131,29 @@ class Settings(BaseSettings):
     """The share of a call's remaining time that is kept back for the answer."""
     reserve_s: NonNegativeFloat = 0.1
     """The most time that is kept back for the answer."""
+    unread_s: PositiveFloat = 10.0
+    """The time that an answer of a stream may stay unread while batches of others wait for room."""
     overrun_s: PositiveFloat = 1.0
     """The time after a solve's limit at which its worker process is killed."""
+    database_url: str = Field(
+        default_factory=own_database, pattern=r"^(sqlite:///|postgresql(\+psycopg)?://).+"
+    )
+    """The database of operations: sqlite:///FILE, or postgresql://USER:PASSWORD@HOST/NAME, which
+    serves several machines; by default a file in the user's folder for state."""
+    job_workers: NonNegativeInt = Field(default_factory=cores)
+    """The jobs that are solved at once; by default one a core, and none with 0."""
+    job_attempts: PositiveInt = 3
+    """The attempts that a job has whose solve dies, before it has failed."""
+    job_limit_s: PositiveFloat = 3_600.0
+    """The longest time that one attempt at a job may take."""
+    job_memory_mib: NonNegativeInt = 0
+    """The memory that one job may take; 0 for what the machine has."""
+    lease_s: PositiveFloat = 15.0
+    """The time after which a job is taken from a worker that has not been heard of."""
+    retention_days: PositiveFloat = 30.0
+    """The time that operations are kept for after their end."""
+    waiting_calls: PositiveInt = 5_000
+    """The number of calls that may wait for operations, or watch them, at once."""
     limits: Limits = Limits()
     """The limits that requests must keep."""
 
@@ -156,9 +195,14 @@ class _File(PydanticBaseSettingsSource):
         if not path:
             return {}
         try:
-            return tomllib.loads(Path(path).read_text())
+            said = tomllib.loads(Path(path).read_text())
         except (OSError, ValueError) as error:
             raise BadSettings(f"settings: cannot read {path}: {error}") from error
+        limits = said.get("limits")
+        unknown = [*_unknown(said, Settings), *_unknown(limits, Limits, "limits.")]
+        if unknown:
+            raise BadSettings("\n".join(f"{path}: {told}" for told in unknown))
+        return said
 
 
 def load(arguments: Sequence[str]) -> Settings:
@@ -171,6 +215,37 @@ def load(arguments: Sequence[str]) -> Settings:
         return CliApp.run(Settings, cli_args=list(arguments))
     except ValidationError as error:
         raise BadSettings("\n".join(map(_line, error.errors()))) from error
+    except SettingsError as error:  # a value that is to be JSON, of which `limits` is the only one
+        right = """must be JSON, such as {"points": 1000000}; or set limits.points alone"""
+        raise BadSettings(f"limits: {error.__cause__}; {right}") from error
+
+
+def unknown_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that look like settings and are none, and what to say of each.
+
+    They are no fault: other programs name variables after a service, as Kubernetes does.
+    """
+    limits = [f"LIMITS__{name.upper()}" for name in Limits.model_fields]
+    known = [*(name.upper() for name in Settings.model_fields), *limits]
+    given = {name: name.upper() for name in environment if name.upper().startswith(PREFIX)}
+    short = {name: upper.removeprefix(PREFIX) for name, upper in given.items()}
+    return {
+        name: _not_known(word, known, PREFIX) for name, word in short.items() if word not in known
+    }
+
+
+def _unknown(said: object, kind: type[BaseModel], prefix: str = "") -> list[str]:
+    """What to say of each name in a table of the file that is no setting."""
+    if not isinstance(said, dict):
+        return []
+    known = list(kind.model_fields)
+    unknown = [name for name in said if name not in known]
+    return [f"{prefix}{name} {_not_known(name, known, prefix)}" for name in unknown]
+
+
+def _not_known(name: str, known: list[str], prefix: str) -> str:
+    close = get_close_matches(name, known, 1, ALIKE)
+    return "is no setting" + (f"; did you mean {prefix}{close[0]}?" if close else "")
 
 
 def _line(error: Any) -> str:  # noqa: ANN401 -- pydantic's dictionary

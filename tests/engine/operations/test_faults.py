@@ -1,0 +1,313 @@
+"""What is acknowledged survives: killed and frozen processes, databases that are away or full."""
+
+import os
+import random
+import resource
+import signal
+import threading
+import time
+from contextlib import ExitStack
+
+import grpc
+import psutil
+import pytest
+from google.rpc.code_pb2 import Code
+
+from loadloom.engine.store import operations as store
+from loadloom.engine.store.database import StoreAway
+from loadloom.engine.store.migrate import prepared
+from tests.engine.operations.processes import (
+    CANCELLED,
+    QUEUED,
+    RUNNING,
+    SUCCEEDED,
+    Caller,
+    answer,
+    eventually,
+    metadata,
+)
+from tests.engine.operations.test_store import new
+
+QUICK = ("--job-workers=2", "--grace-s=1", "--workers=1", "--lease-s=2", "--job-attempts=30")
+
+
+def persistent(call, timeout_s: float = 60.0):
+    """What a call returns once the server is there again."""
+    until = time.monotonic() + timeout_s
+    while True:
+        try:
+            return call()
+        except grpc.RpcError as error:
+            gone = {
+                grpc.StatusCode.UNAVAILABLE,
+                grpc.StatusCode.CANCELLED,
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+            }
+            assert error.code() in gone, error
+            assert time.monotonic() < until, error
+            time.sleep(0.02)
+
+
+class Victims:
+    """A server that is killed and started again, with its worker."""
+
+    def __init__(self, launch, url: str) -> None:
+        self._launch, self._url = launch, url
+        self._stack = ExitStack()
+        self.kills = 0
+        self.start()
+
+    def start(self) -> None:
+        self.server = self._stack.enter_context(self._launch(self._url, *QUICK))
+        self.caller = Caller(self.server.address)
+
+    def kill(self, whom: str) -> None:
+        if whom != "server":
+            os.kill(self.server.worker(), signal.SIGKILL)
+        if whom != "worker":
+            self.server.kill()
+            self.start()
+        self.kills += 1
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+def check_kills(launch, url: str, count: int, plan: list[str], pause_s: float) -> None:
+    """Submits probes while processes are killed, and checks that each ends once and is right."""
+    victims = Victims(launch, url)
+    acknowledged: dict[str, str] = {}
+
+    def submit() -> None:
+        for index in range(count):
+            asked = {"key": str(index), "request_id": f"id {index}", "seconds": 0.02}
+            made = persistent(lambda asked=asked: victims.caller.submit(**asked))
+            acknowledged[made.name] = str(index)
+
+    try:
+        submitter = threading.Thread(target=submit)
+        submitter.start()
+        for whom in plan:
+            time.sleep(pause_s)
+            victims.kill(whom)
+        submitter.join()
+        assert len(acknowledged) == count
+        for name, key in acknowledged.items():
+            ended = persistent(lambda name=name: victims.caller.wait(name, 60.0))
+            assert answer(ended)["done"] == key
+            events = persistent(lambda name=name: list(victims.caller.watch(name)))
+            assert [e.number for e in events] == list(range(1, len(events) + 1))
+            ends = [e for e in events if e.state not in {QUEUED, RUNNING}]
+            assert [e.state for e in ends] == [SUCCEEDED]
+        pages = persistent(lambda: victims.caller.page(page_size=1000))
+        assert len(pages.operations) == min(count, 1000)
+    finally:
+        victims.close()
+
+
+def test_killed_servers_and_workers_lose_nothing_and_do_nothing_twice(launch, url):
+    check_kills(launch, url, 30, ["worker", "both"], 0.3)
+
+
+@pytest.mark.slow
+def test_a_thousand_jobs_survive_random_kills(launch, url):
+    generator = random.Random(3)
+    plan = [generator.choice(["server", "worker", "both", "worker"]) for _ in range(20)]
+    check_kills(launch, url, 1_000, plan, 1.5)
+
+
+def test_a_killed_worker_takes_its_solves_with_it_and_is_replaced(launch, url):
+    with launch(url, "--job-workers=1", "--workers=1") as server:
+        caller = Caller(server.address)
+        made = caller.submit(do="work", key="again", seconds=1.0)
+        caller.running(made.name)
+        eventually(lambda: metadata(caller.get(made.name)).progress.value)
+        worker = psutil.Process(server.worker())
+        family = worker.children(recursive=True)
+        assert len(family) >= 2
+        worker.kill()
+        began = time.monotonic()
+        eventually(lambda: metadata(caller.get(made.name)).state == QUEUED, timeout_s=5.0)
+        eventually(lambda: not any(_alive(process) for process in family), timeout_s=5.0)
+        ended = caller.wait(made.name)
+        assert answer(ended)["done"] == "again"
+        assert metadata(ended).attempt == 2
+        assert time.monotonic() - began < 15.0
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_frozen_worker_that_wakes_up_is_refused(launch, url):
+    frozen_words = ("--job-workers=1", "--lease-s=1")
+    with (
+        launch(url, "--job-workers=0", "--workers=1") as server,
+        launch(url, *frozen_words, worker=True) as frozen,
+    ):
+        caller = Caller(server.address)
+        made = caller.submit(do="work", key="mine", seconds=0.7)
+        caller.running(made.name)
+        frozen.popen.send_signal(signal.SIGSTOP)  # its solve goes on, and will be finished
+        with launch(url, "--job-workers=1", worker=True):
+            ended = caller.wait(made.name)
+            assert metadata(ended).attempt == 2
+            frozen.popen.send_signal(signal.SIGCONT)
+            said = eventually(lambda: frozen.events("job"))
+        assert said[0]["ending"] == "lost"
+        assert caller.get(made.name) == ended
+        assert [e.state for e in caller.watch(made.name)].count(SUCCEEDED) == 1
+
+
+def test_told_to_stop_a_server_gives_its_jobs_back_and_tells_who_waits(launch, url):
+    words = ("--job-workers=1", "--grace-s=1", "--workers=1")
+    with launch(url, *words) as server:
+        caller = Caller(server.address)
+        runs = caller.submit(do="deaf", value=3)
+        waits = caller.submit(key="waits")
+        caller.running(runs.name)
+        stream = caller.watch(runs.name)
+        next(stream)
+        wait = threading.Thread(target=_unavailable, args=(lambda: caller.wait(runs.name),))
+        wait.start()
+        told = time.monotonic()
+        server.popen.send_signal(signal.SIGTERM)
+        _unavailable(lambda: list(stream))
+        wait.join()
+        assert time.monotonic() - told < 1.0
+        assert server.popen.wait(10) == 0
+        assert time.monotonic() - told < 2.0 + 0.5
+        ends = [event["ending"] for event in server.events("job")]
+        assert ends == ["handed back"]
+    with launch(url, "--job-workers=0", "--workers=1") as server:
+        caller = Caller(server.address)
+        for made, attempt in ((runs, 1), (waits, 0)):
+            now = metadata(caller.get(made.name))
+            assert (now.state, now.attempt) == (QUEUED, attempt)
+
+
+def _unavailable(call) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_told_to_stop_a_worker_finishes_what_it_can_within_the_grace(launch, url):
+    with launch(url, "--job-workers=0", "--workers=1") as server:
+        caller = Caller(server.address)
+        with launch(url, "--job-workers=1", "--grace-s=20", worker=True) as worker:
+            runs, waits = (caller.submit(key=key, seconds=0.5) for key in ("runs", "waits"))
+            caller.running(runs.name)
+            told = time.monotonic()
+            assert worker.terminate() == 0
+            assert time.monotonic() - told < 5.0
+        assert answer(caller.get(runs.name))["done"] == "runs"
+        assert metadata(caller.get(waits.name)).state == QUEUED
+
+
+def test_a_watcher_resumes_at_another_server(launch, url):
+    words = ("--grace-s=0.2", "--workers=1")
+    with launch(url, "--job-workers=1", worker=True):
+        with launch(url, *words, "--job-workers=0") as server:
+            caller = Caller(server.address)
+            made = caller.submit(key="watched", seconds=8.0)
+            stream, events = caller.watch(made.name), []
+            while len(events) < 5:
+                events.append(next(stream))
+            server.terminate()
+            with pytest.raises(grpc.RpcError):
+                events.extend(stream)
+        with launch(url, *words, "--job-workers=0") as server:
+            caller = Caller(server.address)
+            caller.cancel(made.name)
+            events += caller.watch(made.name, after=events[-1].number)
+    assert [event.number for event in events] == list(range(1, len(events) + 1))
+    assert events[-1].state == CANCELLED
+
+
+def test_a_database_that_is_away_is_unavailable_and_comes_back_alone(launch, failure, postgresql):
+    url = postgresql.new_database()
+    with launch(url, "--job-workers=1", "--workers=1", "--lease-s=20") as server:
+        caller = Caller(server.address)
+        before = caller.submit(key="before")
+        caller.wait(before.name)
+        runs = caller.submit(key="runs", seconds=1.0)
+        caller.running(runs.name)
+        stream = caller.watch(runs.name)
+        next(stream)
+        postgresql.stop()
+        try:
+            for call in (
+                lambda: caller.submit(key="lost", request_id="lost"),
+                lambda: caller.get(before.name),
+                lambda: caller.wait(before.name),
+                lambda: caller.cancel(before.name),
+                lambda: caller.delete(before.name),
+                caller.page,
+                lambda: list(caller.watch(before.name)),
+            ):
+                told = failure(call)
+                assert (told.code, told.reason) == (grpc.StatusCode.UNAVAILABLE, "DATABASE_AWAY")
+                assert told.retry_s > 0
+            _unavailable(lambda: list(stream))
+            eventually(lambda: server.events("database away"))
+        finally:
+            postgresql.start()
+        made = persistent(lambda: caller.submit(key="lost", request_id="lost"))
+        assert answer(caller.wait(made.name))["done"] == "lost"
+        ended = caller.wait(runs.name)
+        assert (answer(ended)["done"], metadata(ended).attempt) == ("runs", 1)
+        assert answer(caller.get(before.name))["done"] == "before"
+
+
+def test_a_full_disk_acknowledges_nothing_that_is_not_there(launch, failure, new_url):
+    """No file of the server may grow any more, which is how a full disk looks to SQLite."""
+    with launch(new_url("sqlite"), "--job-workers=0", "--workers=1") as server:
+        caller, process = Caller(server.address), psutil.Process(server.popen.pid)
+        names = [caller.submit(key=str(index)).name for index in range(3)]
+        _, most = process.rlimit(resource.RLIMIT_FSIZE)
+        process.rlimit(resource.RLIMIT_FSIZE, (20_000, most))
+        told = failure(lambda: caller.submit(key="lost" * 10_000, request_id="lost"))
+        assert (told.code, told.reason) == (grpc.StatusCode.UNAVAILABLE, "DATABASE_AWAY")
+        assert caller.get(names[0]).name == names[0]
+        assert len(caller.page().operations) == 3
+        process.rlimit(resource.RLIMIT_FSIZE, (most, most))
+        names.append(caller.submit(key="lost" * 10_000, request_id="lost").name)
+        assert [o.name for o in caller.page().operations] == names[::-1]
+
+
+def test_a_full_database_keeps_what_it_acknowledged(new_url):
+    database = prepared(new_url("sqlite"))
+    with database.writing() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 10}")
+    names = []
+    with pytest.raises(StoreAway, match="full"):
+        for _ in range(1000):
+            names.append(store.create(database, new(request=b"x" * 3000)).name)
+    assert 0 < len(names) < 100
+    for name in names:
+        assert store.find(database, "", name).name == name
+    with database.writing() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 100000")
+    store.create(database, new())
+    database.close()
+
+
+def test_cancel_is_prompt_whether_the_solve_heeds_it_or_not(launch, url):
+    """Not a measurement, which benchmarks make, but no order of magnitude may be lost."""
+    with launch(url, "--job-workers=1", "--workers=1") as server:
+        caller = Caller(server.address)
+        caller.wait(caller.submit().name)
+        for do, within_s in (("work", 1.0), ("deaf", 2.0)):
+            busy = caller.submit(do=do, seconds=60)
+            caller.running(busy.name)
+            probe = caller.submit(key="probe")
+            began = time.monotonic()
+            caller.cancel(busy.name)
+            assert caller.wait(probe.name).done
+            assert time.monotonic() - began < within_s
+            assert caller.get(busy.name).error.code == Code.CANCELLED
