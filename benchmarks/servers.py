@@ -1,6 +1,7 @@
 """Servers under measurement: processes of their own, started, watched and stopped."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import grpc
 import psutil
@@ -39,7 +41,16 @@ def running(module: Sequence[str]) -> Iterator[Server]:
     """
     started = time.perf_counter()
     command = [sys.executable, "-m", *module]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with (
+        TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "LOADLOOM_DATABASE_URL": f"sqlite:///{folder}/loadloom.db"},
+        ) as process,
+    ):
         try:
             address = _address(process)
             with grpc.insecure_channel(address) as channel:

@@ -7,6 +7,11 @@ over a week of Dutch day-ahead prices with negative hours, and writes charts. Wh
 from is told in examples/data/NOTICE.md.
 """
 
+from loadloom.client.command.interrupts import end_quietly
+
+if __name__ == "__main__":
+    end_quietly()  # Ctrl-C must be quiet during the imports too, which take a second
+
 import argparse
 from contextlib import ExitStack
 from pathlib import Path
@@ -90,8 +95,8 @@ def plan_street(client: Client, out: Path) -> None:
         fleet = client.plan_fleet(
             columns,
             spot,
-            buy_price_per_kwh=(spot + MARKUP_PER_KWH).to_numpy(),
-            sell_price_per_kwh=spot.to_numpy(),
+            buy_price_per_kwh=spot + MARKUP_PER_KWH,
+            sell_price_per_kwh=spot,
             currency_code="EUR",
             progress=lambda done, _: progress.update(task, completed=done),
         )
@@ -111,7 +116,20 @@ def plan_street(client: Client, out: Path) -> None:
     table.add_row("largest gap of any home", f"{gap.max():.1e} EUR")
     table.add_row("time", f"{seconds:.2f} s for {HOMES:,} x {len(spot)} quarter hours")
     console.print(table)
-    street_chart(fleet, columns, spot).savefig(out / "street.png", dpi=150)
+    idle = idle_fleet(client, columns, spot)
+    street_chart(idle, fleet, spot).savefig(out / "street.png", dpi=150)
+
+
+def idle_fleet(client: Client, columns: dict[str, np.ndarray], spot: pd.Series) -> FleetPlans:
+    """The plans of the same homes if no battery moved: only what pays nothing is curtailed."""
+    still = {"charge_limit_kw": np.zeros((1, 1)), "discharge_limit_kw": np.zeros((1, 1))}
+    return client.plan_fleet(
+        columns | still,
+        spot,
+        buy_price_per_kwh=spot + MARKUP_PER_KWH,
+        sell_price_per_kwh=spot,
+        columns=["import_kw", "export_kw"],
+    )
 
 
 def prices() -> pd.Series:
@@ -155,10 +173,13 @@ def street() -> dict[str, np.ndarray]:
     }
 
 
-def street_chart(fleet: FleetPlans, columns: dict[str, np.ndarray], spot: pd.Series) -> Figure:
-    """Prices, the power of the whole street with and without its batteries, and what homes save."""
-    before = (columns["load_kw"] - columns["pv_kw"]).sum(axis=0)
-    after = (fleet.columns["import_kw"] - fleet.columns["export_kw"]).sum(axis=0)
+def grid_kw(fleet: FleetPlans) -> np.ndarray:
+    """The power that all homes draw from the grid, negative where they feed in."""
+    return (fleet.columns["import_kw"] - fleet.columns["export_kw"]).sum(axis=0)
+
+
+def street_chart(idle: FleetPlans, fleet: FleetPlans, spot: pd.Series) -> Figure:
+    """Prices, what the street draws with and without its batteries, and what homes save."""
     stored = fleet.columns["state_of_charge_kwh"].sum(axis=0)
     times = pd.DatetimeIndex(spot.index).tz_localize(None)
     with mpl.rc_context(RC):
@@ -167,10 +188,10 @@ def street_chart(fleet: FleetPlans, columns: dict[str, np.ndarray], spot: pd.Ser
         price.plot(times, spot, color="#5e548e", drawstyle="steps-post")
         price.fill_between(times, spot.clip(upper=0), color="#e5383b", alpha=0.4, step="post")
         price.set_ylabel("EUR per kWh")
-        power.plot(times, before, color="#8d99ae", label="without batteries")
-        power.plot(times, after, color="#2a9d8f", label="with the plans")
-        power.set_ylabel("kW of the street, local time")
-        power.legend(loc="upper right")
+        power.plot(times, grid_kw(idle), color="#8d99ae", label="without batteries")
+        power.plot(times, grid_kw(fleet), color="#2a9d8f", label="with the plans")
+        power.set_ylabel("kW from the grid, local time")
+        power.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
         energy.fill_between(times, stored, color="#1d3557", alpha=0.5)
         energy.set_ylabel("kWh stored")
         for axes in (price, power, energy):

@@ -1,3 +1,4 @@
+import asyncio
 from concurrent import futures
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -8,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from loadloom.client.aio import AsyncClient
 from loadloom.client.client import Client
 from loadloom.client.errors import (
+    ClientClosed,
     DeadlineExceeded,
     InfeasibleError,
     InvalidRequest,
@@ -214,3 +217,35 @@ def test_a_wrong_request_is_not_tried_again(flaky):
     with client, pytest.raises(InvalidRequest):
         client.plan_dispatch(SITE, GRID)
     assert service.calls == 1
+
+
+def test_a_server_that_is_not_there_is_told_in_plain_words():
+    with Client("127.0.0.1:1") as client, pytest.raises(Unavailable) as raised:
+        client.system_info()
+    assert str(raised.value).startswith("no server can be reached there")
+    assert any("gRPC says" in note for note in raised.value.__notes__)
+
+
+def test_a_closed_client_says_so(target):
+    client = Client(target)
+    client.close()
+    for call in (
+        lambda: client.plan_dispatch(SITE, GRID),
+        lambda: client.batch_plan_dispatch([SITE], GRID),
+        lambda: client.plan_fleet({"load_kw": 1.0}, GRID),
+        client.system_info,
+    ):
+        with pytest.raises(ClientClosed, match="the client is closed; make a new one"):
+            call()
+
+
+def test_a_closed_async_client_says_so(target):
+    async def use() -> None:
+        client = AsyncClient(target)
+        await client.close()
+        with pytest.raises(ClientClosed):
+            await client.plan_dispatch(SITE, GRID)
+        with pytest.raises(ClientClosed):
+            await client.system_info()
+
+    asyncio.run(use())

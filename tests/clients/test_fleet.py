@@ -22,7 +22,7 @@ def test_columns_are_spread_as_their_kind_asks():
             "initial_energy_kwh": [1, 2, 3],
             "charge_limit_kw": 5,
         },
-        4,
+        GRID,
         "columns",
     )
     assert site_count == 3
@@ -49,16 +49,18 @@ def test_columns_are_spread_as_their_kind_asks():
 )
 def test_a_column_that_does_not_fit_is_refused(name, values, words):
     with pytest.raises(InvalidRequest, match=words):
-        matrices({"load_kw": np.ones((3, 4)), name: values}, 4, "columns")
+        matrices({"load_kw": np.ones((3, 4)), name: values}, GRID, "columns")
 
 
 def test_no_columns_are_no_sites():
     with pytest.raises(InvalidRequest, match="has no sites"):
-        matrices({}, 4, "columns")
+        matrices({}, GRID, "columns")
 
 
 def test_splitting_keeps_every_site_once_and_shares_what_is_shared():
-    shaped, n = matrices({"load_kw": np.arange(20.0).reshape(5, 4), "pv_kw": [1, 2, 3, 4]}, 4, "c")
+    shaped, n = matrices(
+        {"load_kw": np.arange(20.0).reshape(5, 4), "pv_kw": [1, 2, 3, 4]}, GRID, "c"
+    )
     batches = list(split(shaped, n, 2))
     assert [(key, count) for key, _, count in batches] == [("0", 2), ("2", 2), ("4", 1)]
     loads = np.concatenate([batch["load_kw"] for _, batch, _ in batches])
@@ -76,13 +78,13 @@ def test_splitting_keeps_every_site_once_and_shares_what_is_shared():
     ],
 )
 def test_messages_are_as_large_as_the_server_allows(ready, size):
-    shaped, _ = matrices({"load_kw": np.ones((5000, 4))}, 4, "columns")
+    shaped, _ = matrices({"load_kw": np.ones((5000, 4))}, GRID, "columns")
     assert batch_size(shaped, 4, 0, ready) == size
 
 
 def test_messages_are_smaller_when_much_is_asked():
     columns = {name: np.ones((50, 4)) for name in ("load_kw", "pv_kw", "buy_price_per_kwh")}
-    shaped, _ = matrices(columns, 4, "columns")
+    shaped, _ = matrices(columns, GRID, "columns")
     assert batch_size(shaped, 4, 1, StreamReady(sites_per_batch=100, points=240)) == 20
 
 
@@ -120,3 +122,39 @@ def test_prices_of_other_hours_than_the_grid_are_refused():
     session = Session(Grid.of_index(hours), {"buy_price_per_kwh": later})
     with pytest.raises(InvalidRequest, match="has other times than"):
         session.setup()
+
+
+def test_one_number_for_each_site_gets_a_hint_at_its_shape():
+    words = r"is 1 x 3; .*if it is one value a site, make it a column of shape \(3, 1\)"
+    with pytest.raises(InvalidRequest, match=words):
+        matrices({"load_kw": np.ones((3, 4)), "energy_max_kwh": [5, 6, 7]}, GRID, "columns")
+
+
+def test_columns_of_pandas_must_have_the_times_of_the_grid_and_a_row_for_each_site():
+    later = GRID.index.shift(1, freq="h")
+    wrong = {
+        "buy_price_per_kwh": pd.Series([1.0, 2.0, 3.0, 4.0], later),
+        "load_kw": pd.DataFrame(np.ones((2, 4)), ["a", "b"], later),
+        "pv_kw": pd.DataFrame(np.ones((4, 2)), GRID.index),
+    }
+    with pytest.raises(InvalidRequest) as raised:
+        matrices(wrong, GRID, "columns")
+    told = [v.path for v in raised.value.violations if "has other times" in v.message]
+    assert told == ["columns.buy_price_per_kwh", "columns.load_kw"]
+    right = {"load_kw": pd.DataFrame(np.ones((2, 4)), ["a", "b"], GRID.index)}
+    assert matrices(right, GRID, "columns")[1] == 2
+    with pytest.raises(InvalidRequest, match=r"times in rows.*frame\.T"):
+        matrices({"pv_kw": wrong["pv_kw"]}, GRID, "columns")
+
+
+def test_a_fleet_and_a_batch_are_shown_in_a_line():
+    fleet = gather([batch(0, 0, 3), batch(1, 3, 2)], GRID)
+    assert (
+        repr(fleet)
+        == "<FleetPlans: 5 sites (5 optimal); 4 intervals from 2024-06-01T00:00:00+00:00>"
+    )
+    assert repr(batch(0, 0, 3)) == "<BatchPlans '0': 3 sites (3 optimal)>"
+    failed = BatchPlans(
+        key="x", position=0, error=LoadloomError("too dear"), columns={}, solve_time_s=0.0
+    )
+    assert repr(failed) == "<BatchPlans 'x': error too dear>"

@@ -136,3 +136,30 @@ def test_an_infeasible_plan_tells_its_conflicts_and_raises_when_asked():
 def test_an_outcome_of_a_later_version_is_unspecified():
     assert Outcome.of(99) is Outcome.UNSPECIFIED
     assert Outcome.of(5) is Outcome.NO_SOLUTION_FOUND
+
+
+def test_a_plan_is_shown_in_a_line():
+    found = plan(
+        site_name="home",
+        currency_code="EUR",
+        certificate=Certificate(objective=12.5, bound=12.5),
+        baseline_cost=20.0,
+        schedule=scheduled().message.schedule,
+    )
+    assert repr(found) == (
+        "<Plan of 'home': optimal, costs 12.5 EUR, saves 7.5; "
+        "3 intervals from 2024-03-31T00:00:00+00:00>"
+    )
+    impossible = plan(termination=Termination(reason="TERMINATION_REASON_INFEASIBLE"))
+    assert repr(impossible) == "<Plan: infeasible; 3 intervals from 2024-03-31T00:00:00+00:00>"
+
+
+def test_an_exception_tells_the_first_conflicts_and_counts_the_others():
+    conflicts = [Conflict(what=f"rule {i}", interval=0, interval_count=1) for i in range(50)]
+    found = plan(
+        termination=Termination(reason="TERMINATION_REASON_INFEASIBLE"), conflicts=conflicts
+    )
+    with pytest.raises(InfeasibleError) as raised:
+        found.raise_if_infeasible()
+    assert str(raised.value) == "rule 0; rule 1; rule 2; rule 3; rule 4; and 45 more"
+    assert len(found.conflicts) == 50

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -153,3 +154,47 @@ def test_faults_of_a_batch_name_the_site():
 def test_a_wish_that_there_is_not_is_refused():
     with pytest.raises(TypeError, match="unexpected keyword argument 'detial'"):
         plan_request(site(), GRID, {"detial": "values"})
+
+
+STORE = Storage(energy_max_kwh=10, charge_limit_kw=5, discharge_limit_kw=5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "message"),
+    [
+        (
+            {"storages": STORE},
+            "site.storages",
+            "is a Storage; must be a list, such as [Storage(...)]",
+        ),
+        ({"loads": "ovens"}, "site.loads", "is a str; must be a list, such as [Load(...)]"),
+        ({"loads": [3.0]}, "site.loads[0]", "is a float; must be a Load"),
+        ({"loads": [STORE]}, "site.loads[0]", "is a Storage; must be a Load"),
+        ({"meter": 0.3}, "site.meter", "is a float; must be a Meter"),
+        (
+            {"storages": [replace(STORE, targets=[EnergyTarget(time="noon", min_kwh=1)])]},
+            "site.storages[0].targets[0].time",
+            "is 'noon'; must be a datetime",
+        ),
+    ],
+)
+def test_parts_of_the_wrong_kind_are_told_with_what_would_be_right(changes, path, message):
+    assert paths_of(site(**changes)) == {path: message}
+
+
+def test_what_is_no_site_is_told():
+    assert paths_of([site()]) == {"site": "is a list; must be a Site"}
+    with pytest.raises(InvalidRequest, match=r"sites: is a Site; must be a list"):
+        batch_request(site(), GRID, {})
+
+
+@pytest.mark.parametrize("limit", [-1, 0.0, float("nan"), float("inf")])
+def test_a_time_limit_that_is_none_is_told(limit):
+    assert set(paths_of(site(), wishes={"time_limit_s": limit})) == {"options.time_limit"}
+
+
+def test_other_wishes_of_the_wrong_kind_are_told():
+    assert set(paths_of(site(), wishes={"seed": -1, "relative_gap": "small"})) == {
+        "options.seed",
+        "options.relative_gap",
+    }

@@ -2,11 +2,12 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from loadloom.client.aio import AsyncClient
 from loadloom.client.client import Client
-from loadloom.client.errors import InvalidRequest, Unavailable
+from loadloom.client.errors import ClientClosed, InvalidRequest, Unavailable
 from loadloom.client.fleet import gather
 from loadloom.client.grid import Grid
 from loadloom.client.plan import Outcome
@@ -272,3 +273,32 @@ def test_async_and_sync_refuse_the_same_batches(target):
 
     with pytest.raises(InvalidRequest, match=r"batch 'a'\.load_kw: is 2 x 5"):
         waited(target, work)
+
+
+def test_a_fault_in_a_fleet_is_told_at_the_site_of_the_callers_whole_set(client):
+    """Site 2,345 is row 345 of the third message."""
+    columns, names = homes(3_000), pd.Index([f"home {i}" for i in range(3_000)])
+    loads = np.ones((3_000, GRID.count))
+    loads[2_345, 1] = -7.0
+    columns["load_kw"] = pd.DataFrame(loads, names, GRID.index)
+    with pytest.raises(InvalidRequest) as raised:
+        client.plan_fleet(columns, GRID, **WISHES)
+    (found,) = raised.value.violations
+    assert found.path == "columns.load_kw[2345,1]"
+    assert found.message.startswith("is -7; must be from 0")
+    assert found.message.endswith(" at site 'home 2345'")
+
+
+def test_a_fault_that_all_sites_share_is_told_once_where_it_stands(client):
+    columns = {**homes(3_000), "charge_efficiency": 1.5}
+    with pytest.raises(InvalidRequest) as raised:
+        client.plan_fleet(columns, GRID, **WISHES)
+    assert raised.value.violations[0].path == "columns.charge_efficiency[0,0]"
+    assert "is 1.5; must be" in raised.value.violations[0].message
+
+
+def test_a_stream_on_a_closed_client_says_so(target):
+    client = Client(target)
+    client.close()
+    with pytest.raises(ClientClosed, match="closed"):
+        client.stream_plan_dispatch(batches(1), GRID, **WISHES)

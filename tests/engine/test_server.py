@@ -103,7 +103,6 @@ def test_a_server_serves_metrics_and_when_drained_finishes_accepted_calls_and_en
         assert server.popen.wait(5) == 0
         assert time.monotonic() - finished < 1.0
     assert [event["event"] for event in server.events() if event["event"] != "call"] == [
-        "listening",
         "told to stop",
         "stopped",
     ]

@@ -9,13 +9,15 @@ from typing import Generic, Protocol, TypeVar
 import anyio
 from google.protobuf.message import DecodeError, Message
 
-from loadloom.engine.guard import log, refusal
+from loadloom.engine.guard import refusal
 from loadloom.engine.guard.calls import Deadline, note
+from loadloom.engine.guard.edge import faults_refused
 from loadloom.engine.guard.metrics import Metrics
 from loadloom.engine.guard.refusal import Refusal
 from loadloom.engine.run.lanes import Lane, Workers
+from loadloom.engine.run.room import Room
 from loadloom.engine.settings import Limits, Settings
-from loadloom.engine.task import Answered, Origin, RejectedPlan, Task
+from loadloom.engine.task import Answered, Origin, Task
 from loadloom.models.certificate import Certificate
 from loadloom.models.checks import InvalidProblem
 from loadloom.models.options import Method
@@ -84,6 +86,8 @@ class Runner:
     def __init__(self, settings: Settings, metrics: Metrics, workers: Workers) -> None:
         self.limits, self.metrics, self._workers = settings.limits, metrics, workers
         self._single, self.bulk = Lane(settings.single_threads), Lane(settings.bulk_threads)
+        self.room = Room(settings.limits.points_under_way, settings.unread_s)
+        metrics.points.set_function(lambda: self.room.taken)
 
     async def respond(self, family: Family[M, P, A], raw: bytes, deadline: Deadline) -> bytes:
         """The bytes of the response to a request for one answer.
@@ -127,11 +131,10 @@ class Runner:
 
         async def settle(index: int, task: Task[P]) -> None:
             try:
-                settled[index] = await self._slowly(family, task, origin, deadline)
+                with faults_refused():
+                    settled[index] = await self._slowly(family, task, origin, deadline)
             except Refusal as refused:
                 settled[index] = refused
-            except RejectedPlan as error:
-                settled[index] = refusal.internal(log.fault(error))
 
         async with anyio.create_task_group() as group:
             for index, outcome in enumerate(found):
@@ -161,12 +164,11 @@ class Runner:
     ) -> Outcome[P, A] | Task[P]:
         """The outcome of a task, or the task if it is not to be had quickly."""
         try:
-            task = parse()
-            return self._quickly(family, task, origin, deadline) or task
+            with faults_refused():
+                task = parse()
+                return self._quickly(family, task, origin, deadline) or task
         except Refusal as refused:
             return refused
-        except RejectedPlan as error:
-            return refusal.internal(log.fault(error))
 
     def _quickly(
         self, family: Family[M, P, A], task: Task[P], origin: Origin, deadline: Deadline
@@ -188,9 +190,12 @@ class Runner:
         async with self._workers.ready():
             waited_s = perf_counter() - arrived
             limited = task.within(self._left_s(deadline))
-            answer = await self._workers.run(
-                family.solve, limited, limit_s=limited.options.time_limit_s
-            )
+            try:
+                answer = await self._workers.run(
+                    family.solve, limited, limit_s=limited.options.time_limit_s
+                )
+            except InvalidProblem as error:  # the wishes do not fit the problem
+                raise refusal.invalid(error.violations) from error
         origin = replace(origin, queue_s=origin.queue_s + waited_s)
         return self._counted(family, task, answer, origin)
 

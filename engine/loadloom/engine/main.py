@@ -28,11 +28,22 @@ def serve(settings: "Settings") -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 when told to stop, 1 if it cannot listen, 2 for bad settings."""
+    """The exit code: 0 when told to stop, 1 if it cannot listen, 2 for bad settings.
+
+    130 when interrupted before it serves.
+    """
+    try:
+        return _run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:  # once it serves, the signal is a word to stop
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: Sequence[str]) -> int:
     from loadloom.engine.settings import BadSettings, load
 
     try:
-        serve(load(sys.argv[1:] if arguments is None else arguments))
+        serve(load(arguments))
     except BadSettings as error:
         print(f"bad settings:\n{error}", file=sys.stderr)
         return 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,10 @@ class InvalidProblem(ValueError):  # noqa: N818 -- the problem's state, no error
     def __init__(self, violations: Iterable[Violation]) -> None:
         self.violations = tuple(violations)
         super().__init__("; ".join(map(str, self.violations)))
+
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Violation, ...]]]:
+        # An exception is pickled with its words, of which no violations can be made again.
+        return type(self), (self.violations,)
 
 
 @dataclass(slots=True)

@@ -137,15 +137,19 @@ class TimeGrid(_message.Message):
     """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """The instant at which the first interval begins."""
+        """The instant at which the first interval begins. It and the end of the last interval lie from
+        0001-01-02 to 9999-12-30 in UTC, where every zone has a local time.
+        """
 
     @_builtins.property
     def step(self) -> _duration_pb2.Duration:
-        """The length of every interval. Leave it out when `steps` is given."""
+        """The length of every interval, from a second to 8,784 hours. Leave it out when `steps` is given."""
 
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]:
-        """The length of each interval, for uneven grids. Leave `step` out when it is given."""
+        """The length of each interval, for uneven grids, from a second to 8,784 hours. Leave `step` out
+        when it is given.
+        """
 
     def __init__(
         self,
@@ -395,7 +399,7 @@ class Provenance(_message.Message):
     method: Global___Method.ValueType
     """The technique that made the answer."""
     road: _builtins.str
-    """The technique in words, such as "convex kernel" or "linear programme, 12 binaries in 2 rounds"."""
+    """The technique in words, such as "convex kernel" or "linear programme, 12 binaries"."""
     seed: _builtins.int
     """The seed in use."""
     threads: _builtins.int

@@ -768,7 +768,7 @@ class DispatchPlan(_message.Message):
 
     @_builtins.property
     def conflicts(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Conflict]:
-        """The conflicts that rule out every plan, when the termination is INFEASIBLE."""
+        """The conflicts that rule out every plan, by time, when the termination is INFEASIBLE."""
 
     @_builtins.property
     def provenance(self) -> _common_pb2.Provenance:

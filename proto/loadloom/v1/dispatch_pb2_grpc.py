@@ -71,7 +71,9 @@ class DispatchServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def StreamPlanDispatch(self, request_iterator, context):
-        """The plans of batches of like sites, each answered as soon as it is solved, in any order.
+        """The plans of batches of like sites, each answered as soon as it is solved, in any order. All
+        streams share room for a number of values: a stream whose answers stay unread for seconds while
+        batches of others wait for room ends with RESOURCE_EXHAUSTED, reason ANSWER_UNREAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,10 @@ class DispatchServiceStub:
     BatchPlanDispatch: _grpc.UnaryUnaryMultiCallable[_dispatch_pb2.BatchPlanDispatchRequest, _dispatch_pb2.BatchPlanDispatchResponse]
     """The plans of many sites on one grid, each with its own outcome."""
     StreamPlanDispatch: _grpc.StreamStreamMultiCallable[_dispatch_pb2.StreamPlanDispatchRequest, _dispatch_pb2.StreamPlanDispatchResponse]
-    """The plans of batches of like sites, each answered as soon as it is solved, in any order."""
+    """The plans of batches of like sites, each answered as soon as it is solved, in any order. All
+    streams share room for a number of values: a stream whose answers stay unread for seconds while
+    batches of others wait for room ends with RESOURCE_EXHAUSTED, reason ANSWER_UNREAD.
+    """
 
 @_typing.type_check_only
 class DispatchServiceAsyncStub(DispatchServiceStub):
@@ -54,7 +57,10 @@ class DispatchServiceAsyncStub(DispatchServiceStub):
     BatchPlanDispatch: _aio.UnaryUnaryMultiCallable[_dispatch_pb2.BatchPlanDispatchRequest, _dispatch_pb2.BatchPlanDispatchResponse]  # type: ignore[assignment]
     """The plans of many sites on one grid, each with its own outcome."""
     StreamPlanDispatch: _aio.StreamStreamMultiCallable[_dispatch_pb2.StreamPlanDispatchRequest, _dispatch_pb2.StreamPlanDispatchResponse]  # type: ignore[assignment]
-    """The plans of batches of like sites, each answered as soon as it is solved, in any order."""
+    """The plans of batches of like sites, each answered as soon as it is solved, in any order. All
+    streams share room for a number of values: a stream whose answers stay unread for seconds while
+    batches of others wait for room ends with RESOURCE_EXHAUSTED, reason ANSWER_UNREAD.
+    """
 
 class DispatchServiceServicer(metaclass=_abc_1.ABCMeta):
     """The service that plans storage, generation and load at least cost."""
@@ -81,6 +87,9 @@ class DispatchServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_dispatch_pb2.StreamPlanDispatchRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_dispatch_pb2.StreamPlanDispatchResponse], _abc.AsyncIterator[_dispatch_pb2.StreamPlanDispatchResponse]]:
-        """The plans of batches of like sites, each answered as soon as it is solved, in any order."""
+        """The plans of batches of like sites, each answered as soon as it is solved, in any order. All
+        streams share room for a number of values: a stream whose answers stay unread for seconds while
+        batches of others wait for room ends with RESOURCE_EXHAUSTED, reason ANSWER_UNREAD.
+        """
 
 def add_DispatchServiceServicer_to_server(servicer: DispatchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -78,7 +78,9 @@ Global___GetSystemInfoResponse: _TypeAlias = GetSystemInfoResponse  # noqa: Y015
 
 @_typing.final
 class Limits(_message.Message):
-    """The limits that requests must keep; larger ones are refused with RESOURCE_EXHAUSTED."""
+    """The limits that requests must keep; larger ones are refused with RESOURCE_EXHAUSTED, unless a
+    limit says that they wait.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -89,6 +91,7 @@ class Limits(_message.Message):
     BATCHES_UNDER_WAY_FIELD_NUMBER: _builtins.int
     SOLVE_SECONDS_FIELD_NUMBER: _builtins.int
     CALLS_UNDER_WAY_FIELD_NUMBER: _builtins.int
+    POINTS_UNDER_WAY_FIELD_NUMBER: _builtins.int
     message_bytes: _builtins.int
     """The largest message in either direction, in bytes."""
     intervals: _builtins.int
@@ -103,6 +106,10 @@ class Limits(_message.Message):
     """The longest time one solve may take, in seconds."""
     calls_under_way: _builtins.int
     """The number of calls that may wait or run before new ones are shed."""
+    points_under_way: _builtins.int
+    """The largest number of values of all batches of all streams that may be under way at any time,
+    those of the requests and of every column of the plans; batches beyond it wait for their turn.
+    """
     def __init__(
         self,
         *,
@@ -113,10 +120,11 @@ class Limits(_message.Message):
         batches_under_way: _builtins.int = ...,
         solve_seconds: _builtins.float = ...,
         calls_under_way: _builtins.int = ...,
+        points_under_way: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_under_way", b"batches_under_way", "calls_under_way", b"calls_under_way", "intervals", b"intervals", "message_bytes", b"message_bytes", "points", b"points", "sites_per_batch", b"sites_per_batch", "solve_seconds", b"solve_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_under_way", b"batches_under_way", "calls_under_way", b"calls_under_way", "intervals", b"intervals", "message_bytes", b"message_bytes", "points", b"points", "points_under_way", b"points_under_way", "sites_per_batch", b"sites_per_batch", "solve_seconds", b"solve_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

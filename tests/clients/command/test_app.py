@@ -1,5 +1,6 @@
 import json
 import re
+import socket
 import subprocess
 import sys
 from datetime import datetime
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from loadloom.client.command import verbs
 from loadloom.client.command.app import app
 
 ZONE = ZoneInfo("Europe/Amsterdam")
@@ -158,7 +160,7 @@ def test_an_impossible_site_ends_with_1_and_tells_the_cure(run, folder):
         (
             "energy_max_kwh",
             "energy_kwh",
-            "line 11, column 5 (storages[0].energy_kwh): is not known",
+            "line 11, column 5 (storages[0].energy_kwh): is not known here; did you mean energy_m",
         ),
         ("load.csv, column: load_kw", "none.csv, column: load_kw", "none.csv: cannot be read"),
         ("pv_kw", "pv_hp", "has no column 'pv_hp'"),
@@ -197,16 +199,117 @@ def test_wrong_options_end_with_2(run, arguments):
     assert done.stderr
 
 
-def test_what_cannot_be_written_ends_with_2(run, folder):
-    done = run("--out", folder / "nowhere" / "plan.csv")
+@pytest.mark.parametrize("option", ["--out", "--plot"])
+def test_a_folder_that_is_not_there_is_told_before_anything_is_solved(run, folder, option):
+    file = folder / "nowhere" / ("plan.csv" if option == "--out" else "plan.png")
+    done = run(option, file, server="127.0.0.1:1")
     assert done.exit_code == 2
-    assert "nowhere" in done.stderr
+    assert done.stderr == f"{option} {file}: there is no folder {file.parent}; make it\n"
+
+
+def one_line(done):
+    """The only line that a command with wrong input says."""
+    assert done.exit_code == 2, done.output
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["--time-limit", "-1"],
+            "--time-limit -1: must be a number of seconds above 0, at most 1e+09",
+        ),
+        (
+            ["--time-limit", "nan"],
+            "--time-limit nan: must be a number of seconds above 0, at most 1e+09",
+        ),
+        (
+            ["--server", "localhost"],
+            "--server localhost: must be HOST:PORT, such as 127.0.0.1:8421",
+        ),
+        (["--server", "::1"], "--server ::1: must be HOST:PORT, such as 127.0.0.1:8421"),
+    ],
+)
+def test_a_wrong_option_is_told_in_a_line_that_names_it(run, arguments, line):
+    assert one_line(run(*arguments)) == line
+
+
+def test_a_method_that_does_not_fit_is_told_at_its_option(run, folder):
+    site = (folder / "site.yaml").read_text()
+    second = "  - {name: b, energy_max_kwh: 1, charge_limit_kw: 1, discharge_limit_kw: 1}\n"
+    (folder / "site.yaml").write_text(site + second)
+    line = one_line(run("--method", "kernel"))
+    assert line == "--method: the kernel takes at most one storage; the site has 2"
+
+
+def test_a_start_after_the_end_is_told_with_both_options(run):
+    line = one_line(run("--from", "2024-10-27T12:00", "--to", "2024-10-27T06:00"))
+    assert "2024-10-27 12:00:00+01:00 (--from), which is not before its end at" in line
+    assert line.endswith("06:00:00+01:00 (--to)")
+
+
+def test_prices_in_descending_order_are_told_in_their_own_file(run, folder):
+    prices = pd.read_csv(folder / "prices.csv")
+    prices[::-1].to_csv(folder / "prices.csv", index=False)
+    line = one_line(run())
+    assert "prices.csv, line 1, column 1 (time): goes back in time from row to row; sort" in line
+
+
+def test_prices_that_end_before_a_target_are_told_with_what_is_there_and_wanted(run, folder):
+    target = '    targets:\n      - {time: "2024-10-28T12:00", min_kwh: 20}\n'
+    with (folder / "site.yaml").open("a") as site:
+        site.write(target)
+    line = one_line(run())
+    assert "(storages[0].targets[0].time): 2024-10-28 12:00:00+01:00 is outside of the" in line
+    assert "has 100 intervals of 0:15:00 from 2024-10-27 00:00:00+02:00 to 2024-10-28 00:00" in line
+    assert "price_eur_per_mwh in " in line
+    assert line.endswith("148 would reach it")
+
+
+def test_a_series_that_is_too_short_is_told_with_what_is_there_and_wanted(run, folder):
+    load = pd.read_csv(folder / "load.csv")
+    load[:80].to_csv(folder / "load.csv", index=False)
+    done = run()
+    assert done.exit_code == 2
+    first = done.stderr.splitlines()[0]
+    assert "has 80 values from 2024-10-27 00:00:00+02:00 to 2024-10-27 19:00:00+01:00" in first
+    assert "wants 100 from 2024-10-27 00:00:00+02:00 to 2024-10-28 00:00:00+01:00" in first
+
+
+def test_packed_prices_are_read(run, folder):
+    pd.read_csv(folder / "prices.csv").to_csv(folder / "more.csv.gz", index=False)
+    assert run("--prices", folder / "more.csv.gz").exit_code == 0
+    (folder / "torn.csv.gz").write_bytes((folder / "more.csv.gz").read_bytes()[:-9])
+    assert "is not a whole gzip file" in one_line(run("--prices", folder / "torn.csv.gz"))
+    (folder / "plain.csv.gz").write_text("time,price_per_kwh")
+    assert "is not a whole gzip file" in one_line(run("--prices", folder / "plain.csv.gz"))
 
 
 def test_no_server_ends_with_3(run):
     done = run(server="127.0.0.1:1")
     assert done.exit_code == 3
-    assert done.stderr.startswith("UNAVAILABLE: ")
+    assert done.stderr.startswith("--server 127.0.0.1:1: no server can be reached there")
+    assert "ipv4" not in done.stderr
+
+
+def test_info_asks_the_server_that_runs_on_this_machine(target, monkeypatch):
+    monkeypatch.setattr(verbs, "TARGET", target)
+    done = CliRunner().invoke(app, ["info"])
+    assert done.exit_code == 0
+    assert f"Loadloom at {target}" in done.stdout
+
+
+def test_info_asks_an_engine_of_its_own_where_none_answers(target, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        monkeypatch.setattr(verbs, "TARGET", f"127.0.0.1:{deaf.getsockname()[1]}")
+        done = CliRunner().invoke(app, ["info"])
+    assert done.exit_code == 0
+    assert "Loadloom at 127.0.0.1:" in done.stdout
+    assert verbs.TARGET not in done.stdout
+    assert target not in done.stdout
 
 
 def test_info_tells_versions_and_limits(target):

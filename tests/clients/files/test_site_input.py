@@ -118,6 +118,7 @@ def test_two_prices_of_one_kind_are_refused(folder):
 
 
 def test_the_horizon_can_be_told_in_local_time(folder):
+    rewrite(folder, "time: 2024-06-02T00:00", "time: 2024-06-01T18:30")
     found = read(folder, start=datetime(2024, 6, 1, 6), end=datetime(2024, 6, 1, 18, 30))
     assert found.grid.boundaries[0].hour == 6
     assert found.grid.count == 50
@@ -130,13 +131,45 @@ def test_a_horizon_within_an_hour_of_prices_takes_that_hours_price(folder):
     assert found.site.meter.buy_price_per_kwh[:2].tolist() == [0.006, 0.007]
 
 
+def test_a_gap_outside_of_the_horizon_is_no_fault(folder):
+    lines = (folder / "prices.csv").read_text().splitlines()
+    (folder / "prices.csv").write_text("\n".join([*lines[:-2], lines[-1]]))
+    (fault,) = faults_of(folder)
+    assert "follows a gap; missing: 2024-06-01 22:00:00+02:00" in fault.message
+    rewrite(folder, "time: 2024-06-02T00:00", "time: 2024-06-01T18:30")
+    found = read(folder, start=datetime(2024, 6, 1, 6, 30), end=datetime(2024, 6, 1, 22))
+    assert found.grid.count == 62
+    assert found.site.meter.buy_price_per_kwh[[0, 1, 2, -1]].tolist() == [
+        0.006,
+        0.006,
+        0.007,
+        0.021,
+    ]
+    faults = faults_of(folder, end=datetime(2024, 6, 1, 23))
+    assert any("horizon wants" in str(f) or "gap" in str(f) for f in faults)
+
+
+def test_a_target_outside_of_the_horizon_is_told_with_what_would_reach_it(folder):
+    (fault,) = faults_of(folder, start=datetime(2024, 6, 1, 6), end=datetime(2024, 6, 1, 18, 30))
+    assert (fault.line, fault.where) == (15, "storages[0].targets[0].time")
+    assert "50 intervals of 0:15:00 from 2024-06-01 06:00:00+02:00 to 2024-06-01 18:30" in str(
+        fault
+    )
+    assert fault.message.endswith("72 would reach it")
+    rewrite(folder, "time: 2024-06-02T00:00", "time: 2024-06-01T00:00")
+    (fault,) = faults_of(folder)
+    assert fault.message.endswith("choose a later time")
+
+
 def test_times_that_a_series_does_not_cover_are_told(folder):
     (folder / "load.csv").write_text(
         rows("time,load_kw", MIDNIGHT + timedelta(hours=1), 80, timedelta(minutes=15))
     )
     (fault,) = faults_of(folder)
     assert fault.message == (
-        "does not cover the horizon; missing from 2024-06-01 00:00:00+02:00 to "
+        "has 80 values from 2024-06-01 01:00:00+02:00 to 2024-06-01 21:00:00+02:00; the horizon "
+        "wants 96 from 2024-06-01 00:00:00+02:00 to 2024-06-02 00:00:00+02:00: "
+        "missing from 2024-06-01 00:00:00+02:00 to "
         "2024-06-01 01:00:00+02:00 and from 2024-06-01 21:00:00+02:00 to 2024-06-02 00:00:00+02:00"
     )
 
@@ -158,7 +191,7 @@ def test_a_horizon_that_is_no_whole_number_of_steps_is_refused(folder):
     (fault,) = faults_of(folder, end=datetime(2024, 6, 1, 18, 7))
     assert "does not divide the time from 2024-06-01 00:00:00+02:00" in fault.message
     (fault,) = faults_of(folder, end=datetime(2024, 6, 1))
-    assert "does not divide" in fault.message
+    assert "which is not before its end at 2024-06-01 00:00:00+02:00 (--to)" in fault.message
 
 
 def test_faults_of_all_files_are_told_at_once(folder):

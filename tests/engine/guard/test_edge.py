@@ -12,6 +12,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 SERVICES = (
     "loadloom.v1.DispatchService",
     "loadloom.v1.SystemService",
+    "loadloom.v1.OperationEventService",
+    "google.longrunning.Operations",
     "grpc.health.v1.Health",
     "grpc.reflection.v1alpha.ServerReflection",
 )
@@ -139,7 +141,7 @@ def test_reflection_lists_the_services_and_finds_their_symbols(channel):
     assert missing.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 
-@pytest.mark.parametrize("service", ["", *SERVICES[:2]])
+@pytest.mark.parametrize("service", ["", *SERVICES[:4]])
 def test_health_is_told_by_service(channel, service):
     stub = health_pb2_grpc.HealthStub(channel)
     answer = stub.Check(health_pb2.HealthCheckRequest(service=service))

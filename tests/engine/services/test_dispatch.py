@@ -1,9 +1,13 @@
 """One site and many sites, through a real server."""
 
+import logging
 import math
 
+import grpc
 import pytest
 
+from loadloom.engine.answers import dispatch as answers
+from loadloom.engine.convert import dispatch as convert
 from loadloom.v1 import common_pb2
 from loadloom.v1 import dispatch_pb2 as pb
 
@@ -190,3 +194,51 @@ def test_what_a_batch_shares_is_refused_as_a_whole(stub, request_one, failure):
     request.options.relative_gap = 2.0
     told = failure(lambda: stub.BatchPlanDispatch(request))
     assert set(told.paths) == {"sites", "grid.time_zone", "options.relative_gap"}
+
+
+def cursed_batch(request_one):
+    cursed = pb.Site()
+    cursed.CopyFrom(request_one.site)
+    cursed.name = "cursed"
+    return batch_of(request_one, request_one.site, cursed, request_one.site)
+
+
+STEPS = {
+    "reading": (convert, "parse_site", lambda site, *_: site.name),
+    "solving": (answers, "solve", lambda problem, *_: problem.name),
+    "writing": (convert, "_write_plan", lambda _, task, *__: task.problem.name),
+}
+"""Where a fault may strike, and how to know there whose site it is."""
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_unforeseen_fault_in_one_site_spoils_nobody_elses_plan(
+    stub, request_one, told, monkeypatch, caplog, step
+):
+    """The fault that must not exist is made: a step fails for one site of three."""
+    module, function, name_of = STEPS[step]
+    real = getattr(module, function)
+
+    def failing(*arguments):
+        if name_of(*arguments) == "cursed":
+            raise ZeroDivisionError("who would have thought")
+        return real(*arguments)
+
+    monkeypatch.setattr(module, function, failing)
+    with caplog.at_level(logging.ERROR, logger="loadloom"):
+        items = stub.BatchPlanDispatch(cursed_batch(request_one)).items
+    assert [item.site_name for item in items] == ["home", "cursed", "home"]
+    assert all(item.plan.HasField("schedule") for item in (items[0], items[2]))
+    error = told(items[1].error)
+    assert (error.code, error.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL_ERROR")
+    assert "thought" not in items[1].error.message
+    (record,) = [r for r in caplog.records if r.getMessage() == "fault"]
+    assert record.facts == {"error_id": error.facts["error_id"]}
+    assert "who would have thought" in str(record.exc_info[1])
+
+
+def test_wishes_that_a_worker_finds_not_to_fit_are_the_callers_fault(stub, request_one, failure):
+    request_one.options.method = common_pb2.METHOD_KERNEL
+    request_one.site.storages.add().CopyFrom(request_one.site.storages[0])
+    request_one.site.storages[1].name = "second"
+    assert set(failure(lambda: stub.PlanDispatch(request_one)).paths) == {"options.method"}

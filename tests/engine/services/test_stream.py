@@ -1,15 +1,18 @@
 """Streams of batches through a real server."""
 
+import logging
 import math
 import queue
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
 import psutil
 import pytest
 
+from loadloom.engine.convert import batches
 from loadloom.v1 import common_pb2
 from loadloom.v1 import dispatch_pb2 as pb
 from loadloom.wire.columns import Plans, decode_response, encode_setup, encode_sites
@@ -114,6 +117,29 @@ def nan_load(home):
     loads = np.ones((5, 24))
     loads[3, 17] = math.nan
     return {**home, "load_kw": loads}
+
+
+def test_an_unforeseen_fault_in_one_batch_does_not_end_the_stream(
+    stream, setup, home, told, monkeypatch, caplog
+):
+    """The fault that must not exist is made: reading fails for one batch of three."""
+    real = batches.parse_batch
+
+    def failing(sites, setup):
+        if sites.key == "cursed":
+            raise ZeroDivisionError("who would have thought")
+        return real(sites, setup)
+
+    monkeypatch.setattr(batches, "parse_batch", failing)
+    messages = [encode_sites(key, 5, home) for key in ("one", "cursed", "other")]
+    with caplog.at_level(logging.ERROR, logger="loadloom"):
+        _, *answers = stream(encode_setup(setup), *messages)
+    errors = {plans.key: plans.error for plans in answers}
+    assert errors["one"] is errors["other"] is None
+    error = told(errors["cursed"])
+    assert error.code is grpc.StatusCode.INTERNAL
+    (record,) = [r for r in caplog.records if r.getMessage() == "fault"]
+    assert record.facts == {"error_id": error.facts["error_id"]}
 
 
 BAD = [
@@ -279,3 +305,62 @@ def test_a_cancelled_stream_leaves_the_server_ready(channel, stub, request_one, 
     next(call)
     call.cancel()
     assert stub.PlanDispatch(request_one, timeout=5).plan.HasField("schedule")
+
+
+def batch_of(index: int, home: dict) -> bytes:
+    """A batch of some 570,000 values, answered with some 5 MB."""
+    return encode_sites(str(index), 3_400, home)
+
+
+ROOM = {"points_under_way": 2_000_000}
+"""Room for three such batches."""
+
+
+def test_many_greedy_streams_share_the_room_and_none_starves(start, connect, setup, home):
+    """Eight streams with four batches each ask for ten times the room that there is."""
+    messages = [encode_setup(setup), *(batch_of(i, home) for i in range(6))]
+    with (
+        start(limits=ROOM, bulk_threads=1) as engine,
+        connect(engine.address) as channel,
+        ThreadPoolExecutor(8) as readers,
+    ):
+        call = channel.stream_stream(METHOD)
+        answers = [readers.submit(lambda: len(list(call(iter(messages))))) for _ in range(8)]
+        most = 0.0
+        while not all(answer.done() for answer in answers):
+            most = max(most, taken(engine))
+            time.sleep(0.001)
+        assert eventually_zero(lambda: taken(engine))
+    assert [answer.result() for answer in answers] == [1 + 6] * 8
+    assert 1_000_000 < most <= 2_000_000
+
+
+def taken(engine) -> float:
+    return engine.metrics.registry.get_sample_value("loadloom_stream_values_under_way")
+
+
+def eventually_zero(number: Callable[[], float]) -> bool:
+    until = time.monotonic() + 5
+    while number():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_callers_that_never_read_are_cut_off_when_others_wait(start, connect, setup, home, failure):
+    with start(limits=ROOM, unread_s=0.5) as engine, connect(engine.address) as greedy:
+        messages = [encode_setup(setup), *(batch_of(i, home) for i in range(6))]
+        unread = [greedy.stream_stream(METHOD)(iter(messages)) for _ in range(4)]
+        for call in unread:
+            next(call)
+        settled(lambda: taken(engine))
+        with connect(engine.address) as other:
+            answers = list(other.stream_stream(METHOD)(iter(messages), timeout=20))
+        assert len(answers) == 7
+        codes = set()
+        for call in unread:
+            told = failure(lambda call=call: list(call))
+            codes.add((told.code, told.reason))
+        assert (grpc.StatusCode.RESOURCE_EXHAUSTED, "ANSWER_UNREAD") in codes
+        assert eventually_zero(lambda: taken(engine))

@@ -8,13 +8,14 @@ Its verbs, their arguments and their errors are those of `loadloom.client.client
 
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
-from loadloom.client import connection, stream
+from loadloom.client import connection, operations, stream
 from loadloom.client.client import outcome
 from loadloom.client.connection import Tls
-from loadloom.client.errors import LoadloomError, told
+from loadloom.client.errors import ClientClosed, LoadloomError, told
 from loadloom.client.fleet import BatchPlans, FleetPlans, SiteColumns, gather
+from loadloom.client.operations import AsyncOperation
 from loadloom.client.plan import Plan
 from loadloom.client.request import Times, Wishes, batch_request, grid_of, plan_request
 from loadloom.client.site import Site
@@ -35,7 +36,7 @@ class AsyncClient:
         tls: Tls | None = None,
         timeout_s: float = connection.TIMEOUT_S,
     ) -> None:
-        self.timeout_s = timeout_s
+        self.timeout_s, self._closed = timeout_s, False
         self._channel = connection.aio_channel(target, tls)
         self._dispatch = DispatchServiceStub(self._channel)
         self._system = SystemServiceStub(self._channel)
@@ -54,6 +55,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Closes the connection; calls under way are cancelled."""
+        self._closed = True
         await self._channel.close()
 
     async def plan_dispatch(
@@ -65,6 +67,7 @@ class AsyncClient:
         **wishes: Unpack[Wishes],
     ) -> Plan:
         """The plan of a site; arguments and errors are those of `Client.plan_dispatch`."""
+        self._check_open()
         request, times = plan_request(site, grid, wishes)
         timeout_s = connection.call_timeout_s(timeout_s, self.timeout_s, wishes)
         with told():
@@ -80,6 +83,7 @@ class AsyncClient:
         **wishes: Unpack[Wishes],
     ) -> list[Plan | LoadloomError]:
         """The plan of each site, or what was wrong with it, as `Client.batch_plan_dispatch`."""
+        self._check_open()
         request, times = batch_request(sites, grid, wishes)
         timeout_s = connection.call_timeout_s(timeout_s, self.timeout_s, wishes)
         with told():
@@ -94,6 +98,7 @@ class AsyncClient:
         The batches may also come from an async iterable; all else is as for
         `Client.stream_plan_dispatch`.
         """
+        self._check_open()
         return stream.plans_of_async(self._stream, batches, grid_of(grid), wishes)
 
     async def plan_fleet(
@@ -104,10 +109,23 @@ class AsyncClient:
         batches = [plans async for plans in self.stream_plan_dispatch(sites, times, **wishes)]
         return gather(batches, times)
 
+    async def operation(self, name: str) -> AsyncOperation[Any]:
+        """The operation of a name, as `Client.operation`."""
+        return await operations.found_async(self._channel, name)
+
+    def operations(self, wanted: str = "") -> AsyncIterator[AsyncOperation[Any]]:
+        """The operations of the server, as `Client.operations`."""
+        return operations.listed_async(self._channel, wanted)
+
     async def system_info(self, *, timeout_s: float | None = None) -> SystemInfo:
         """The versions, families and limits of the server, as `Client.system_info`."""
+        self._check_open()
         with told():
             request = GetSystemInfoRequest()
             return system_info(
                 await self._system.GetSystemInfo(request, timeout=timeout_s or self.timeout_s)
             )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosed.now()

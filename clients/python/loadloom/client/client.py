@@ -9,13 +9,14 @@ Prices, loads and forecasts may be numbers, lists, numpy arrays or pandas Series
 
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
-from loadloom.client import connection, stream
+from loadloom.client import connection, operations, stream
 from loadloom.client.connection import Tls
-from loadloom.client.errors import LoadloomError, from_status, told
+from loadloom.client.errors import ClientClosed, LoadloomError, from_status, told
 from loadloom.client.fleet import BatchPlans, FleetPlans, SiteColumns, gather
 from loadloom.client.grid import Grid
+from loadloom.client.operations import Operation
 from loadloom.client.plan import Plan
 from loadloom.client.request import Times, Wishes, batch_request, grid_of, plan_request
 from loadloom.client.site import Site
@@ -43,7 +44,7 @@ class Client:
         tls: Tls | None = None,
         timeout_s: float = connection.TIMEOUT_S,
     ) -> None:
-        self.timeout_s = timeout_s
+        self.timeout_s, self._closed = timeout_s, False
         self._channel = connection.sync_channel(target, tls)
         self._dispatch = DispatchServiceStub(self._channel)
         self._system = SystemServiceStub(self._channel)
@@ -62,6 +63,7 @@ class Client:
 
     def close(self) -> None:
         """Closes the connection; calls under way are cancelled."""
+        self._closed = True
         self._channel.close()
 
     def plan_dispatch(
@@ -84,6 +86,7 @@ class Client:
         Raises:
             LoadloomError: there is no answer. That a site is infeasible is an answer.
         """
+        self._check_open()
         request, times = plan_request(site, grid, wishes)
         timeout_s = connection.call_timeout_s(timeout_s, self.timeout_s, wishes)
         with told():
@@ -109,6 +112,7 @@ class Client:
         Raises:
             LoadloomError: there is no answer for any site.
         """
+        self._check_open()
         request, times = batch_request(sites, grid, wishes)
         timeout_s = connection.call_timeout_s(timeout_s, self.timeout_s, wishes)
         with told():
@@ -129,6 +133,7 @@ class Client:
         Raises:
             LoadloomError: the stream as a whole failed; the fault in one batch is in its answer.
         """
+        self._check_open()
         return stream.plans_of(self._stream, batches, grid_of(grid), wishes)
 
     def plan_fleet(
@@ -142,17 +147,41 @@ class Client:
         times = grid_of(grid)
         return gather(self.stream_plan_dispatch(sites, times, **wishes), times)
 
+    def operation(self, name: str) -> Operation[Any]:
+        """The operation of a name, such as one that an earlier program began.
+
+        Raises:
+            LoadloomError: there is none, or no answer.
+        """
+        return operations.found(self._channel, name)
+
+    def operations(self, wanted: str = "") -> Iterator[Operation[Any]]:
+        """The operations of the server, the latest first.
+
+        Args:
+            wanted: a filter, such as 'state = RUNNING AND method = "..."', or 'done = true'.
+
+        Raises:
+            LoadloomError: there is no answer.
+        """
+        return operations.listed(self._channel, wanted)
+
     def system_info(self, *, timeout_s: float | None = None) -> SystemInfo:
         """The versions, families and limits of the server.
 
         Raises:
             LoadloomError: there is no answer.
         """
+        self._check_open()
         with told():
             request = GetSystemInfoRequest()
             return system_info(
                 self._system.GetSystemInfo(request, timeout=timeout_s or self.timeout_s)
             )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosed.now()
 
 
 def outcome(item: BatchPlanDispatchItem, grid: Grid) -> Plan | LoadloomError:

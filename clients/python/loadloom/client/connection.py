@@ -31,6 +31,11 @@ RETRIED = (
     {"service": "loadloom.v1.DispatchService", "method": "PlanDispatch"},
     {"service": "loadloom.v1.DispatchService", "method": "BatchPlanDispatch"},
     {"service": "loadloom.v1.SystemService"},
+    *(
+        {"service": "google.longrunning.Operations", "method": f"{verb}Operation"}
+        for verb in ("Get", "Wait", "Cancel")
+    ),
+    {"service": "google.longrunning.Operations", "method": "ListOperations"},
 )
 
 SERVICE_CONFIG = {

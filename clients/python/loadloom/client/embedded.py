@@ -10,15 +10,20 @@ import json
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from queue import Empty, SimpleQueue
+from tempfile import TemporaryDirectory
 from threading import Thread
 
-ENGINE_MODULE = "loadloom.engine.main"
+ENGINE_MODULE, WORKER_MODULE = "loadloom.engine.main", "loadloom.engine.worker_main"
 
-ENGINE_NEEDS = ("anyio", "grpc_health", "highspy", "numba", "protovalidate", "pydantic_settings")
+ENGINE_NEEDS = (
+    *("alembic", "anyio", "grpc_health", "highspy", "numba", "protovalidate", "pydantic_settings"),
+    "sqlalchemy",
+)
 """Modules that come with the extra `engine` alone."""
 
 START_S = 180.0
@@ -36,8 +41,8 @@ class EngineFailed(Exception):  # noqa: N818
     """The engine did not start; the message says what it said."""
 
 
-def engine_command(*arguments: str) -> list[str]:
-    """The command that starts the engine with its own arguments, such as "--port 0".
+def engine_command(*arguments: str, module: str = ENGINE_MODULE) -> list[str]:
+    """The command that starts the engine, or a worker, with its own arguments, as "--port 0".
 
     Raises:
         EngineMissing: the engine is not installed.
@@ -47,19 +52,29 @@ def engine_command(*arguments: str) -> list[str]:
             f"the engine is not installed (no {', '.join(missing)}); "
             "install it: pip install 'loadloom[engine]'"
         )
-    return [sys.executable, "-m", ENGINE_MODULE, *arguments]
+    return [sys.executable, "-m", module, *arguments]
 
 
 @contextmanager
 def engine(*arguments: str) -> Iterator[str]:
     """Runs an engine on a free port of this machine, and yields its address.
 
+    What it keeps of operations is forgotten with it, unless its arguments name a database.
+
     Raises:
         EngineMissing: the engine is not installed.
         EngineFailed: it did not start.
     """
+    with TemporaryDirectory(prefix="loadloom-", ignore_cleanup_errors=True) as folder:
+        own = ("--host", "127.0.0.1", "--port", "0", "--with-parent")
+        database = f"--database-url=sqlite:///{Path(folder) / 'loadloom.db'}"
+        with _running(engine_command(*own, database, *arguments)) as address:
+            yield address
+
+
+@contextmanager
+def _running(command: Sequence[str]) -> Iterator[str]:
     # It ends with this process, however that ends: then nobody holds its standard input open.
-    command = engine_command("--host", "127.0.0.1", "--port", "0", "--with-parent", *arguments)
     with subprocess.Popen(  # noqa: S603 -- our own module, by the interpreter that runs us
         command,
         stdin=subprocess.PIPE,
@@ -67,16 +82,19 @@ def engine(*arguments: str) -> Iterator[str]:
         stderr=subprocess.STDOUT,
         text=True,
         encoding="utf-8",
+        # A terminal's Ctrl-C reaches this process alone, which then stops the engine in order.
+        start_new_session=True,
     ) as process:
         lines: SimpleQueue[str | None] = SimpleQueue()
         # What the engine says is read to the end, or it would stop when the pipe is full.
         listener = Thread(target=_listen, args=(process, lines), daemon=True)
-        listener.start()
         try:
+            listener.start()
             yield _address(lines)
         finally:
             _stop(process)
-            listener.join()
+            if listener.is_alive():  # not so if it was interrupted before it began
+                listener.join()
 
 
 def _listen(process: subprocess.Popen[str], lines: SimpleQueue[str | None]) -> None:

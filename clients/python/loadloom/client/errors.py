@@ -1,5 +1,6 @@
 """What can go wrong with a call, as exceptions that name every fault."""
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,6 +78,27 @@ class Unavailable(LoadloomError):  # noqa: N818
     """The server cannot be reached or is going away; the retries are used up."""
 
 
+class ClientClosed(LoadloomError):  # noqa: N818
+    """The client was closed before the call."""
+
+    @classmethod
+    def now(cls) -> "ClientClosed":
+        """The error of a call on a client that is closed."""
+        return cls("the client is closed; make a new one", code="FAILED_PRECONDITION")
+
+
+class NotFound(LoadloomError):  # noqa: N818
+    """What was asked for does not exist, or is somebody else's."""
+
+
+class AlreadyExists(LoadloomError):  # noqa: N818
+    """The request id was used for another request."""
+
+
+class Cancelled(LoadloomError):  # noqa: N818
+    """The operation was cancelled."""
+
+
 class InternalError(LoadloomError):
     """The server failed; its log has the cause under `error_id`."""
 
@@ -90,7 +112,25 @@ _CLASSES: dict[str, type[LoadloomError]] = {
     "DEADLINE_EXCEEDED": DeadlineExceeded,
     "UNAVAILABLE": Unavailable,
     "INTERNAL": InternalError,
+    "NOT_FOUND": NotFound,
+    "ALREADY_EXISTS": AlreadyExists,
+    "CANCELLED": Cancelled,
 }
+
+
+_GRPC_WORDS = re.compile(
+    r"failed to connect|dns|name resolution|address lookup|socket closed|connection|recvmsg|"
+    r"broken pipe|ssl|tls|handshak|stream removed|deadline exceeded|timeout",
+    re.IGNORECASE,
+)
+"""How the details begin of a call that gRPC itself ended, and no server."""
+
+_MEANINGS = {
+    grpc.StatusCode.UNAVAILABLE: "no server can be reached there; is it running, is its address "
+    "right, and do both sides use TLS or neither?",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "no answer came within the time for the call",
+}
+"""What it means when gRPC itself ends a call so."""
 
 
 def from_status(status: "Status") -> LoadloomError:
@@ -132,7 +172,12 @@ def from_call(error: grpc.Call | grpc.aio.AioRpcError) -> LoadloomError:
         if key == DETAILS_KEY and isinstance(value, bytes):
             return from_status(Status.FromString(value))
     code: grpc.StatusCode = error.code()
-    return from_status(Status(code=code.value[0], message=error.details() or ""))
+    said = error.details() or ""
+    if not _GRPC_WORDS.match(said):
+        return from_status(Status(code=code.value[0], message=said))
+    found = from_status(Status(code=code.value[0], message=_MEANINGS.get(code, said)))
+    found.add_note(f"gRPC says: {said}")
+    return found
 
 
 @contextmanager

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from loadloom.client.errors import InvalidRequest, LoadloomError, Violation
+from loadloom.client.errors import LoadloomError
 from loadloom.client.grid import Grid
 from loadloom.client.plan import Outcome
+from loadloom.client.request import Reading, compare_times, index_of
 from loadloom.v1.dispatch_pb2 import StreamReady
 from loadloom.wire.columns import PLAN_MATRICES, SITE_MATRICES, Plans
 
@@ -44,7 +45,7 @@ SiteColumns = Mapping[str, ArrayLike]
 Matrices = dict[str, NDArray[np.float64]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class BatchPlans:
     """The plans of one batch, or the fault in it.
 
@@ -63,13 +64,23 @@ class BatchPlans:
     columns: dict[str, NDArray[Any]]
     solve_time_s: float
 
+    def __repr__(self) -> str:
+        """The batch in a line: its key, and how its solves ended or what was wrong."""
+        told = f"error {self.error}" if self.error else _outcome_counts(self.columns)
+        return f"<BatchPlans {self.key!r}: {told}>"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FleetPlans:
     """The plans of all sites, in the order in which the sites were sent."""
 
     grid: Grid
     columns: dict[str, NDArray[Any]]
+
+    def __repr__(self) -> str:
+        """The fleet in a line: how the solves ended, and when it is for."""
+        span = f"{self.grid.count} intervals from {self.grid.start.isoformat()}"
+        return f"<FleetPlans: {_outcome_counts(self.columns)}; {span}>"
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -112,26 +123,46 @@ def gather(plans: Iterable[BatchPlans], grid: Grid) -> FleetPlans:
     return FleetPlans(grid=grid, columns=columns)
 
 
-def matrices(columns: SiteColumns, count: int, path: str) -> tuple[Matrices, int]:
+def matrices(columns: SiteColumns, grid: Grid, path: str) -> tuple[Matrices, int]:
     """The columns with two dimensions each, and the number of sites they are for.
 
     Raises:
-        InvalidRequest: a column has a name or a shape that does not fit.
+        InvalidRequest: a column has a name, a shape or times that do not fit.
     """
-    faults: list[Violation] = []
-    shaped = {name: _matrix(name, values, path, faults) for name, values in columns.items()}
+    reading = Reading(grid)
+    shaped = {name: _matrix(name, values, path, reading) for name, values in columns.items()}
     site_count = max((array.shape[0] for array in shaped.values()), default=0)
     for name, array in shaped.items():
         rows, width = array.shape
-        wide = 1 if name in PER_SITE else count
+        wide = 1 if name in PER_SITE else grid.count
         if rows not in {1, site_count} or width not in {1, wide}:
             need = f"{site_count} sites or 1, and {wide} values each or 1"
-            faults.append(Violation(f"{path}.{name}", f"is {rows} x {width}; must be for {need}"))
+            told = f"is {rows} x {width}; must be for {need}"
+            reading.fault(f"{path}.{name}", told + _shape_hint(name, columns[name]))
     if not site_count:
-        faults.append(Violation(path, "has no sites"))
-    if faults:
-        raise InvalidRequest.of(faults)
+        reading.fault(path, "has no sites")
+    reading.finish()
     return shaped, site_count
+
+
+def _shape_hint(name: str, values: ArrayLike) -> str:
+    """How to say that a row of numbers is one for each site."""
+    if name in PER_SITE or np.ndim(values) != 1:
+        return ""
+    return (
+        "; a row is taken for one value an interval: if it is one value a site, "
+        f"make it a column of shape ({len(np.asarray(values))}, 1) by array[:, np.newaxis]"
+    )
+
+
+def site_names(columns: SiteColumns) -> "pd.Index | None":
+    """The names of the sites, if a column of pandas with a row for each site has names for them."""
+    for name, values in columns.items():
+        index = index_of(values)
+        rows = name in PER_SITE or np.ndim(values) == 2
+        if index is not None and rows and len(index) > 1 and type(index).__name__ != "RangeIndex":
+            return index
+    return None
 
 
 def split(shaped: Matrices, site_count: int, size: int) -> Iterator[tuple[str, Matrices, int]]:
@@ -166,21 +197,41 @@ def batch_plans(plans: Plans, position: int, error: LoadloomError | None) -> Bat
     )
 
 
-def _matrix(
-    name: str, values: ArrayLike, path: str, faults: list[Violation]
-) -> NDArray[np.float64]:
+def _matrix(name: str, values: ArrayLike, path: str, reading: Reading) -> NDArray[np.float64]:
     where = f"{path}.{name}"
     if name not in SITE_MATRICES:
         known = ", ".join(SITE_MATRICES)
-        faults.append(Violation(where, f"is no column of sites; must be one of {known}"))
+        reading.fault(where, f"is no column of sites; must be one of {known}")
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        faults.append(Violation(where, f"is not made of numbers: {error}"))
+        reading.fault(where, f"is not made of numbers: {error}")
         return np.zeros((1, 1))
+    _compare_times(name, values, where, reading)
     if array.ndim < 2:
         return array.reshape(-1, 1) if name in PER_SITE else array.reshape(1, -1)
     if array.ndim > 2:
-        faults.append(Violation(where, f"has {array.ndim} dimensions; must have at most 2"))
+        reading.fault(where, f"has {array.ndim} dimensions; must have at most 2")
         return np.zeros((1, 1))
     return array
+
+
+def _compare_times(name: str, values: ArrayLike, path: str, reading: Reading) -> None:
+    """Notes something of pandas whose times are not those of the grid, or stand the wrong way."""
+    rows = index_of(values)
+    if rows is None or name in PER_SITE:
+        return
+    columns = getattr(values, "columns", None)
+    times = rows if columns is None else columns
+    if type(times).__name__ == "DatetimeIndex":
+        compare_times(times, path, reading)
+    elif type(rows).__name__ == "DatetimeIndex":
+        reading.fault(path, "has its times in rows; must have a row for each site: frame.T")
+
+
+def _outcome_counts(columns: dict[str, NDArray[Any]]) -> str:
+    reasons = columns.get("reasons", np.zeros(0, np.int32))
+    numbers, counts = np.unique(reasons, return_counts=True)
+    pairs = zip(numbers.tolist(), counts.tolist(), strict=True)
+    ends = ", ".join(f"{count:,} {Outcome.of(number)}" for number, count in pairs)
+    return f"{reasons.size:,} sites ({ends})" if ends else "no sites"

@@ -20,6 +20,9 @@ from loadloom.wire.arrays import from_series
 if TYPE_CHECKING:
     import pandas as pd
 
+CONFLICTS_TOLD = 5
+"""The conflicts that an exception tells in words; `Plan.conflicts` has all."""
+
 Columns = dict[str, NDArray[np.float64]]
 Device = (
     dispatch_pb2.StorageSchedule | dispatch_pb2.PhotovoltaicSchedule | dispatch_pb2.StorageValues
@@ -93,7 +96,7 @@ class Conflict:
     cure: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """The answer for one site; amounts are in `currency_code`.
 
@@ -104,6 +107,14 @@ class Plan:
 
     message: dispatch_pb2.DispatchPlan
     grid: Grid
+
+    def __repr__(self) -> str:
+        """The plan in a line: whose it is, how it ended, what it costs and saves, and when."""
+        name = f" of {self.site_name!r}" if self.site_name else ""
+        money = f"{self.objective:,.4g} {self.currency_code}".rstrip()
+        costs = f", costs {money}, saves {self.saving:,.4g}" if self.exists else ""
+        span = f"{self.grid.count} intervals from {self.grid.start.isoformat()}"
+        return f"<Plan{name}: {self.outcome}{costs}; {span}>"
 
     @property
     def site_name(self) -> str:
@@ -200,7 +211,7 @@ class Plan:
 
     @property
     def conflicts(self) -> list[Conflict]:
-        """The rules that rule out every plan; empty unless the outcome is INFEASIBLE."""
+        """The rules that rule out every plan, by time; empty unless the outcome is INFEASIBLE."""
         return [_conflict(conflict, self.grid) for conflict in self.message.conflicts]
 
     @property
@@ -225,8 +236,12 @@ class Plan:
             InfeasibleError: no plan can keep every rule.
         """
         if self.outcome is Outcome.INFEASIBLE:
-            told = "; ".join(conflict.what for conflict in self.conflicts)
-            raise InfeasibleError(told or self.message.termination.detail or "no plan is possible")
+            words = [conflict.what for conflict in self.conflicts]
+            if len(words) > CONFLICTS_TOLD:
+                words[CONFLICTS_TOLD:] = [f"and {len(words) - CONFLICTS_TOLD} more"]
+            raise InfeasibleError(
+                "; ".join(words) or self.message.termination.detail or "no plan is possible"
+            )
         return self
 
 

@@ -1,7 +1,7 @@
 """Requests made from what a caller says: every fault is found before any is told."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
@@ -21,6 +21,9 @@ from loadloom.wire.arrays import packed
 if TYPE_CHECKING:
     import pandas as pd
     from _typeshed import DataclassInstance
+
+LONGEST_S = 1e9
+"""The longest time limit: some thirty years."""
 
 Times: TypeAlias = "Grid | pd.DatetimeIndex | pd.Series | pd.DataFrame | None"
 Detail = Literal["cost", "schedule", "values", "reasons"]
@@ -72,7 +75,8 @@ def plan_request(site: Site, times: Times, wishes: Wishes) -> tuple[PlanDispatch
         InvalidRequest: what was said cannot be put into a request.
     """
     request, reading = PlanDispatchRequest(), Reading(times)
-    _fill(request.site, site, "site", reading)
+    if _fits(request.site, site, "site", reading):
+        _fill(request.site, site, "site", reading)
     return request, _finish(request, wishes, reading)
 
 
@@ -85,8 +89,7 @@ def batch_request(
         InvalidRequest: what was said cannot be put into a request.
     """
     request, reading = BatchPlanDispatchRequest(), Reading(times)
-    for index, site in enumerate(sites):
-        _fill(request.sites.add(), site, f"sites[{index}]", reading)
+    _fill_all(request.sites, sites, "Site", "sites", reading)
     return request, _finish(request, wishes, reading)
 
 
@@ -98,7 +101,7 @@ def grid_of(times: "Times | pd.Index") -> Grid:
     """
     if isinstance(times, Grid):
         return times
-    index = _index(times)
+    index = index_of(times)
     if index is None:
         violation = Violation("grid", "is missing; give a Grid, an index, or pandas Series")
         raise InvalidRequest.of([violation])
@@ -132,7 +135,9 @@ def _wish(
         request.detail = PlanDetail.Value(f"PLAN_DETAIL_{detail.upper()}")
     else:
         reading.fault("detail", f"is {detail!r}; must be one of {', '.join(get_args(Detail))}")
-    options = SolveOptions(relative_gap=wishes.get("relative_gap", 0.0), seed=wishes.get("seed", 0))
+    options = SolveOptions()
+    for name in ("relative_gap", "seed"):
+        _set_number_or_word(options, name, wishes.get(name, 0), f"options.{name}", reading)
     method = wishes.get("method")
     if method is not None and method not in get_args(Technique):
         known = ", ".join(get_args(Technique))
@@ -140,7 +145,10 @@ def _wish(
     elif method is not None:
         options.method = Method.Value("METHOD_" + method.upper().replace("-", "_"))
     time_limit_s = wishes.get("time_limit_s")
-    if time_limit_s is not None:
+    if time_limit_s is not None and not 0.0 < time_limit_s <= LONGEST_S:
+        told = f"is {time_limit_s!r}; must be a number of seconds above 0, at most {LONGEST_S:g}"
+        reading.fault("options.time_limit", told)
+    elif time_limit_s is not None:
         options.time_limit.FromNanoseconds(round(time_limit_s * 1e9))
     request.options.CopyFrom(options)
 
@@ -157,14 +165,41 @@ def _fill(message: Message, said: "DataclassInstance", path: str, reading: Readi
             _set_number_or_word(message, name, content, where, reading)
         elif kind is Series.DESCRIPTOR:
             set_series(target, content, where, reading)
-        elif isinstance(content, datetime):
+        elif kind is Timestamp.DESCRIPTOR:
             _set_instant(target, content, where, reading)
-        elif isinstance(content, Sequence):
-            for index, item in enumerate(content):
-                _fill(target.add(), item, f"{where}[{index}]", reading)
+        elif isinstance(target, Message):
+            if _fits(target, content, where, reading):
+                target.SetInParent()
+                _fill(target, content, where, reading)
         else:
-            target.SetInParent()
-            _fill(target, content, where, reading)
+            _fill_all(target, content, kind.name, where, reading)
+
+
+def _fill_all(
+    target: Any,  # noqa: ANN401 -- protobuf's container of messages has no public name
+    content: object,
+    kind: str,
+    path: str,
+    reading: Reading,
+) -> None:
+    """Puts each of several dataclasses into a message of its own."""
+    if not isinstance(content, Iterable) or isinstance(content, (str, bytes)):
+        found = type(content).__name__
+        reading.fault(path, f"is a {found}; must be a list, such as [{kind}(...)]")
+        return
+    for index, item in enumerate(content):
+        message, where = target.add(), f"{path}[{index}]"
+        if _fits(message, item, where, reading):
+            _fill(message, item, where, reading)
+
+
+def _fits(message: Message, said: object, path: str, reading: Reading) -> bool:
+    """Whether what is said is of the class that has the message's name; notes it if not."""
+    wanted = message.DESCRIPTOR.name
+    if any(kind.__name__ == wanted for kind in type(said).__mro__):
+        return True
+    reading.fault(path, f"is a {type(said).__name__}; must be a {wanted}")
+    return False
 
 
 def _set_number_or_word(
@@ -178,8 +213,10 @@ def _set_number_or_word(
         reading.fault(path, f"is {content!r}; must be a {kind}")
 
 
-def _set_instant(target: Timestamp, moment: datetime, path: str, reading: Reading) -> None:
-    if moment.tzinfo is None:
+def _set_instant(target: Timestamp, moment: object, path: str, reading: Reading) -> None:
+    if not isinstance(moment, datetime):
+        reading.fault(path, f"is {moment!r}; must be a datetime")
+    elif moment.tzinfo is None:
         reading.fault(path, "has no time zone; give it one, such as that of the site")
     else:
         target.FromDatetime(moment.astimezone(UTC))
@@ -202,7 +239,11 @@ def set_series(target: Series, content: ArrayLike, path: str, reading: Reading) 
 
 def _compare_index(content: object, path: str, reading: Reading) -> None:
     """Notes a Series whose times are not those of the request, the first Series deciding them."""
-    index = _index(content)
+    compare_times(index_of(content), path, reading)
+
+
+def compare_times(index: "pd.Index | None", path: str, reading: Reading) -> None:
+    """Notes an index that is not that of the request, the first one deciding it."""
     if index is None:
         return
     if reading.index is None and reading.times is not None:
@@ -217,7 +258,7 @@ def _compare_index(content: object, path: str, reading: Reading) -> None:
         )
 
 
-def _index(times: Any) -> "pd.Index | None":  # noqa: ANN401 -- whatever a caller gives
+def index_of(times: Any) -> "pd.Index | None":  # noqa: ANN401 -- whatever a caller gives
     """The index of something of pandas, or None; nobody has one who never imported pandas."""
     pandas = sys.modules.get("pandas")
     if pandas is None:

@@ -5,6 +5,7 @@ drawn from the caller's batches before there is room for it.
 """
 
 import asyncio
+import re
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
@@ -16,7 +17,7 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any, Literal, TypedDict, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast, get_args
 
 import grpc
 from numpy.typing import ArrayLike
@@ -29,6 +30,7 @@ from loadloom.client.fleet import (
     batch_plans,
     batch_size,
     matrices,
+    site_names,
     split,
 )
 from loadloom.client.grid import Grid
@@ -36,8 +38,14 @@ from loadloom.client.request import Reading, check_names, set_series
 from loadloom.v1.dispatch_pb2 import PlanColumn, StreamReady, StreamSetup
 from loadloom.wire.columns import decode_response, encode_setup, encode_sites
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 BATCHES_UNDER_WAY = 4
 """The batches under way: one being written, one solved on each of two cores, one coming back."""
+
+CELL = re.compile(r"(?P<name>\w+)\[(?P<row>\d+),(?P<column>\d+)\]")
+"""The path of a cell in a batch, such as "load_kw[3,17]"."""
 
 Column = Literal[
     "charge_kw",
@@ -74,16 +82,31 @@ class StreamWishes(TypedDict, total=False):
     progress: Progress
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A batch under way: its place in the order of sending, its sites, and the sites before it.
+
+    `per_site` are the columns that have a row for each of its sites.
+    """
+
+    position: int
+    site_count: int
+    first: int
+    per_site: frozenset[str]
+
+
 @dataclass(slots=True)
 class Session:
     """What both kinds of client keep of a stream: what is under way, and what has come back."""
 
     grid: Grid
     wishes: StreamWishes
-    under_way: dict[str, tuple[int, int]] = field(default_factory=dict)
+    under_way: dict[str, Sent] = field(default_factory=dict)
     sent_count: int = 0
+    sites_sent: int = 0
     sites_done: int = 0
     site_total: int | None = None
+    names: "pd.Index | None" = None
     all_sent: bool = False
 
     def setup(self) -> bytes:
@@ -116,7 +139,8 @@ class Session:
 
     def whole(self, columns: SiteColumns, ready: StreamReady) -> Iterator[bytes]:
         """The messages for one large set of sites."""
-        shaped, self.site_total = matrices(columns, self.grid.count, "columns")
+        shaped, self.site_total = matrices(columns, self.grid, "columns")
+        self.names = site_names(columns)
         size = batch_size(shaped, self.grid.count, len(self.wishes.get("columns", ())), ready)
         for key, batch, site_count in split(shaped, self.site_total, size):
             yield self.message(key, batch, site_count)
@@ -124,15 +148,21 @@ class Session:
     def one(self, batch: Batch) -> bytes:
         """The message for a batch of the caller's making."""
         key, columns = batch
-        return self.message(key, *matrices(columns, self.grid.count, f"batch {key!r}"))
+        return self.message(key, *matrices(columns, self.grid, f"batch {key!r}"))
 
     def message(self, key: str, shaped: Matrices, site_count: int) -> bytes:
         """The message for a batch, which then counts as under way."""
         if key in self.under_way:
             fault = Violation("key", f"{key!r} is under way already; must be unique among those")
             raise InvalidRequest.of([fault])
-        self.under_way[key] = (self.sent_count, site_count)
+        self.under_way[key] = Sent(
+            position=self.sent_count,
+            site_count=site_count,
+            first=self.sites_sent,
+            per_site=frozenset(name for name, array in shaped.items() if len(array) > 1),
+        )
         self.sent_count += 1
+        self.sites_sent += site_count
         return encode_sites(key, site_count, shaped)
 
     def answer(self, raw: object) -> BatchPlans:
@@ -142,12 +172,26 @@ class Session:
             raise LoadloomError("the server ended the stream before every batch was answered")
         if isinstance(plans, StreamReady) or plans.key not in self.under_way:
             raise LoadloomError("the server answered what was not asked")
-        position, site_count = self.under_way.pop(plans.key)
-        self.sites_done += site_count
+        sent = self.under_way.pop(plans.key)
+        self.sites_done += sent.site_count
         if progress := self.wishes.get("progress"):
             progress(self.sites_done, self.site_total)
         error = None if plans.error is None else from_status(plans.error)
-        return batch_plans(plans, position, error)
+        if isinstance(error, InvalidRequest) and self.site_total is not None:
+            error = InvalidRequest.of(self._placed(found, sent) for found in error.violations)
+        return batch_plans(plans, sent.position, error)
+
+    def _placed(self, found: Violation, sent: Sent) -> Violation:
+        """A violation in a batch of one large set, at its place in the whole set."""
+        cell = CELL.fullmatch(found.path)
+        if cell is None:
+            return Violation(f"columns.{found.path}", found.message)
+        name, row, column = cell["name"], int(cell["row"]), cell["column"]
+        if name not in sent.per_site and sent.site_count > 1:
+            return Violation(f"columns.{name}[0,{column}]", found.message)
+        site = sent.first + row
+        known = "" if self.names is None else f" at site {self.names[site]!r}"
+        return Violation(f"columns.{name}[{site},{column}]", f"{found.message}{known}")
 
 
 def plans_of(

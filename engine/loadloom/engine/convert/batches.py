@@ -70,11 +70,11 @@ def _price(
     return values[np.newaxis]
 
 
-def parse_batch(sites: columns.Sites, setup: Setup, limits: Limits) -> Batch:
-    """The batch that a message holds.
+def size(sites: columns.Sites, setup: Setup, limits: Limits) -> int:
+    """The values that a batch holds while it is solved: those of its message and of its plans.
 
     Raises:
-        Refusal: it breaks rules, named by paths within the batch, or limits.
+        Refusal: the message, or the answer to it, is beyond the limits.
     """
     if sites.site_count > limits.sites_per_batch:
         path, most = "site_count", limits.sites_per_batch
@@ -84,6 +84,15 @@ def parse_batch(sites: columns.Sites, setup: Setup, limits: Limits) -> Batch:
     for path, points in (("", asked), ("columns", answered)):
         if points > limits.points:
             raise refusal.too_large(path, "points", points, limits.points)
+    return asked + sites.site_count * setup.horizon.count * len(COLUMNS)
+
+
+def parse_batch(sites: columns.Sites, setup: Setup) -> Batch:
+    """The batch that a message holds.
+
+    Raises:
+        Refusal: it breaks rules, named by paths within the batch.
+    """
     given = {**setup.prices, **sites.matrices}
     missing = [name for name in REQUIRED if name not in given]
     stand_ins = dict.fromkeys(missing, np.zeros((1, 1)))

@@ -229,17 +229,16 @@ def render(task: Task[Problem], answer: Answer, origin: Origin) -> pb.PlanDispat
     return response
 
 
-def render_items(
-    names: Sequence[str], outcomes: Sequence[Answered[Problem, Answer] | Refusal]
+def render_item(
+    name: str, outcome: Answered[Problem, Answer] | Refusal
 ) -> pb.BatchPlanDispatchResponse:
-    """The response with the outcomes for sites of a batch, by their names."""
+    """The response with the outcome for one site of a batch; bytes of several can be joined."""
     response = pb.BatchPlanDispatchResponse()
-    for name, outcome in zip(names, outcomes, strict=True):
-        item = response.items.add(site_name=name)
-        if isinstance(outcome, Refusal):
-            item.error.CopyFrom(outcome.status())
-        else:
-            _write_plan(item.plan, outcome.task, outcome.answer, outcome.origin)
+    item = response.items.add(site_name=name)
+    if isinstance(outcome, Refusal):
+        item.error.CopyFrom(outcome.status())
+    else:
+        _write_plan(item.plan, outcome.task, outcome.answer, outcome.origin)
     return response
 
 

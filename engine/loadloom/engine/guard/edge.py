@@ -6,8 +6,8 @@ limit, logs, counts and times every call, and turns whatever goes wrong into a s
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
 from typing import Any
 
@@ -28,6 +28,29 @@ Decoder = Callable[[bytes], Any]
 
 OURS = "/loadloom."
 """How the methods begin whose calls are work; all others are questions about the server."""
+
+WAITS = "/loadloom.v1.OperationEventService/"
+"""How methods of ours begin that wait and do no work; they have a limit of their own."""
+
+
+@contextmanager
+def faults_refused() -> Iterator[None]:
+    """Turns a fault of ours in its block into a refusal, and logs the fault under the same id.
+
+    Whatever has an outcome of its own, be it a call, a site of a batch or a batch of a stream, runs
+    in such a block, so that a fault ends nothing else.
+
+    Raises:
+        Refusal: the block's own, or that of a fault.
+    """
+    try:
+        yield
+    except (Refusal, grpc.aio.AbortError):
+        raise
+    except Exception as error:  # the one place in the repository; it logs
+        if _is_of_a_gone_caller(error):
+            raise asyncio.CancelledError from error
+        raise refusal.internal(log.fault(error)) from error
 
 
 class Edge(grpc.aio.ServerInterceptor):
@@ -120,14 +143,25 @@ class Edge(grpc.aio.ServerInterceptor):
         """A call under way: admitted, counted, and ended with the status that befits it."""
         call = Call(method=method)
         current.set(call)
-        counts = method.startswith(OURS)
+        counts = method.startswith(OURS) and not method.startswith(WAITS)
         self._under_way += counts
+        try:
+            async with self._told(call, context):
+                if counts and self._under_way > self._most:
+                    raise refusal.overloaded(self._most)
+                with faults_refused():
+                    yield call
+        finally:
+            # When the caller has the status, as one who does not read keeps an answer in memory.
+            self._under_way -= counts
+
+    @asynccontextmanager
+    async def _told(self, call: Call, context: Context) -> AsyncIterator[None]:
+        """Tells the log, the metrics and the caller how the block, which is the call, ends."""
         self._metrics.in_flight.inc()
         code, refused = grpc.StatusCode.OK, None
         try:
-            if counts and self._under_way > self._most:
-                raise refusal.overloaded(self._most)
-            yield call
+            yield
         except Refusal as error:
             code, refused = error.code, error
         except grpc.aio.AbortError:
@@ -137,14 +171,7 @@ class Edge(grpc.aio.ServerInterceptor):
             late = context.time_remaining() == 0
             code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
             raise
-        except Exception as error:  # the one place in the repository; it logs
-            if _is_of_a_gone_caller(error):
-                code = grpc.StatusCode.CANCELLED
-                raise asyncio.CancelledError from error
-            refused = refusal.internal(log.fault(error))
-            code = refused.code
         finally:
-            self._under_way -= counts
             self._metrics.in_flight.dec()
             self._ended(call, code)
         if refused is not None:

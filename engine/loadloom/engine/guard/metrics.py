@@ -29,5 +29,10 @@ class Metrics:
         )
         self.sites = Counter("loadloom_sites", "Sites solved.", ["family", "reason"], registry=to)
         self.batches = Counter("loadloom_batches", "Batches of streams solved.", registry=to)
+        self.points = Gauge(
+            "loadloom_stream_values_under_way",
+            "Values of the batches of streams under way.",
+            registry=to,
+        )
         self.deaths = Counter("loadloom_worker_deaths", "Workers found dead.", registry=to)
         self.kills = Counter("loadloom_worker_kills", "Workers killed for overrun.", registry=to)

@@ -111,6 +111,17 @@ def overloaded(most: int) -> Refusal:
     )
 
 
+def unread(seconds: float) -> Refusal:
+    """The refusal of a stream whose caller did not read while others waited for its room."""
+    return Refusal(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "ANSWER_UNREAD",
+        f"an answer stayed unread for {seconds:.3g} s while other streams waited for room; "
+        "read answers as they come, or ask for less at a time",
+        retry_s=1.0,
+    )
+
+
 def worker_died() -> Refusal:
     """The refusal of a call whose worker process died."""
     return Refusal(
@@ -134,6 +145,56 @@ def going_away() -> Refusal:
 def out_of_time(message: str) -> Refusal:
     """The refusal of a call for which nothing was found in time."""
     return Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "OUT_OF_TIME", message)
+
+
+def store_away() -> Refusal:
+    """The refusal of a call that needs the database while it cannot be used."""
+    return Refusal(
+        grpc.StatusCode.UNAVAILABLE,
+        "DATABASE_AWAY",
+        "the database of operations cannot be used now; try again",
+        retry_s=1.0,
+    )
+
+
+def not_found(name: str) -> Refusal:
+    """The refusal of a call about something that the caller does not have."""
+    return Refusal(grpc.StatusCode.NOT_FOUND, "NOT_FOUND", f"there is no {name}")
+
+
+def other_request(request_id: str) -> Refusal:
+    """The refusal of a request whose id belongs to another one."""
+    return Refusal(
+        grpc.StatusCode.ALREADY_EXISTS,
+        "OTHER_REQUEST",
+        f"request_id: {request_id} was used for another request; give every request its own",
+        violations=[Violation("request_id", "was used for another request")],
+    )
+
+
+def not_ended(name: str) -> Refusal:
+    """The refusal to delete an operation that is under way."""
+    return Refusal(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "NOT_ENDED",
+        f"{name} is still under way; cancel it, or wait for its end",
+    )
+
+
+def cancelled() -> Refusal:
+    """The end of an operation that a caller cancelled."""
+    return Refusal(grpc.StatusCode.CANCELLED, "CANCELLED", "a caller cancelled the operation")
+
+
+def solve_died(attempts: int) -> Refusal:
+    """The end of an operation whose solve died each time."""
+    return Refusal(
+        grpc.StatusCode.INTERNAL,
+        "SOLVE_DIED",
+        f"the process that solved this operation died in each of {attempts} attempts; the "
+        "server's log says more under the operation's name",
+        facts={"attempts": str(attempts)},
+    )
 
 
 def internal(error_id: str) -> Refusal:

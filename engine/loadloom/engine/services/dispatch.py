@@ -9,10 +9,13 @@ import anyio
 import grpc
 
 from loadloom.engine.answers import dispatch as answers
+from loadloom.engine.answers.dispatch import Answer
 from loadloom.engine.convert import dispatch as convert
 from loadloom.engine.convert.common import Grid
-from loadloom.engine.family import Family, Runner, decoded, digest
+from loadloom.engine.family import Family, Outcome, Runner, decoded, digest
 from loadloom.engine.guard.calls import Deadline, deadline, note
+from loadloom.engine.guard.edge import faults_refused
+from loadloom.engine.guard.refusal import Refusal
 from loadloom.engine.services.stream import Stream
 from loadloom.engine.settings import Limits, Settings
 from loadloom.engine.task import Origin, Task
@@ -82,9 +85,8 @@ class DispatchService:
         sites = batch.request.sites[first : first + CHUNK_SITES]
         parsers = [partial(batch.parse, site, self._runner.limits) for site in sites]
         outcomes = await self._runner.outcomes(FAMILY, parsers, batch.origin, batch.until)
-        names = [site.name for site in sites]
         return await self._runner.bulk.run(
-            lambda: convert.render_items(names, outcomes).SerializeToString()
+            lambda: b"".join(_item(*pair) for pair in zip(sites, outcomes, strict=True))
         )
 
     async def plan_stream(
@@ -107,6 +109,15 @@ class _Batch:
     def parse(self, site: pb.Site, limits: Limits) -> Task[Problem]:
         """The task that one of its sites asks for."""
         return convert.parse_site(site, self.axis, self.options, self.request.detail, limits)
+
+
+def _item(site: pb.Site, outcome: Outcome[Problem, Answer]) -> bytes:
+    """A response with the outcome of one site, to which others can be appended."""
+    try:
+        with faults_refused():
+            return convert.render_item(site.name, outcome).SerializeToString()
+    except Refusal as refused:
+        return convert.render_item(site.name, refused).SerializeToString()
 
 
 def _read(raw: bytes, until: Deadline, arrived: float, runner: Runner) -> _Batch:

@@ -15,6 +15,7 @@ from loadloom.engine.convert.common import REASONS
 from loadloom.engine.family import Runner
 from loadloom.engine.guard import refusal
 from loadloom.engine.guard.calls import note
+from loadloom.engine.guard.edge import faults_refused
 from loadloom.engine.guard.refusal import Refusal
 from loadloom.models.checks import Violation
 from loadloom.models.dispatch.batch import Batch, BatchSolution, empty_solution, solve_rows
@@ -36,6 +37,7 @@ class Stream:
         self._runner, self._context = runner, context
         self._slots = asyncio.Semaphore(runner.limits.batches_under_way)
         self._pen = asyncio.Lock()
+        self._scope, self._held = anyio.CancelScope(), 0
         self._keys: set[str] = set()
         self._batches = self._sites = self._bytes_in = self._bytes_out = 0
 
@@ -49,9 +51,11 @@ class Stream:
         refused = None
         try:
             setup = await self._open(requests)
-            async with anyio.create_task_group() as group:
-                refused = await self._read_all(requests, setup, group)
+            with self._scope:
+                async with anyio.create_task_group() as group:
+                    refused = await self._read_all(requests, setup, group)
         finally:
+            self._runner.room.give(self._held)  # of batches that were never answered
             note(
                 family="dispatch",
                 batches=self._batches,
@@ -59,6 +63,8 @@ class Stream:
                 bytes_in=self._bytes_in,
                 bytes_out=self._bytes_out,
             )
+        if self._scope.cancelled_caught:
+            raise refusal.unread(self._runner.room.unread_s)
         if refused is not None:
             raise refused
 
@@ -103,10 +109,21 @@ class Stream:
             except Refusal as refused:
                 return refused
             except _BadBatch as bad:
-                group.start_soon(self._refuse, bad)
+                group.start_soon(self._refuse, bad.key, refusal.invalid(bad.violations))
             else:
-                self._keys.add(message.key)
-                group.start_soon(self._answer, message, setup)
+                await self._begin(message, setup, group)
+
+    async def _begin(self, sites: Sites, setup: Setup, group: TaskGroup) -> None:
+        """Starts the answer to a batch when there is room for it among those of all streams."""
+        try:
+            points = batches.size(sites, setup, self._runner.limits)
+        except Refusal as refused:
+            group.start_soon(self._refuse, sites.key, refused)
+            return
+        points = await self._runner.room.take(points, self._scope)
+        self._held += points
+        self._keys.add(sites.key)
+        group.start_soon(self._answer, sites, setup, points)
 
     async def _decoded(self, raw: bytes) -> StreamSetup | Sites:
         self._bytes_in += len(raw)
@@ -119,17 +136,20 @@ class Stream:
         except BadMatrix as error:
             raise _BadBatch(error.key, [Violation(*found) for found in error.violations]) from error
 
-    async def _refuse(self, bad: "_BadBatch") -> None:
-        await self._write(encode_error(bad.key, refusal.invalid(bad.violations).status()))
+    async def _refuse(self, key: str, refused: Refusal) -> None:
+        await self._write(encode_error(key, refused.status()))
         self._slots.release()
 
-    async def _answer(self, sites: Sites, setup: Setup) -> None:
+    async def _answer(self, sites: Sites, setup: Setup, points: int) -> None:
         try:
-            answer = self._runner.sized(await self._plans(sites, setup))
+            with faults_refused():
+                answer = self._runner.sized(await self._plans(sites, setup))
         except Refusal as refused:
             answer = encode_error(sites.key, refused.status())
         await self._write(answer)
         self._keys.discard(sites.key)
+        self._held -= points
+        self._runner.room.give(points)
         self._slots.release()
 
     async def _plans(self, sites: Sites, setup: Setup) -> bytes:
@@ -138,7 +158,7 @@ class Stream:
         rows = max(1, CHUNK_CELLS // setup.horizon.count)
 
         def begin() -> tuple[Batch, BatchSolution]:
-            batch = batches.parse_batch(sites, setup, self._runner.limits)
+            batch = batches.parse_batch(sites, setup)
             solution = empty_solution(batch)
             solve_rows(batch, solution, 0, min(rows, batch.site_count))
             return batch, solution
@@ -168,7 +188,8 @@ class Stream:
         """Writes a message; one at a time, as gRPC demands."""
         self._bytes_out += len(message)
         async with self._pen:
-            await self._context.write(message)
+            with self._runner.room.unread(self._scope):
+                await self._context.write(message)
 
 
 class _BadBatch(Exception):  # noqa: N818 -- it names the batch's state

@@ -35,7 +35,7 @@ from loadloom.solvers.termination import Reason
 
 
 def conflicts(problem: Problem, time_limit_s: float = 5.0) -> list[Conflict]:
-    """The rules in conflict, each over a run of intervals; none if the site has a plan.
+    """The rules in conflict by time, each over a run of intervals; none if the site has a plan.
 
     Those that give way in the least change come with their amounts, the others of each conflict
     with zero. When the time is over the changes still cure, but may not be the least, nor the sets
@@ -55,7 +55,7 @@ def conflicts(problem: Problem, time_limit_s: float = 5.0) -> list[Conflict]:
     sets = _Sets(problem, rules, clock)
     parts = sets.all(others, givers, change)
     told = [conflict(problem, rules[part.rule], part.mask, change[part.rule]) for part in parts]
-    return list(dict.fromkeys(told))
+    return sorted(dict.fromkeys(told), key=lambda conflict: conflict.interval)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

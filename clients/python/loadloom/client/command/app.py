@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loadloom.client.command.serve import serve_with
+from loadloom.client.command.serve import serve_with, work_with
 
 if TYPE_CHECKING:
     from loadloom.client.request import Wishes
@@ -120,7 +120,7 @@ def info(
     tls_certificate: TlsCertificate = None,
     tls_key: TlsKey = None,
 ) -> None:
-    """Tell the versions, limits and solvers of a server."""
+    """Tell the versions, limits and solvers of a server, of the one on this machine if it runs."""
     from loadloom.client.command import verbs
 
     verbs.info(
@@ -137,6 +137,15 @@ def info(
 def serve(context: typer.Context) -> None:
     """Run a server; `loadloom serve --help` tells its settings."""
     serve_with(context.args)
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def worker(context: typer.Context) -> None:
+    """Solve jobs for servers on a database; `loadloom worker --help` tells the settings."""
+    work_with(context.args)
 
 
 @app.command()

@@ -13,12 +13,15 @@ from rich.table import Table
 from rich.text import Text
 
 from loadloom.client.grid import Grid
-from loadloom.client.plan import Outcome, Plan
+from loadloom.client.plan import Conflict, Outcome, Plan
 from loadloom.client.site import Load, Photovoltaic, Site
 from loadloom.client.system import SystemInfo
 
 HOURLY_UP_TO = timedelta(hours=49)
 """The longest horizon that is summed up by the hour; longer ones are by the day."""
+
+CONFLICTS_TOLD = 10
+"""The rules in conflict that are told at a terminal."""
 
 ACTION_STYLES = {"charge": "green", "discharge": "yellow"}
 
@@ -192,13 +195,27 @@ def _reasons(plan: Plan) -> Table:
 def _conflicts(plan: Plan) -> RenderableType:
     title = Text("No plan can keep every rule.\n", style="bold red")
     grid = Table.grid(padding=(0, 1))
-    for number, conflict in enumerate(plan.conflicts, start=1):
-        grid.add_row(f"{number}.", conflict.what)
-        grid.add_row("", Text(f"rule  {conflict.rule}", style="dim"))
-        if conflict.cure:
-            grid.add_row("", Text(f"cure  {conflict.cure}", style="bold"))
+    groups: dict[tuple[str, bool], list[Conflict]] = {}
+    for conflict in plan.conflicts:
+        groups.setdefault((conflict.rule, conflict.amount > 0.0), []).append(conflict)
+    for number, group in enumerate([*groups.values()][:CONFLICTS_TOLD], start=1):
+        grid.add_row(f"{number}.", group[0].what)
+        if len(group) > 1:
+            grid.add_row("", _others(group))
+        grid.add_row("", Text(f"rule  {group[0].rule}", style="dim"))
+        if group[0].cure:
+            grid.add_row("", Text(f"cure  {group[0].cure}", style="bold"))
         grid.add_row()
-    return Group(title, grid)
+    more = len(groups) - CONFLICTS_TOLD
+    return Group(title, grid, f"and {more} more; --json tells all" if more > 0 else "")
+
+
+def _others(group: list[Conflict]) -> str:
+    """The conflicts of a rule after its first one, in a line."""
+    last, amount = group[-1], sum(conflict.amount for conflict in group)
+    stretches = "another stretch" if len(group) == 2 else f"{len(group) - 1} more stretches"
+    total = f", {amount:,.1f} {last.unit} in all" if amount else ""
+    return f"and in {stretches} up to {last.end:%a %d %b %H:%M}{total}; --json tells each"
 
 
 def _table(first: str, *others: str) -> Table:

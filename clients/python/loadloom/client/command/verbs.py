@@ -1,8 +1,10 @@
 """What the verbs of the command line do; `app` tells their options."""
 
+import re
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -16,15 +18,34 @@ from loadloom.client.charts import SUFFIXES, write_chart
 from loadloom.client.client import Client
 from loadloom.client.command.output import write_table
 from loadloom.client.command.report import plan_report, system_report
-from loadloom.client.connection import Tls
+from loadloom.client.connection import TARGET, Tls
 from loadloom.client.embedded import EngineFailed, EngineMissing, engine
-from loadloom.client.errors import InvalidRequest, LimitExceeded, LoadloomError
+from loadloom.client.errors import (
+    InvalidRequest,
+    LimitExceeded,
+    LoadloomError,
+    Unavailable,
+    Violation,
+)
 from loadloom.client.files.faults import InputError
 from loadloom.client.files.site_input import SiteInput, read_input
 from loadloom.client.plan import Plan
-from loadloom.client.request import Wishes
+from loadloom.client.request import LONGEST_S, Wishes
 
 NO_PLAN, WRONG_INPUT, SERVER_TROUBLE = 1, 2, 3
+
+ADDRESS = re.compile(r"[^:/]+:\d{1,5}|\[[0-9a-fA-F:.%]+\]:\d{1,5}|(unix|dns|ipv4|ipv6|xds):.+")
+"""A host or an IPv6 address in brackets with a port, or an address of another of gRPC's kinds."""
+
+OPTIONS = {
+    "options.time_limit": "--time-limit",
+    "options.method": "--method",
+    "detail": "--detail",
+}
+"""The options that fields of a request come from."""
+
+LOOK_S = 1.0
+"""How long to look for a server at the usual address."""
 
 TABLE_SUFFIXES = (".csv", ".parquet")
 
@@ -37,6 +58,12 @@ class Address:
     tls_ca: Path | None
     tls_certificate: Path | None
     tls_key: Path | None
+
+    def check(self) -> None:
+        """Ends the program if the server's address has no port."""
+        if self.server is not None and not ADDRESS.fullmatch(self.server):
+            right = "must be HOST:PORT, such as 127.0.0.1:8421"
+            raise _fail(WRONG_INPUT, f"--server {self.server}: {right}")
 
     def tls(self) -> Tls | None:
         """The files for TLS, when there are any; ends the program if they cannot be used."""
@@ -65,13 +92,15 @@ class Files:
 
 def dispatch(files: Files, address: Address, wishes: Wishes, as_json: bool) -> None:
     """Plans the site in the files, tells the plan, and writes what was asked for."""
-    _check_suffix("--out", files.out, TABLE_SUFFIXES)
-    _check_suffix("--plot", files.plot, SUFFIXES)
+    address.check()
+    _check_output("--out", files.out, TABLE_SUFFIXES)
+    _check_output("--plot", files.plot, SUFFIXES)
+    _check_time_limit(wishes.get("time_limit_s"))
     try:
         found = read_input(files.site, files.prices, files.start, files.end)
     except InputError as error:
         raise _fail(WRONG_INPUT, *map(str, error.faults)) from None
-    with _server_trouble(found), _connected(address) as (client, _), _busy("Planning"):
+    with _server_trouble(address, found), _connected(address) as (client, _), _busy("Planning"):
         plan = client.plan_dispatch(found.site, found.grid, **wishes)
     if as_json:
         print(MessageToJson(plan.message, preserving_proto_field_name=True))
@@ -83,10 +112,28 @@ def dispatch(files: Files, address: Address, wishes: Wishes, as_json: bool) -> N
 
 
 def info(address: Address) -> None:
-    """Tells the versions, limits and solvers of a server."""
-    with _server_trouble(), _connected(address) as (client, target):
+    """Tells the versions, limits and solvers of the server, the usual one if none is named.
+
+    Where none answers at the usual address, an engine of one's own tells of itself.
+    """
+    address.check()
+    if address.server is None and address.tls() is None and _answers(TARGET):
+        address = replace(address, server=TARGET)
+    with _server_trouble(address), _connected(address) as (client, target):
         report = system_report(client.system_info(), target)
     Console().print(report)
+
+
+def _answers(target: str) -> bool:
+    """Whether a server of ours answers, on a plain connection to this machine."""
+    host, _, port = target.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), LOOK_S).close()
+        with Client(target, timeout_s=LOOK_S) as client:
+            client.system_info()
+    except (OSError, LoadloomError):
+        return False
+    return True
 
 
 @contextmanager
@@ -101,17 +148,31 @@ def _connected(address: Address) -> Iterator[tuple[Client, str]]:
 
 
 @contextmanager
-def _server_trouble(found: SiteInput | None = None) -> Iterator[None]:
+def _server_trouble(address: Address, found: SiteInput | None = None) -> Iterator[None]:
     """Ends the program with the right exit code when its block gets no answer."""
     try:
         yield
     except (InvalidRequest, LimitExceeded) as error:
-        faults = [found.fault(v.path, v.message) for v in error.violations] if found else []
-        raise _fail(WRONG_INPUT, *map(str, faults or [error])) from None
+        faults = [_traced(found, violation) for violation in error.violations] if found else []
+        raise _fail(WRONG_INPUT, *(faults or [str(error)])) from None
+    except Unavailable as error:
+        raise _fail(SERVER_TROUBLE, f"--server {address.server}: {error}") from None
     except LoadloomError as error:
         raise _fail(SERVER_TROUBLE, f"{error.code}: {error}") from None
     except (EngineMissing, EngineFailed) as error:
         raise _fail(SERVER_TROUBLE, str(error)) from None
+
+
+def _traced(found: SiteInput, violation: Violation) -> str:
+    """What the server found, at the option or the place in the site file that it comes from."""
+    for path, option in OPTIONS.items():
+        if violation.path.startswith(path):
+            return f"{option}: {violation.message}"
+    if violation.path.startswith("grid."):
+        first, last = found.grid.boundaries[0], found.grid.boundaries[-1]
+        horizon = f"the horizon of {found.grid.count:,} intervals from {first} to {last}"
+        return f"{horizon} (--prices, --from, --to): {violation.message}"
+    return str(found.fault(violation.path, violation.message))
 
 
 def _write(found: SiteInput, plan: Plan, files: Files) -> None:
@@ -127,9 +188,20 @@ def _write(found: SiteInput, plan: Plan, files: Files) -> None:
         _note(f"{what} in {file}")
 
 
-def _check_suffix(option: str, file: Path | None, suffixes: tuple[str, ...]) -> None:
-    if file is not None and file.suffix.lower() not in suffixes:
+def _check_output(option: str, file: Path | None, suffixes: tuple[str, ...]) -> None:
+    """Ends the program if a file could not be written in the end."""
+    if file is None:
+        return
+    if file.suffix.lower() not in suffixes:
         raise _fail(WRONG_INPUT, f"{option} {file}: must end in one of {', '.join(suffixes)}")
+    if not file.parent.is_dir():
+        raise _fail(WRONG_INPUT, f"{option} {file}: there is no folder {file.parent}; make it")
+
+
+def _check_time_limit(limit_s: float | None) -> None:
+    if limit_s is not None and not 0.0 < limit_s <= LONGEST_S:
+        right = f"must be a number of seconds above 0, at most {LONGEST_S:g}"
+        raise _fail(WRONG_INPUT, f"--time-limit {limit_s:g}: {right}")
 
 
 def _busy(what: str) -> Status:

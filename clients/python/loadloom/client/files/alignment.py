@@ -55,7 +55,12 @@ def _cover(series: TimedSeries, span: Span, zone: ZoneInfo) -> Fault | None:
         missing.append(_words(Span(start=max(series.end, span.start), end=span.end), zone))
     if not missing:
         return None
-    return _fault(series, f"does not cover the horizon; missing {' and '.join(missing)}")
+    there = (
+        f"{len(series.values):,} values {_words(Span(start=series.start, end=series.end), zone)}"
+    )
+    wanted = f"{(span.end - span.start) / series.step:,.6g} {_words(span, zone)}"
+    told = f"has {there}; the horizon wants {wanted}: missing {' and '.join(missing)}"
+    return _fault(series, told)
 
 
 def _fit(series: TimedSeries, finest: TimedSeries, span: Span) -> Fault | None:

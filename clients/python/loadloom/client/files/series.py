@@ -1,7 +1,9 @@
 """Series over time, read from tables: even steps, no gaps, numbers only, units converted."""
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 from pathlib import Path
@@ -38,17 +40,42 @@ class TimedSeries:
 
 @dataclass(slots=True)
 class SeriesReader:
-    """Reads series from files, each file once; times without an offset are in `zone`."""
+    """Reads series from files, each file once; times without an offset are in `zone`.
+
+    With `start` or `end`, which are instants, what a file holds before or after them is left out.
+    """
 
     zone: tzinfo
+    start: datetime | None = None
+    end: datetime | None = None
     _tables: dict[Path, Table] = field(default_factory=dict)
     _times: dict[Path, tuple[datetime, timedelta]] = field(default_factory=dict)
 
     def table(self, file: Path) -> Table:
         """The table in a file; raises InputError if it cannot be read."""
         if file not in self._tables:
-            self._tables[file] = read_table(file)
+            self._tables[file] = self._cut(read_table(file))
         return self._tables[file]
+
+    def _cut(self, table: Table) -> Table:
+        """The rows that hold from the start to the end; all of them if times do not increase."""
+        if self.start is None and self.end is None:
+            return table
+        moments = times_of(table, self.zone)
+        if len(moments) < 2 or any(later <= earlier for earlier, later in pairwise(moments)):
+            return table
+        first, last = 0, len(moments)
+        if self.start is not None:
+            first = bisect_right(moments, self.start) - 1
+            first = min(max(first, 0), last - 2)
+        if self.end is not None:
+            last = max(bisect_left(moments, self.end), first + 2)
+        cells = {**table.cells, table.time_column: moments}
+        return replace(
+            table,
+            cells={name: column[first:last] for name, column in cells.items()},
+            lines=table.lines[first:last],
+        )
 
     def series(self, file: Path, column: str, target: str) -> TimedSeries:
         """The series in a column, in the unit of the field `target`.
@@ -93,6 +120,16 @@ def numbers(table: Table, column: str) -> NDArray[np.float64]:
     return values
 
 
+def times_of(table: Table, zone: tzinfo) -> list[datetime]:
+    """The times of a table in UTC; those without an offset are in `zone`, or in UTC by their name.
+
+    Raises:
+        InputError: there are none, or some are no times.
+    """
+    column = table.time_column
+    return _moments(table, column, UTC if column.lower().endswith("_utc") else zone)
+
+
 def timeline(table: Table, zone: tzinfo) -> tuple[datetime, timedelta]:
     """The start and step of a table's times, the start in UTC.
 
@@ -101,8 +138,7 @@ def timeline(table: Table, zone: tzinfo) -> tuple[datetime, timedelta]:
     Raises:
         InputError: the times are not those of even steps; the first faults are named.
     """
-    column = table.time_column
-    moments = _moments(table, column, UTC if column.lower().endswith("_utc") else zone)
+    column, moments = table.time_column, times_of(table, zone)
     if len(moments) < 2:
         fault = table.fault("must hold at least two times, which tell the step", column=column)
         raise InputError([fault])
@@ -110,11 +146,14 @@ def timeline(table: Table, zone: tzinfo) -> tuple[datetime, timedelta]:
     step = Counter(gaps).most_common(1)[0][0]
     if step <= timedelta(0):
         step = max(gaps)
+    if step < timedelta(0):
+        fault = table.fault("goes back in time from row to row; sort the rows", column=column)
+        raise InputError([fault])
     _raise(
         [
             table.fault(_order(moments[i], gap, step, zone), column=column, index=i + 1)
             for i, gap in enumerate(gaps)
-            if gap != step
+            if gap != step or not gap
         ]
     )
     return moments[0], step
@@ -136,8 +175,11 @@ def parse_time(cell: object) -> datetime:
         ) from None
 
 
-def instant(moment: datetime, zone: tzinfo, after: datetime | None = None) -> datetime:
-    """The moment in UTC; without an offset it is in `zone`, and if it occurs twice, after `after`.
+def instant(moment: datetime, zone: tzinfo, before: Sequence[datetime] = ()) -> datetime:
+    """The moment in UTC; without an offset it is in `zone`.
+
+    If it occurs twice, it is the one that goes on in the step of the moments before it, or else the
+    first that is after them.
 
     Raises:
         ValueError: the clocks of the zone skip it.
@@ -150,7 +192,9 @@ def instant(moment: datetime, zone: tzinfo, after: datetime | None = None) -> da
             f"{moment} does not exist in {zone}, where clocks are put forward; "
             "give the offset with every time, or name the column time_utc"
         )
-    return second if after is not None and first <= after else first
+    if len(before) > 1 and second - before[-1] == before[-1] - before[-2]:
+        return second
+    return second if before and first <= before[-1] else first
 
 
 def one_instant(moment: datetime, zone: tzinfo) -> datetime:
@@ -160,7 +204,7 @@ def one_instant(moment: datetime, zone: tzinfo) -> datetime:
         ValueError: the clocks of the zone skip it, or show it twice.
     """
     first = instant(moment, zone)
-    if moment.tzinfo is None and instant(moment, zone, after=first) != first:
+    if moment.tzinfo is None and instant(moment, zone, [first]) != first:
         raise ValueError(f"{moment} occurs twice in {zone}; give the offset with it")
     return first
 
@@ -170,7 +214,7 @@ def _moments(table: Table, column: str, zone: tzinfo) -> list[datetime]:
     faults = []
     for index, cell in enumerate(table.cells[column]):
         try:
-            moments.append(instant(parse_time(cell), zone, moments[-1] if moments else None))
+            moments.append(instant(parse_time(cell), zone, moments[-2:]))
         except ValueError as error:
             faults.append(table.fault(str(error), column=column, index=index))
     _raise(faults)

@@ -11,6 +11,7 @@
 Names, defaults and rules are those of the API; its ranges are checked by the server alone.
 """
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
@@ -25,7 +26,7 @@ from pydantic import (
     field_validator,
 )
 
-from loadloom.client.files.documents import Document, read_document
+from loadloom.client.files.documents import Document, Keys, read_document
 from loadloom.client.files.faults import Fault, InputError
 
 if TYPE_CHECKING:
@@ -185,9 +186,28 @@ def read_site_file(file: Path) -> tuple[SiteFile, Document]:
         raise InputError(_fault(document, entry) for entry in found) from None
 
 
+ENTRIES: dict[str, type[Entry]] = {
+    "meter": MeterEntry,
+    "loads": LoadEntry,
+    "photovoltaics": PhotovoltaicEntry,
+    "storages": StorageEntry,
+    "targets": TargetEntry,
+}
+"""What stands under each name that has entries below it; elsewhere it is a column of a file."""
+
+
 def _fault(document: Document, found: "ErrorDetails") -> Fault:
     keys = tuple(key for key in found["loc"] if key not in TAGS)
-    return document.fault(keys, _message(found))
+    hint = _did_you_mean(keys) if found["type"] == "extra_forbidden" else ""
+    return document.fault(keys, _message(found) + hint)
+
+
+def _did_you_mean(keys: Keys) -> str:
+    """The name that is known where an unknown one stands and looks most like it."""
+    around = [key for key in keys[:-1] if isinstance(key, str)]
+    entry = ENTRIES.get(around[-1], FileColumn) if around else SiteFile
+    close = get_close_matches(str(keys[-1]), entry.model_fields, 1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _message(found: "ErrorDetails") -> str:

@@ -21,6 +21,9 @@ BUY: Keys = ("meter", "buy_price_per_kwh")
 Device = TypeVar("Device", Load, Photovoltaic, Storage)
 SELL: Keys = ("meter", "sell_price_per_kwh")
 
+NEVER = datetime.max.replace(tzinfo=UTC)
+"""Stands for a time that makes no sense, which is told already."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteInput:
@@ -68,7 +71,8 @@ def read_input(
     """The site in a site file under the prices in a file, from `start` to `end`.
 
     Times without an offset are local. The horizon is that of the buying price unless told
-    otherwise, and that of the first series when the price is a number. Prices in the file of
+    otherwise, and that of the first series when the price is a number. What files hold outside of
+    it is of no interest. Prices in the file of
     prices go before those in the site file, but a market price is not taken for selling when the
     site file tells a selling price.
 
@@ -77,7 +81,8 @@ def read_input(
     """
     site_file, document = read_site_file(file)
     reading = Reading(site_file, document, ZoneInfo(site_file.time_zone))
-    reader = SeriesReader(reading.zone)
+    first, last = (_instant_or_none(moment, reading.zone) for moment in (start, end))
+    reader = SeriesReader(reading.zone, first, last)
     for keys, column in _columns(site_file, ()):
         with reading.noting():
             path = file.parent / column.file
@@ -91,8 +96,17 @@ def read_input(
     span = _span(reading, start, end)
     grid = common_grid(reading.series.values(), span, site_file.time_zone)
     site = _site(reading, grid)
+    _check_targets(reading, site, grid)
     reading.finish()
     return SiteInput(site=site, grid=grid, document=document)
+
+
+def _instant_or_none(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
+    """The instant of a moment; None for one that makes no sense, which is told with the horizon."""
+    try:
+        return None if moment is None else one_instant(moment, zone)
+    except ValueError:
+        return None
 
 
 def _columns(entry: Entry, keys: Keys) -> Iterator[tuple[Keys, FileColumn]]:
@@ -130,12 +144,44 @@ def _span(reading: Reading, start: datetime | None, end: datetime | None) -> Spa
         message = "has no series with times, which would tell the horizon; give a file of prices"
         raise InputError([Fault(file=reading.document.file, message=message)])
     try:
-        return Span(
+        span = Span(
             start=leading.start if start is None else one_instant(start, reading.zone),
             end=leading.end if end is None else one_instant(end, reading.zone),
         )
     except ValueError as error:
         raise InputError([Fault(file=reading.document.file, message=str(error))]) from None
+    if span.start < span.end:
+        return span
+    first = "--from" if start else f"where {leading.file} starts"
+    last = "--to" if end else f"where {leading.file} ends"
+    message = (
+        f"the horizon would start at {_local(span.start, reading)} ({first}), which is not before "
+        f"its end at {_local(span.end, reading)} ({last})"
+    )
+    raise InputError([Fault(file=leading.file, message=message, where=leading.column)])
+
+
+def _check_targets(reading: Reading, site: Site, grid: Grid) -> None:
+    """Notes every target outside of the horizon, which mostly means that prices are too short."""
+    leading = reading.series.get(BUY) or next(iter(reading.series.values()))
+    first, last = grid.boundaries[0], grid.boundaries[-1]
+    for store, storage in enumerate(site.storages):
+        for index, target in enumerate(storage.targets):
+            if first < target.time <= last or target.time == NEVER:
+                continue
+            wanted = (target.time - grid.start) / grid.steps[0]
+            there = f"{grid.count:,} intervals of {grid.steps[0]} from {first} to {last}"
+            cure = f"{wanted:,.6g} would reach it" if target.time > last else "choose a later time"
+            message = (
+                f"{_local(target.time, reading)} is outside of the horizon, which has {there} "
+                f"({leading.column} in {leading.file}, --from, --to); {cure}"
+            )
+            keys = ("storages", store, "targets", index, "time")
+            reading.faults.append(reading.document.fault(keys, message))
+
+
+def _local(moment: datetime, reading: Reading) -> str:
+    return moment.astimezone(reading.zone).isoformat(" ")
 
 
 def _site(reading: Reading, grid: Grid) -> Site:
@@ -179,7 +225,7 @@ def _fields(reading: Reading, grid: Grid, entry: Entry, keys: Keys) -> dict[str,
 
 
 def _target(reading: Reading, entry: TargetEntry, keys: Keys) -> EnergyTarget:
-    time = datetime.max.replace(tzinfo=UTC)
+    time = NEVER
     try:
         time = one_instant(parse_time(entry.time), reading.zone)
     except ValueError as error:

@@ -1,6 +1,9 @@
 """Tables as they stand in CSV and Parquet files, with the place of every cell."""
 
 import csv
+import gzip
+import io
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,17 +70,20 @@ class Table:
 
 
 def read_table(file: Path) -> Table:
-    """The table in a file that ends in .csv or .parquet.
+    """The table in a file that ends in .csv, .csv.gz or .parquet.
 
     Raises:
         InputError: the file cannot be read as such.
     """
-    readers = {".csv": _read_csv, ".parquet": _read_parquet}
-    reader = readers.get(file.suffix.lower())
+    readers = {".csv": _read_csv, ".csv.gz": _read_csv, ".parquet": _read_parquet}
+    reader = next((readers[end] for end in readers if file.name.lower().endswith(end)), None)
     if reader is None:
-        raise InputError([Fault(file=file, message="must be a .csv or a .parquet file")])
+        raise InputError([Fault(file=file, message=f"must end in one of {', '.join(readers)}")])
     try:
         return reader(file)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        fault = Fault(file=file, message=f"is not a whole gzip file: {error}")
+        raise InputError([fault]) from None
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError([Fault(file=file, message=f"cannot be read: {reason}")]) from None
@@ -85,7 +91,9 @@ def read_table(file: Path) -> Table:
 
 def _read_csv(file: Path) -> Table:
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        packed = file.suffix.lower() == ".gz"
+        raw = gzip.decompress(file.read_bytes()) if packed else file.read_bytes()
+        text = io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8-sig").read()
     except UnicodeDecodeError as error:
         raise InputError([Fault(file=file, message=f"is not UTF-8 text: {error}")]) from None
     head = text.partition("\n")[0]
