@@ -92,6 +92,8 @@ class Limits(_message.Message):
     SOLVE_SECONDS_FIELD_NUMBER: _builtins.int
     CALLS_UNDER_WAY_FIELD_NUMBER: _builtins.int
     POINTS_UNDER_WAY_FIELD_NUMBER: _builtins.int
+    USERS_FIELD_NUMBER: _builtins.int
+    SCHEDULE_POINTS_FIELD_NUMBER: _builtins.int
     message_bytes: _builtins.int
     """The largest message in either direction, in bytes."""
     intervals: _builtins.int
@@ -110,6 +112,12 @@ class Limits(_message.Message):
     """The largest number of values of all batches of all streams that may be under way at any time,
     those of the requests and of every column of the plans; batches beyond it wait for their turn.
     """
+    users: _builtins.int
+    """The largest number of users of a schedule."""
+    schedule_points: _builtins.int
+    """The largest number of values of one quantity of a schedule: users, or measures whose slots are
+    restricted, times days times slots.
+    """
     def __init__(
         self,
         *,
@@ -121,10 +129,12 @@ class Limits(_message.Message):
         solve_seconds: _builtins.float = ...,
         calls_under_way: _builtins.int = ...,
         points_under_way: _builtins.int = ...,
+        users: _builtins.int = ...,
+        schedule_points: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_under_way", b"batches_under_way", "calls_under_way", b"calls_under_way", "intervals", b"intervals", "message_bytes", b"message_bytes", "points", b"points", "points_under_way", b"points_under_way", "sites_per_batch", b"sites_per_batch", "solve_seconds", b"solve_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_under_way", b"batches_under_way", "calls_under_way", b"calls_under_way", "intervals", b"intervals", "message_bytes", b"message_bytes", "points", b"points", "points_under_way", b"points_under_way", "schedule_points", b"schedule_points", "sites_per_batch", b"sites_per_batch", "solve_seconds", b"solve_seconds", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

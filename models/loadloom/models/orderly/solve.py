@@ -1,0 +1,54 @@
+"""The choice of road, and the lexicographic order in which a week is solved.
+
+coupled     any size: prices, a bound, plans near it (`solvers.coupled`); the smallest weeks are
+            then settled by the reference
+flat        every window a binary, in HiGHS; exact; asked for, never chosen
+reference   the rules word by word in CP-SAT; exact, for some users
+rota        equal users taking turns; a construction
+
+Least unserved energy comes by its price in every stage. With a strict legal order, the kWh of CUT,
+LIMIT and AVOID are made least in turn, each then a budget for all further stages; with leximin the
+largest burdens are lowered in turn, each a cap; last comes the loss.
+"""
+
+from loadloom.models.checks import InvalidProblem, Violation
+from loadloom.models.orderly.problem import FairnessMode, Problem
+from loadloom.models.orderly.solution import OrderlyOptions, Report, Road, Solution
+from loadloom.solvers.coupled.budget import Clock
+
+
+def solve(
+    problem: Problem,
+    options: OrderlyOptions | None = None,
+    report: Report | None = None,
+    clock: Clock | None = None,
+) -> Solution:
+    """The best plan within the limits; there is always one, since calling nobody is a plan.
+
+    `report` hears of progress and may stop the search; `clock` tells seconds, and without one the
+    time limit is not read.
+
+    Raises:
+        InvalidProblem: the road asked for cannot take the problem, or the rules of a rota do not
+            fit; or what was announced cannot be kept.
+    """
+    options = options or OrderlyOptions()
+    if problem.fairness.mode is FairnessMode.EQUAL_HOURS:
+        from loadloom.models.orderly.rota import solve_rota
+
+        return solve_rota(problem, options)
+    if options.road is Road.ROTA:
+        message = "is the rota; it fits equal hours alone"
+        raise InvalidProblem([Violation("options.road", message)])
+    if options.road is Road.REFERENCE:
+        # CP-SAT takes a second to import, and few ask for it.
+        from loadloom.models.orderly.reference import solve_reference
+
+        return solve_reference(problem, options)
+    if options.road is Road.FLAT:
+        from loadloom.models.orderly.flat import solve_flat
+
+        return solve_flat(problem, options)
+    from loadloom.models.orderly.stages import solve_stages
+
+    return solve_stages(problem, options, report, clock)

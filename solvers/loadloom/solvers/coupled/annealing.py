@@ -1,0 +1,95 @@
+"""Simulated annealing beside the oracle: windows written out once, runs from any answer."""
+
+import numpy as np
+
+from loadloom.solvers.coupled.oracle import Answer, Oracle, Rows
+from loadloom.solvers.kernels import turns as kernel
+from loadloom.solvers.kernels.anneal import Windows, anneal, count_windows, places_of, written_out
+from loadloom.solvers.kernels.turns import FREE, Floats
+
+MOST_WINDOWS = 1_500_000
+"""More windows than these are not written out: their reliefs would fill memory."""
+
+_LOOK_ANYWHERE = 0.02  # how often to look at a step without price, relative to the dearest
+
+
+def can_anneal(oracle: Oracle) -> bool:
+    """Whether windows are few enough to be written out, and no limit holds over turns."""
+    if np.isfinite(oracle.turns.limit).any():
+        return False
+    return 0 < int(count_windows(oracle.turns)[-1]) <= MOST_WINDOWS
+
+
+class Annealer:
+    """Runs of annealing on one set of choosers."""
+
+    def __init__(self, oracle: Oracle, rows: Rows, prices: Floats) -> None:
+        self._oracle, self._rows = oracle, rows
+        price = kernel.prices(oracle.by_line(prices), oracle.tolls(prices)).table[:, kernel.PRICE]
+        self._windows: Windows = written_out(oracle.turns, price)
+        worth = oracle.by_line(prices).sum(axis=0)
+        self._worthy = np.cumsum(worth + _LOOK_ANYWHERE * max(float(worth.max()), 1e-12))
+
+    def run(self, answer: Answer, seed: int, heats: Floats, steps_per_heat: int) -> Answer:
+        """The best answer met from a start on, at falling temperatures."""
+        oracle, rows, windows, turns = self._oracle, self._rows, self._windows, self._oracle.turns
+        patterns = answer.patterns.copy()
+        places, pauses = places_of(turns, windows, patterns)
+        state = np.array([(seed * 0x9E3779B97F4A7C15 + 0x2545F4914F6CDD1D) % 2**64 or 1], np.uint64)
+        amounts, over, dear = oracle.budgets(answer, rows)
+        anneal(
+            windows.start,
+            windows.cost,
+            windows.amount,
+            windows.budget,
+            windows.first,
+            windows.last,
+            windows.begin,
+            windows.at,
+            windows.relief,
+            windows.pause_base,
+            turns.pause_start,
+            turns.pause_turn,
+            self._locked_pauses(),
+            turns.line,
+            turns.most_turns,
+            turns.most_windows,
+            turns.gap,
+            turns.rank[turns.rank_class],
+            self._fixed(answer),
+            turns.step_count,
+            oracle.by_line(rows.demand - answer.activity).copy(),
+            oracle.by_line(rows.penalty),
+            amounts,
+            over,
+            dear,
+            self._worthy,
+            places,
+            pauses,
+            state,
+            heats,
+            steps_per_heat,
+        )
+        free = np.repeat(turns.mode == FREE, (oracle.size - 1) // turns.mode.shape[1], axis=1)
+        codes = np.where(places >= 0, windows.code[places], kernel.NOTHING)
+        patterns[:, :-1] = np.where(free, codes, patterns[:, :-1])
+        patterns[:, -1] = pauses
+        return oracle.weighed(patterns)
+
+    def _locked_pauses(self) -> kernel.Flags:
+        turns = self._oracle.turns
+        owner = np.repeat(np.arange(self._oracle.count), np.diff(turns.pause_start))
+        locked = np.zeros(self._oracle.count, np.bool_)
+        np.logical_or.at(locked, owner, turns.pause_forced)
+        return locked
+
+    def _fixed(self, answer: Answer) -> Floats:
+        """The cost of each turn that has listed windows in it, -1 where windows may change."""
+        turns = self._oracle.turns
+        fixed = np.full(turns.mode.shape, -1.0)
+        room = (self._oracle.size - 1) // turns.mode.shape[1]
+        for i, d in zip(*np.nonzero(turns.mode != FREE), strict=True):
+            mine = answer.patterns[i, d * room : (d + 1) * room]
+            if (mine >= 0).any():
+                fixed[i, d] = kernel.turn_cost(turns, i, d, mine)
+        return fixed

@@ -1,0 +1,493 @@
+"""Simulated annealing over the windows of few choosers, where whole numbers are what is hard.
+
+All windows are written out beforehand, those of a turn in the order of what they gain at given
+prices, so that a step costs a fraction of a microsecond. A step makes one to three changes, by one
+or two choosers, and is taken if it is cheaper or by the chance that the temperature leaves it. The
+best answer met is kept.
+Randomness is a generator of its own, so that a seed decides everything.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from loadloom.solvers.kernels.turns import (
+    FREE,
+    NOTHING,
+    Codes,
+    Floats,
+    Indices,
+    Turns,
+)
+
+
+class Windows(NamedTuple):
+    """The windows of every chooser and turn, W in all, and the pauses after them.
+
+    Those of chooser i in turn d stand from `start[i * D + d]` up to the next start; pause entries
+    of `Turns` follow as windows `pause_base + entry`. The relief of window w is
+    `relief[at[w] : at[w + 1]]`, in steps from `begin[w]` on (returns negative).
+    """
+
+    start: Indices  # (N * D + 1,)
+    code: Codes  # (W,)
+    cost: Floats  # (W,) at rank 1
+    amount: Floats  # (W,)
+    budget: Indices  # (W,)
+    first: Indices  # (W,) in the turn
+    last: Indices  # (W,)
+    begin: Indices  # (W,)
+    at: Indices  # (W + 1,)
+    relief: Floats
+    pause_base: int
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _count(turns, i, day):
+    """The number of windows of a free turn."""
+    steps, total = turns.step_count, 0
+    for option in range(turns.option_start[i], turns.option_start[i + 1]):
+        if turns.pausing[option]:
+            continue
+        for first in range(steps):
+            begin = day * steps + first
+            if begin < turns.earliest[option]:
+                continue
+            for k in range(min(turns.longest[option], steps - first)):
+                if turns.allowed.shape[0] > 0 and not turns.allowed[option, begin + k]:
+                    break
+                if k + 1 >= turns.shortest[option]:
+                    total += 1
+    return total
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def count_windows(turns):
+    """The running number of windows of all free turns, (N * D + 1,)."""
+    count, days = turns.mode.shape
+    start = np.zeros(count * days + 1, np.int64)
+    for i in range(count):
+        for d in range(days):
+            size = _count(turns, i, d) if turns.mode[i, d] == FREE else 0
+            start[i * days + d + 1] = start[i * days + d] + size
+    return start
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _write_codes(turns, i, d, at, code):
+    steps = turns.step_count
+    for option in range(turns.option_start[i], turns.option_start[i + 1]):
+        if turns.pausing[option]:
+            continue
+        local = option - turns.option_start[i]
+        for first in range(steps):
+            begin = d * steps + first
+            if begin < turns.earliest[option]:
+                continue
+            for k in range(min(turns.longest[option], steps - first)):
+                if turns.allowed.shape[0] > 0 and not turns.allowed[option, begin + k]:
+                    break
+                if k + 1 >= turns.shortest[option]:
+                    code[at] = (local * steps + first) * steps + k
+                    at += 1
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _window(turns, i, day, code, relief):
+    """The cost, amount and number of steps of a window; writes its relief from its begin on."""
+    steps, count = turns.step_count, turns.length.size
+    option = turns.option_start[i] + code // (steps * steps)
+    begin = day * steps + (code // steps) % steps
+    end = begin + code % steps + 1
+    amount = level = 0.0
+    for t in range(begin, end):
+        level = min(min(turns.height[i, t], turns.cap[option]), level + turns.rise[option])
+        amount += level * turns.length[t]
+        relief[t - begin] = turns.weight[i] * level
+    last = end
+    if turns.back_share[option] > 0.0:
+        span = max(0, end + turns.back_steps[option] - count) * turns.usual_length
+        last = min(end + turns.back_steps[option], count)
+        for t in range(end, last):
+            span += turns.length[t]
+        for t in range(end, last):
+            returned = turns.weight[i] * turns.back_share[option] * amount
+            relief[t - begin] = -returned / span if span > 0.0 else 0.0
+    cost = turns.factor[i] * (turns.rate[option] * amount + turns.start[option])
+    return cost, amount, last - begin
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _pause(turns, i, entry, relief):
+    """The cost and amount of a pause; writes its relief in all steps."""
+    steps, option, amount = turns.step_count, turns.pause_option[entry], 0.0
+    relief[:] = 0.0
+    for s in range(steps):
+        t = turns.pause_turn[entry] * steps + s
+        level = min(turns.height[i, t], turns.cap[option])
+        amount += level * turns.length[t]
+        relief[t] += turns.weight[i] * level
+        if turns.pause_back[entry] >= 0:
+            relief[turns.pause_back[entry] * steps + s] -= turns.weight[i] * level
+    return turns.factor[i] * (turns.rate[option] * amount + turns.start[option]), amount
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _measure(turns, start, code, price, cost, amount, budget, size, value, begin):
+    """Fills in every window and pause, with its value at prices and the steps of its relief."""
+    count, days = turns.mode.shape
+    steps, total = turns.step_count, turns.length.size
+    relief = np.zeros(total)
+    for i in range(count):
+        line, first_option = turns.line[i], turns.option_start[i]
+        for d in range(days):
+            if turns.mode[i, d] == FREE:
+                _write_codes(turns, i, d, start[i * days + d], code)
+            for w in range(start[i * days + d], start[i * days + d + 1]):
+                cost[w], amount[w], size[w] = _window(turns, i, d, code[w], relief)
+                begin[w] = d * steps + (code[w] // steps) % steps
+                budget[w] = turns.budget[first_option + code[w] // (steps * steps)]
+                value[w] = cost[w]
+                for k in range(size[w]):
+                    value[w] -= price[line, begin[w] + k] * relief[k]
+        for entry in range(turns.pause_start[i], turns.pause_start[i + 1]):
+            w = start[count * days] + entry
+            cost[w], amount[w] = _pause(turns, i, entry, relief)
+            budget[w] = turns.budget[turns.pause_option[entry]]
+            size[w] = total
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _write_relief(turns, start, code, at, relief):
+    count, days = turns.mode.shape
+    for i in range(count):
+        for d in range(days):
+            for w in range(start[i * days + d], start[i * days + d + 1]):
+                _window(turns, i, d, code[w], relief[at[w] : at[w + 1]])
+        for entry in range(turns.pause_start[i], turns.pause_start[i + 1]):
+            w = start[count * days] + entry
+            _pause(turns, i, entry, relief[at[w] : at[w + 1]])
+
+
+def written_out(turns: Turns, price: Floats) -> Windows:
+    """All windows, those of a turn by what they gain at prices of each line's relief, (L, T)."""
+    steps = turns.step_count
+    start = count_windows(turns)
+    made, total = int(start[-1]), int(start[-1]) + turns.pause_turn.size
+    code, budget = np.zeros(total, np.int32), np.zeros(total, np.int64)
+    size, begin = np.zeros(total, np.int64), np.zeros(total, np.int64)
+    cost, amount, value = np.zeros(total), np.zeros(total), np.zeros(total)
+    _measure(turns, start, code, price, cost, amount, budget, size, value, begin)
+    turn = np.repeat(np.arange(start.size - 1), np.diff(start))
+    order = np.concatenate((np.lexsort((value[:made], turn)), np.arange(made, total)))
+    code, size = code[order], size[order]
+    at = np.concatenate(([0], np.cumsum(size)))
+    relief = np.zeros(int(at[-1]))
+    _write_relief(turns, start, code, at, relief)
+    first = (code // steps) % steps
+    return Windows(
+        start=start,
+        code=code,
+        cost=cost[order],
+        amount=amount[order],
+        budget=budget[order],
+        first=first.astype(np.int64),
+        last=(first + code % steps).astype(np.int64),
+        begin=begin[order],
+        at=at,
+        relief=relief,
+        pause_base=made,
+    )
+
+
+def places_of(turns: Turns, windows: Windows, patterns: Codes) -> tuple[Indices, Indices]:
+    """The window in each place of each chooser's free turns, (N, D * K), and its pause, (N,)."""
+    count, days = turns.mode.shape
+    room = (patterns.shape[1] - 1) // days
+    places = np.full((count, days * room), NOTHING, np.int64)
+    for i, at in zip(*np.nonzero(patterns[:, :-1] >= 0), strict=True):
+        turn = i * days + at // room
+        span = slice(int(windows.start[turn]), int(windows.start[turn + 1]))
+        same = np.flatnonzero(windows.code[span] == patterns[i, at])
+        if same.size:
+            places[i, at] = span.start + same[0]
+    return places, patterns[:, -1].astype(np.int64)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _draw(state):
+    """The next random number in [0, 1), by xorshift."""
+    x = state[0]
+    x ^= x << np.uint64(13)
+    x ^= x >> np.uint64(7)
+    x ^= x << np.uint64(17)
+    state[0] = x
+    return float(x >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _below(state, count):
+    """A random whole number from 0 up to `count`."""
+    return min(int(_draw(state) * count), count - 1)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _add(at, relief, begin, window, sign, line, lack, penalty):
+    """Adds a window's relief, times a sign, to what the rows lack; the change in what they cost."""
+    change, low = 0.0, at[window]
+    for k in range(at[window + 1] - low):
+        value, t = sign * relief[low + k], begin + k
+        before = lack[0, t]
+        lack[0, t] = before + value
+        change += penalty[0, t] * (max(before + value, 0.0) - max(before, 0.0))
+        if line > 0:
+            before = lack[line, t]
+            lack[line, t] = before + value
+            change += penalty[line, t] * (max(before + value, 0.0) - max(before, 0.0))
+    return change
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _cost_of(places, pause, cost, pause_base, pause_from, fixed, ranks, room, days):
+    """What a chooser's windows and pause cost; `fixed` is that of its turns that do not change."""
+    total, used = 0.0, 0
+    for d in range(days):
+        own, taken = fixed[d], fixed[d] >= 0.0
+        if not taken:
+            own = 0.0
+        for k in range(room):
+            w = places[d * room + k]
+            if w >= 0:
+                own += cost[w]
+                taken = True
+        if taken:
+            total += ranks[used] * own
+            used += 1
+    if pause >= 0:
+        total += cost[pause_base + pause_from + pause]
+    return total
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _keeps_rules(places, pause_turn, most, gap, fixed, room, days):
+    """Whether the used turns are few and far enough apart, and the pause is in none of them."""
+    used, last = 0, -1
+    for d in range(days):
+        taken = fixed[d] >= 0.0
+        for k in range(room):
+            taken = taken or places[d * room + k] >= 0
+        if taken:
+            if pause_turn == d or (last >= 0 and d - last <= gap):
+                return False
+            used += 1
+            last = d
+    return used <= most
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _apart(places, day, slot, room, most, window, first, last):
+    """Whether a window leaves a free step to the others of its turn, and is not one too many."""
+    taken = 1
+    for k in range(room):
+        other = places[day * room + k]
+        if k == slot or other < 0:
+            continue
+        taken += 1
+        if first[window] <= last[other] + 1 and first[other] <= last[window] + 1:
+            return False
+    return taken <= most
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _proposal(low, high, now, state):
+    """A window of a turn, or none: a neighbour in value, one of the best, or any."""
+    how = _draw(state)
+    if now >= 0 and how < 0.25:
+        return NOTHING
+    if now >= 0 and how < 0.45:
+        return min(max(now + _below(state, 9) - 4, low), high - 1)
+    u = _draw(state)
+    return low + min(int((high - low) * (u * u * u if how < 0.85 else u)), high - low - 1)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def anneal(
+    start,
+    cost,
+    amount,
+    budget,
+    first,
+    last,
+    begins,
+    at,
+    relief,
+    pause_base,
+    pause_start,
+    pause_turn,
+    pause_locked,
+    line,
+    most_turns,
+    most_windows,
+    gap,
+    ranks,
+    fixed,
+    steps,
+    lack,
+    penalty,
+    amounts,
+    over,
+    dear,
+    worthy,
+    places,
+    pauses,
+    state,
+    heats,
+    steps_per_heat,
+):
+    """How much cheaper the best answer met is; `places` and `pauses` become that answer.
+
+    `lack` is what the rows lack under the start, `worthy` the running sum of what relief is worth
+    in each step, `fixed[i, d]` the cost of a turn that does not change, -1 for one that may.
+    """
+    count, days = fixed.shape
+    room = places.shape[1] // days
+    own = np.zeros(count)
+    for i in range(count):
+        own[i] = _cost_of(
+            places[i], pauses[i], cost, pause_base, pause_start[i], fixed[i], ranks, room, days
+        )
+    best, now = 0.0, 0.0
+    held, held_pauses = places.copy(), pauses.copy()
+    who, where, old = np.zeros(4, np.int64), np.zeros(4, np.int64), np.zeros(4, np.int64)
+    pause_place = days * room
+    for heat in heats:
+        for _ in range(steps_per_heat):
+            done, change, legal = 0, 0.0, True
+            kind = _draw(state)
+            wanted = 1 if kind < 0.35 else 2
+            i = _below(state, count)
+            for p in range(wanted):
+                if p == 1 and kind > 0.65:
+                    i = _below(state, count)
+                spot = _draw(state) * worthy[worthy.size - 1]
+                day = min(int(np.searchsorted(worthy, spot)), worthy.size - 1) // steps
+                choices = pause_start[i + 1] - pause_start[i]
+                pausing = choices > 0 and _draw(state) < 0.08
+                if pausing:
+                    if pause_locked[i]:
+                        legal = False
+                        break
+                    before, slot = pauses[i], 0
+                    after = NOTHING
+                    if before < 0 or _draw(state) < 0.5:
+                        after = _below(state, choices)
+                    place = pause_place
+                else:
+                    low, high = start[i * days + day], start[i * days + day + 1]
+                    slot = _below(state, room)
+                    place = day * room + slot
+                    if p == 1 and kind <= 0.65 and _draw(state) < 0.7:
+                        # The same chooser takes a window elsewhere and gives one up for it.
+                        other = _below(state, days * room)
+                        if places[i, other] >= 0:
+                            place = other
+                            day, slot = other // room, other % room
+                            low, high = start[i * days + day], start[i * days + day + 1]
+                            low = high
+                    before = places[i, place]
+                    if fixed[i, day] >= 0.0:
+                        legal = False
+                        break
+                    after = NOTHING if low == high else _proposal(low, high, before, state)
+                if after == before:
+                    continue
+                if not pausing and after >= 0:
+                    most = most_windows[i]
+                    legal = _apart(places[i], day, slot, room, most, after, first, last)
+                    if not legal:
+                        break
+                base = pause_base + pause_start[i] if pausing else 0
+                for sign in (1.0, -1.0):
+                    w = before if sign > 0.0 else after
+                    if w < 0:
+                        continue
+                    change += _add(
+                        at, relief, begins[base + w], base + w, sign, line[i], lack, penalty
+                    )
+                    b = budget[base + w]
+                    if b >= 0:
+                        rest = amounts[b] - over[b]
+                        amounts[b] -= sign * amount[base + w]
+                        change += dear[b] * (max(amounts[b] - over[b], 0.0) - max(rest, 0.0))
+                if pausing:
+                    pauses[i] = after
+                else:
+                    places[i, place] = after
+                who[done], where[done], old[done] = i, place, before
+                done += 1
+            for p in range(done):
+                if not legal:
+                    break
+                j = who[p]
+                turn = -1
+                if pauses[j] >= 0:
+                    turn = pause_turn[pause_start[j] + pauses[j]]
+                legal = _keeps_rules(places[j], turn, most_turns[j], gap[j], fixed[j], room, days)
+                if p == 0 or j != who[0]:
+                    change -= own[j]
+                    change += _cost_of(
+                        places[j],
+                        pauses[j],
+                        cost,
+                        pause_base,
+                        pause_start[j],
+                        fixed[j],
+                        ranks,
+                        room,
+                        days,
+                    )
+            taken = legal and done > 0
+            if taken and change > 0.0:
+                taken = heat > 0.0 and _draw(state) < np.exp(-change / heat)
+            if taken:
+                now += change
+                for p in range(done):
+                    j = who[p]
+                    own[j] = _cost_of(
+                        places[j],
+                        pauses[j],
+                        cost,
+                        pause_base,
+                        pause_start[j],
+                        fixed[j],
+                        ranks,
+                        room,
+                        days,
+                    )
+                if now < best - 1e-7:
+                    best = now
+                    for j in range(count):
+                        held_pauses[j] = pauses[j]
+                        for k in range(days * room):
+                            held[j, k] = places[j, k]
+                continue
+            for p in range(done - 1, -1, -1):
+                j = who[p]
+                pausing = where[p] == pause_place
+                base = pause_base + pause_start[j] if pausing else 0
+                current = pauses[j] if pausing else places[j, where[p]]
+                for sign in (1.0, -1.0):
+                    w = current if sign > 0.0 else old[p]
+                    if w < 0:
+                        continue
+                    _add(at, relief, begins[base + w], base + w, sign, line[j], lack, penalty)
+                    if budget[base + w] >= 0:
+                        amounts[budget[base + w]] -= sign * amount[base + w]
+                if pausing:
+                    pauses[j] = old[p]
+                else:
+                    places[j, where[p]] = old[p]
+    places[:] = held
+    pauses[:] = held_pauses
+    return best
