@@ -77,6 +77,11 @@ class Limits(BaseModel):
     points_under_way: PositiveInt = 32_000_000
     """The largest number of values of all batches of all streams that are solved or being answered
     at any time: those asked with, and those of every column of the plans. Others wait."""
+    users: PositiveInt = 50_000
+    """The largest number of users of a schedule."""
+    schedule_points: PositiveInt = 20_000_000
+    """The largest number of values of one quantity of a schedule: users, or measures whose slots
+    are restricted, times days times slots."""
     solve_seconds: PositiveFloat = 60.0
     """The longest time one solve may take."""
     calls_under_way: PositiveInt = 1_000

@@ -15,8 +15,11 @@ def main(arguments: list[str]) -> None:
 
     if arguments[:1] == ["worker"]:
         from loadloom.engine.run.job_worker import run
+        from loadloom.engine.store.migrate import prepared
 
-        run(load(arguments[1:]), PROBES)
+        settings = load(arguments[1:])
+        prepared(settings.database_url).close()
+        run(settings, PROBES)
     else:
         from loadloom.engine.server import Offer, serve_until_told
 

@@ -142,7 +142,9 @@ def _workers(pid: int) -> list[int]:
 
 @contextmanager
 def launched(log: Path, url: str, *arguments: str, worker: bool = False) -> Iterator[Process]:
-    words = ["worker"] if worker else ["--port=0"]
+    words = ["worker"] if worker else []
+    if not worker and not any(word.startswith("--port") for word in arguments):
+        words = ["--port=0"]
     command = [sys.executable, "-m", "tests.engine.operations.probe_main", *words]
     command += [f"--database-url={url}", *arguments]
     with log.open("a") as stderr:

@@ -4,9 +4,12 @@ import os
 import random
 import resource
 import signal
+import sqlite3
+import subprocess
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 
 import grpc
 import psutil
@@ -31,6 +34,13 @@ from tests.engine.operations.test_store import new
 QUICK = ("--job-workers=2", "--grace-s=1", "--workers=1", "--lease-s=2", "--job-attempts=30")
 
 
+GONE = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+
+
 def persistent(call, timeout_s: float = 60.0):
     """What a call returns once the server is there again."""
     until = time.monotonic() + timeout_s
@@ -38,14 +48,9 @@ def persistent(call, timeout_s: float = 60.0):
         try:
             return call()
         except grpc.RpcError as error:
-            gone = {
-                grpc.StatusCode.UNAVAILABLE,
-                grpc.StatusCode.CANCELLED,
-                grpc.StatusCode.DEADLINE_EXCEEDED,
-            }
-            assert error.code() in gone, error
-            assert time.monotonic() < until, error
-            time.sleep(0.02)
+            if error.code() not in GONE or time.monotonic() > until:
+                raise
+        time.sleep(0.02)
 
 
 class Victims:
@@ -142,6 +147,26 @@ def _alive(process: psutil.Process) -> bool:
         return False
 
 
+def freeze(popen: subprocess.Popen, url: str) -> None:
+    """Stops a process outside its transactions: a file that a frozen process locks stays locked."""
+    while True:
+        popen.send_signal(signal.SIGSTOP)
+        eventually(lambda: _thread_states(popen.pid) == {"T"})
+        if not url.startswith("sqlite"):
+            return
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"), 0.0, isolation_level=None)
+        with closing(connection), suppress(sqlite3.OperationalError):
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        popen.send_signal(signal.SIGCONT)
+        time.sleep(0.01)
+
+
+def _thread_states(pid: int) -> set[str]:
+    stats = Path(f"/proc/{pid}/task").glob("*/stat")
+    return {stat.read_text().rpartition(")")[2].split()[0] for stat in stats}
+
+
 def test_a_frozen_worker_that_wakes_up_is_refused(launch, url):
     frozen_words = ("--job-workers=1", "--lease-s=1")
     with (
@@ -149,9 +174,9 @@ def test_a_frozen_worker_that_wakes_up_is_refused(launch, url):
         launch(url, *frozen_words, worker=True) as frozen,
     ):
         caller = Caller(server.address)
-        made = caller.submit(do="work", key="mine", seconds=0.7)
+        made = caller.submit(do="work", key="mine", seconds=2.0)
         caller.running(made.name)
-        frozen.popen.send_signal(signal.SIGSTOP)  # its solve goes on, and will be finished
+        freeze(frozen.popen, url)  # its solve goes on, and will be finished
         with launch(url, "--job-workers=1", worker=True):
             ended = caller.wait(made.name)
             assert metadata(ended).attempt == 2
@@ -177,9 +202,8 @@ def test_told_to_stop_a_server_gives_its_jobs_back_and_tells_who_waits(launch, u
         server.popen.send_signal(signal.SIGTERM)
         _unavailable(lambda: list(stream))
         wait.join()
-        assert time.monotonic() - told < 1.0
         assert server.popen.wait(10) == 0
-        assert time.monotonic() - told < 2.0 + 0.5
+        assert time.monotonic() - told < 5.0
         ends = [event["ending"] for event in server.events("job")]
         assert ends == ["handed back"]
     with launch(url, "--job-workers=0", "--workers=1") as server:
@@ -285,9 +309,13 @@ def test_a_full_database_keeps_what_it_acknowledged(new_url):
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 10}")
     names = []
-    with pytest.raises(StoreAway, match="full"):
-        for _ in range(1000):
+
+    def fill() -> None:
+        while len(names) < 1000:
             names.append(store.create(database, new(request=b"x" * 3000)).name)
+
+    with pytest.raises(StoreAway, match="full"):
+        fill()
     assert 0 < len(names) < 100
     for name in names:
         assert store.find(database, "", name).name == name

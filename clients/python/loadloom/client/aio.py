@@ -16,17 +16,19 @@ from loadloom.client.connection import Tls
 from loadloom.client.errors import ClientClosed, LoadloomError, told
 from loadloom.client.fleet import BatchPlans, FleetPlans, SiteColumns, gather
 from loadloom.client.operations import AsyncOperation
+from loadloom.client.orderly_aio import AsyncOrderlyCalls
 from loadloom.client.plan import Plan
 from loadloom.client.request import Times, Wishes, batch_request, grid_of, plan_request
 from loadloom.client.site import Site
 from loadloom.client.stream import AsyncBatches, StreamWishes
 from loadloom.client.system import SystemInfo, system_info
 from loadloom.v1.dispatch_pb2_grpc import DispatchServiceStub
+from loadloom.v1.orderly_pb2_grpc import OrderlyServiceStub
 from loadloom.v1.system_pb2 import GetSystemInfoRequest
 from loadloom.v1.system_pb2_grpc import SystemServiceStub
 
 
-class AsyncClient:
+class AsyncClient(AsyncOrderlyCalls):
     """A connection to a server within one event loop; see `loadloom.client.client.Client`."""
 
     def __init__(
@@ -39,6 +41,7 @@ class AsyncClient:
         self.timeout_s, self._closed = timeout_s, False
         self._channel = connection.aio_channel(target, tls)
         self._dispatch = DispatchServiceStub(self._channel)
+        self._orderly = OrderlyServiceStub(self._channel)
         self._system = SystemServiceStub(self._channel)
         self._stream = self._channel.stream_stream(connection.STREAM_METHOD)
 

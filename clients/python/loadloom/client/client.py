@@ -4,7 +4,8 @@
         plan = client.plan_dispatch(site, prices.index)
     print(plan.saving, plan.schedule)
 
-Prices, loads and forecasts may be numbers, lists, numpy arrays or pandas Series.
+Prices, loads and forecasts may be numbers, lists, numpy arrays or pandas Series. The verbs of
+weekly schedules, from `create_schedule` on, stand in `loadloom.client.orderly_calls`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from loadloom.client.errors import ClientClosed, LoadloomError, from_status, tol
 from loadloom.client.fleet import BatchPlans, FleetPlans, SiteColumns, gather
 from loadloom.client.grid import Grid
 from loadloom.client.operations import Operation
+from loadloom.client.orderly_calls import OrderlyCalls
 from loadloom.client.plan import Plan
 from loadloom.client.request import Times, Wishes, batch_request, grid_of, plan_request
 from loadloom.client.site import Site
@@ -24,11 +26,12 @@ from loadloom.client.stream import Batches, StreamWishes
 from loadloom.client.system import SystemInfo, system_info
 from loadloom.v1.dispatch_pb2 import BatchPlanDispatchItem
 from loadloom.v1.dispatch_pb2_grpc import DispatchServiceStub
+from loadloom.v1.orderly_pb2_grpc import OrderlyServiceStub
 from loadloom.v1.system_pb2 import GetSystemInfoRequest
 from loadloom.v1.system_pb2_grpc import SystemServiceStub
 
 
-class Client:
+class Client(OrderlyCalls):
     """A connection to a server; it may be used by many threads at once, and is closed on exit.
 
     Args:
@@ -47,6 +50,7 @@ class Client:
         self.timeout_s, self._closed = timeout_s, False
         self._channel = connection.sync_channel(target, tls)
         self._dispatch = DispatchServiceStub(self._channel)
+        self._orderly = OrderlyServiceStub(self._channel)
         self._system = SystemServiceStub(self._channel)
         self._stream = self._channel.stream_stream(connection.STREAM_METHOD)
 

@@ -25,8 +25,9 @@ ANSWER_RESERVE_S = 5.0
 
 STREAM_METHOD = "/loadloom.v1.DispatchService/StreamPlanDispatch"
 
-# Only calls without side effects, which all of these are, may be tried again. A stream is not in
-# the list: once batches are under way, only the caller knows which of them it still wants.
+# Only calls that do nothing more the second time, which all of these are, may be tried again. A
+# stream is not in the list: once batches are under way, only the caller knows which of them it
+# still wants.
 RETRIED = (
     {"service": "loadloom.v1.DispatchService", "method": "PlanDispatch"},
     {"service": "loadloom.v1.DispatchService", "method": "BatchPlanDispatch"},
@@ -36,6 +37,14 @@ RETRIED = (
         for verb in ("Get", "Wait", "Cancel")
     ),
     {"service": "google.longrunning.Operations", "method": "ListOperations"},
+    # The client gives every schedule and revision a request id: they are made once.
+    *(
+        {"service": "loadloom.v1.OrderlyService", "method": method}
+        for method in (
+            *("CreateSchedule", "ReviseSchedule", "GetSchedule", "ListSchedules"),
+            *("ExplainSchedule", "ListNotices", "AcknowledgeNotice", "RecordDelivery", "GetLedger"),
+        )
+    ),
 )
 
 SERVICE_CONFIG = {

@@ -5,7 +5,9 @@ from importlib.util import find_spec
 
 from loadloom.client.command.interrupts import end_quietly
 
-CLI_NEEDS = ("matplotlib", "pandas", "pyarrow", "pydantic", "rich", "typer", "yaml")
+CLI_NEEDS = (
+    *("icalendar", "matplotlib", "pandas", "pyarrow", "pydantic", "rich", "typer", "yaml"),
+)
 """Modules that come with the extra `cli` alone."""
 
 

@@ -174,7 +174,7 @@ class Operation(_View[T]):
             DeadlineExceeded: it has not ended within the timeout; it goes on.
             LoadloomError: it ended with this error, or the server was away for too long.
         """
-        patience, until = _Patience(), time.monotonic() + timeout_s
+        patience, until = Patience(), time.monotonic() + timeout_s
         while not self._settled:
             left_s = _left_s(until)
             try:
@@ -191,7 +191,7 @@ class Operation(_View[T]):
         Raises:
             LoadloomError: there is no such operation, or the server was away for too long.
         """
-        stub, patience = OperationEventServiceStub(self._channel), _Patience()
+        stub, patience = OperationEventServiceStub(self._channel), Patience()
         ended = False
         while not ended:
             request = pb.WatchOperationRequest(name=self.name, after_event=after)
@@ -241,7 +241,7 @@ class AsyncOperation(_View[T]):
 
     async def result(self, timeout_s: float = inf) -> T:
         """The response, once there is one, as `Operation.result`."""
-        patience, until = _Patience(), time.monotonic() + timeout_s
+        patience, until = Patience(), time.monotonic() + timeout_s
         while not self._settled:
             left_s = _left_s(until)
             try:
@@ -254,7 +254,7 @@ class AsyncOperation(_View[T]):
 
     async def events(self, after: int = 0) -> AsyncIterator[OperationEvent]:
         """The events beyond a number, as they come, as `Operation.events`."""
-        stub, patience = OperationEventServiceStub(self._channel), _Patience()
+        stub, patience = OperationEventServiceStub(self._channel), Patience()
         ended = False
         while not ended:
             request = pb.WatchOperationRequest(name=self.name, after_event=after)
@@ -326,7 +326,7 @@ async def listed_async(channel: grpc.aio.Channel, wanted: str) -> AsyncIterator[
             return
 
 
-class _Patience:
+class Patience:
     """How long a server may be away: `AWAY_S` from the last word of it on."""
 
     def __init__(self) -> None:

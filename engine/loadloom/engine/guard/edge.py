@@ -29,7 +29,7 @@ Decoder = Callable[[bytes], Any]
 OURS = "/loadloom."
 """How the methods begin whose calls are work; all others are questions about the server."""
 
-WAITS = "/loadloom.v1.OperationEventService/"
+WAITS = ("/loadloom.v1.OperationEventService/", "/loadloom.v1.OrderlyService/StreamNotices")
 """How methods of ours begin that wait and do no work; they have a limit of their own."""
 
 

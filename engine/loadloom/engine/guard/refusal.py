@@ -181,6 +181,21 @@ def not_ended(name: str) -> Refusal:
     )
 
 
+def wrong_state(message: str) -> Refusal:
+    """The refusal of what cannot be done to something in the state it is in."""
+    return Refusal(grpc.StatusCode.FAILED_PRECONDITION, "WRONG_STATE", message)
+
+
+def overtaken(name: str) -> Refusal:
+    """The refusal of a change to something that another call changed at the same time."""
+    return Refusal(
+        grpc.StatusCode.ABORTED,
+        "OVERTAKEN",
+        f"another call changed {name} at this moment; look at it and try again",
+        retry_s=0.2,
+    )
+
+
 def cancelled() -> Refusal:
     """The end of an operation that a caller cancelled."""
     return Refusal(grpc.StatusCode.CANCELLED, "CANCELLED", "a caller cancelled the operation")

@@ -23,6 +23,7 @@ from loadloom.engine.run.lanes import Lane
 from loadloom.engine.run.watch import Watch
 from loadloom.engine.settings import Settings
 from loadloom.engine.store import operations as store
+from loadloom.engine.store.beside import Also, write_nothing
 from loadloom.engine.store.database import Database, StoreAway
 from loadloom.engine.store.operations import (
     NewOperation,
@@ -71,6 +72,8 @@ class Operations:
         job: Job,
         raw: bytes,
         *,
+        asked: bytes | None = None,
+        also: Also = write_nothing,
         request_id: str = "",
         tenant: str = TENANT,
         priority: int = 0,
@@ -84,6 +87,8 @@ class Operations:
         Args:
             job: the job.
             raw: the bytes of its request, which its solve gets.
+            asked: what the caller sent, for which the request id stands; `raw` unless it is told.
+            also: writes what else there is to write, if a new operation is made, beside it.
             request_id: the caller's name for the request: the same one brings the same operation.
             tenant: whose operation it is.
             priority: higher ones are solved first.
@@ -101,12 +106,13 @@ class Operations:
             tenant=tenant,
             method=job.method,
             request=raw,
-            digest=digest(raw),
+            digest=digest(raw if asked is None else asked),
             response_type=job.response.DESCRIPTOR.full_name,
             request_id=request_id,
             priority=priority,
             limit_s=limit_s,
             deadline_s=deadline_s,
+            also=also,
         )
         operation = await self.ask(store.create, new)
         note(operation=operation.name)
@@ -289,6 +295,8 @@ class OperationEventService(OperationEventServiceServicer):
                     if len(news) < EVENTS_AT_ONCE:
                         await operations.watch.beyond(found.number, after)
                     asked = (store.events, found.number, after, EVENTS_AT_ONCE)
+                if after < found.event:
+                    continue  # the answer was older than the operation
                 if found.ended:
                     return
                 await operations.watch.beyond(found.number, after)

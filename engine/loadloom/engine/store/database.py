@@ -29,6 +29,9 @@ LOOK_S = 0.001
 CONNECT_S, STATEMENT_MS = 5, 10_000
 """The longest waits for PostgreSQL: to connect, and for one statement."""
 
+IDLE_MS = 3_000
+"""The longest pause within a transaction, after which PostgreSQL takes a process for frozen."""
+
 CONNECTIONS = 16
 """The most connections of one process; they are made when they are needed."""
 
@@ -195,7 +198,9 @@ def _postgresql(url: URL) -> Engine:
     limits = {
         "connect_timeout": CONNECT_S,
         "tcp_user_timeout": STATEMENT_MS,
-        "options": f"-c statement_timeout={STATEMENT_MS}",
+        "options": (
+            f"-c statement_timeout={STATEMENT_MS} -c idle_in_transaction_session_timeout={IDLE_MS}"
+        ),
     }
     try:
         return create_engine(

@@ -23,6 +23,7 @@ def migrate(database: Database) -> None:
         BadSettings: the database is newer than this code.
         StoreAway: the database cannot be used now.
     """
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     with as_file(files("loadloom.engine.store") / "migrations") as folder:
         config = Config()
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
@@ -38,7 +39,6 @@ def migrate(database: Database) -> None:
                     "which is newer than this version of Loadloom; install the version that made it"
                 )
             if present != set(scripts.get_heads()):
-                logging.getLogger("alembic").setLevel(logging.WARNING)
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
 

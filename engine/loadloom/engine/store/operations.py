@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from loadloom.engine.store.beside import Also, write_nothing
 from loadloom.engine.store.database import Database, StoreAway, now
 from loadloom.engine.store.schema import ENDED, State, operation_events, operations
 
@@ -46,6 +47,7 @@ class NewOperation:
         priority: higher ones are solved first.
         limit_s: the time that one attempt may take; None for the server's own limit.
         deadline_s: the time by which it must have ended, from now on; None for no such time.
+        also: writes what there is to write beside it.
     """
 
     tenant: str
@@ -57,6 +59,7 @@ class NewOperation:
     priority: int = 0
     limit_s: float | None = None
     deadline_s: float | None = None
+    also: Also = write_nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +172,7 @@ def create(database: Database, new: NewOperation) -> Operation:
         made = connection.execute(_insertion(database, new)).one_or_none()
         if made is not None:
             record(connection, [made.number])
+            new.also(connection, made.name)
             return _operation(made)
         mine = and_(COLUMNS.tenant == new.tenant, COLUMNS.request_id == new.request_id)
         row = connection.execute(select(*_WHOLE).where(mine)).one_or_none()
