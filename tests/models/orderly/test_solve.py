@@ -23,7 +23,7 @@ from loadloom.models.orderly.values import dual_bound
 from loadloom.solvers.termination import Reason
 from tests.models.orderly import cases
 
-SHORT = OrderlyOptions(work_limit=3, threads=1)
+SHORT = OrderlyOptions(work_limit=3, threads=1, road=Road.COUPLED)
 
 
 def solved(problem, options=SHORT):
@@ -184,6 +184,15 @@ def test_bound_optimum_and_plan_are_in_order(seed):
     agrees(seed)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_smallest_weeks_are_settled(seed):
+    problem = cases.drawn(seed, users=3)
+    solution, cost = solved(problem, OrderlyOptions(work_limit=1))
+    assert solution.termination.reason is Reason.OPTIMAL
+    assert cost.total == pytest.approx(optimum(problem), rel=1e-6)
+    assert solution.prices is not None
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(60, 400))
 def test_bound_optimum_and_plan_are_in_order_for_more(seed):
@@ -260,7 +269,7 @@ def test_the_order_of_users_decides_nothing(seed):
 
 def test_the_same_request_gives_the_same_plan():
     problem = cases.drawn(7, users=6)
-    one, two = solve(problem, SHORT), solve(problem, OrderlyOptions(work_limit=3, threads=2))
+    one, two = solve(problem, SHORT), solve(problem, replace(SHORT, threads=2))
     for name in ("user", "day", "measure", "first_slot", "slot_count", "rest_day"):
         np.testing.assert_array_equal(getattr(one.plan, name), getattr(two.plan, name))
     assert one.termination == two.termination

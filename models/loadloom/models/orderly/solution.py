@@ -27,7 +27,8 @@ class OrderlyOptions:
     Attributes:
         time_limit_s: the seconds it may take by the clock it is given; inf for no limit.
         work_limit: the rounds of search it may take after the first plan; repeatable to the last
-            bit where no time limit is set. None for no limit.
+            bit where no time limit is set. None for no limit, or, where time has none either, for
+            `stages.USUAL_ROUNDS`.
         relative_gap: the gap at which it may stop.
         seed: the seed of all that is drawn.
         threads: the threads that may work at once.
@@ -47,7 +48,7 @@ class Progress:
     """How far a solve has come: seconds by the caller's clock, 0 without one.
 
     `objective` is inf before the first plan, `bound` -inf before the first bound; both of the stage
-    that `phase` names, in its unit.
+    that `phase` names, in its unit. `unserved_kwh` is told with the answer alone, 0 before it.
     """
 
     seconds: float

@@ -43,6 +43,12 @@ _TIER_WEIGHT = 1e4
 _SLACK = 1e-7
 """By what share a budget may be passed: the rounding of sums."""
 
+_REPLAN_SHARE = 0.8
+"""The share of the time that a re-plan searches; the rest undoes changes that save too little."""
+
+USUAL_ROUNDS = 20
+"""The rounds of search where neither work nor time is limited: every search ends."""
+
 _OPTIMAL_GAP = 1e-9
 
 SMALLEST_WINDOWS = 250
@@ -71,6 +77,8 @@ class Course:
         """The race of a stage that may take a share of what is left."""
         limit, work = self.options.time_limit_s, self.options.work_limit
         left = max(0.0, limit - self.passed_s) * share if limit < inf else inf
+        if work is None and (self.clock is None or limit == inf):
+            work = USUAL_ROUNDS
         budget = Budget(clock=self.clock, time_limit_s=left, rounds=work)
 
         def tell(_: float, value: float, bound: float, kind: str) -> bool:
@@ -115,16 +123,20 @@ def _solve(course: Course) -> Solution:
     if problem.fairness.mode is FairnessMode.LEXIMIN:
         cap, stages = leximin.caps(problem, lambda cap: _cover(course, tiers, budgets, cap))
         course.stages += stages
-    made, outcome = _run(course, "loss", tiers, budgets, share=1.0, cap=cap)
+    share = 1.0 if problem.announced is None else _REPLAN_SHARE
+    made, outcome = _run(course, "loss", tiers, budgets, share=share, cap=cap)
     solution = _solution(course, made, outcome, len(budgets), cap)
-    if cap is None and not tiers and _is_smallest(course, made, solution):
+    if _is_smallest(course, made, solution):
         return _settled(course, solution)
     return solution
 
 
 def _is_smallest(course: Course, made: Choices, solution: Solution) -> bool:
     """Whether a week that is still open is so small that its optimum is proven in no time."""
-    if course.problem.announced is not None or course.options.road is not None:
+    problem = course.problem
+    staged = problem.legal_order is LegalOrder.STRICT
+    staged = staged or problem.fairness.mode is FairnessMode.LEXIMIN
+    if staged or problem.announced is not None or course.options.road is not None:
         return False
     open_still = solution.termination.reason is not Reason.OPTIMAL
     return open_still and int(count_windows(made.oracle.turns)[-1]) <= SMALLEST_WINDOWS

@@ -35,11 +35,15 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Answer:
-    """A pattern for every chooser, (N, P), what each costs, (N,), and the activity of all, (R,)."""
+    """A pattern for every chooser, (N, P), what each costs, (N,), and the activity of all, (R,).
+
+    `by_part` is the activity of each range of choosers, (parts, R), where it has been added up.
+    """
 
     patterns: Codes
     costs: Floats
     activity: Floats
+    by_part: Floats | None = None
 
     @property
     def cost(self) -> float:
@@ -79,7 +83,7 @@ class Oracle:
     @cached_property
     def chunks(self) -> list[tuple[int, int]]:
         """The ranges of choosers that are worked on at once."""
-        parts = 1 if self.count <= SMALL else CHUNKS
+        parts = min(self.count, CHUNKS)
         edges = np.linspace(0, self.count, parts + 1).astype(int)
         return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
 
@@ -134,10 +138,10 @@ class Oracle:
             )
 
         self._each(work)
-        rows = np.zeros(self.row_count)
-        rows[: self.line_rows] = activity.sum(axis=0).reshape(-1)
-        rows[self.line_rows :] = -amounts.sum(axis=0)[: self.budget_count]
-        return Answer(patterns=patterns, costs=costs, activity=rows)
+        rows = np.zeros((parts, self.row_count))
+        rows[:, : self.line_rows] = activity.reshape(parts, -1)
+        rows[:, self.line_rows :] = -amounts[:, : self.budget_count]
+        return Answer(patterns=patterns, costs=costs, activity=rows.sum(axis=0), by_part=rows)
 
     def respond(
         self, answer: Answer, rows: Rows, order: Indices, soft: tuple[Floats, Floats] | None = None
@@ -187,7 +191,7 @@ class Oracle:
 
     def _each(self, work: Callable[[int], None]) -> None:
         parts: Iterable[int] = range(len(self.chunks))
-        if self.pool is None or len(self.chunks) == 1:
+        if self.pool is None or self.count <= SMALL:
             for part in parts:
                 work(part)
         else:

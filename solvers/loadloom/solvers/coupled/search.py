@@ -23,6 +23,7 @@ how much less so from pass to pass."""
 MANY, QUICK_COOLING = 4_000, 0.5
 """From so many choosers on a pass takes long, and each row has more of them to even out errors."""
 
+_AT_ONCE = 1_000  # choosers between two looks at the clock
 _SETTLED = 1e-7
 _LEAST_PRICE = 1e-3  # of a row, as a share of its penalty, for its softness
 
@@ -76,9 +77,11 @@ def typical_relief(answer: Answer, oracle: Oracle) -> float:
 
 def mixed(bundle: Bundle, count: int, random: np.random.Generator) -> Codes:
     """A pattern for every chooser, drawn from the cuts by their weights."""
-    edges = np.cumsum(bundle.weights)
-    drawn = np.searchsorted(edges, random.random(count) * edges[-1], side="right")
-    drawn = np.minimum(drawn, edges.size - 1)
+    parts = bundle.weights.shape[0]
+    ends = np.linspace(0, count, parts + 1).astype(int)
+    edges = np.repeat(np.cumsum(bundle.weights, axis=1), np.diff(ends), axis=0)
+    drawn = (edges <= random.random((count, 1)) * edges[:, -1:]).sum(axis=1)
+    drawn = np.minimum(drawn, edges.shape[1] - 1)
     patterns = np.empty_like(bundle.cuts[0].patterns)
     for cut in np.unique(drawn):
         mine = drawn == cut
@@ -92,22 +95,39 @@ def cooled(search: Search, answer: Answer, heat: float) -> Answer:
     price = np.clip(search.prices, _LEAST_PRICE * rows.penalty, rows.penalty)
     price = np.maximum(price, 1e-12)
     cooling = QUICK_COOLING if oracle.count >= MANY else COOLING
-    while heat > COOLEST:
-        if search.race.over:
-            break
+    while heat > COOLEST and not search.race.over:
+        begun_s = search.race.budget.seconds
         steep = price / (heat * search.unit)
-        order = search.random.permutation(oracle.count)
-        answer = oracle.respond(answer, rows, order, (np.minimum(price, rows.penalty), steep))
-        heat *= cooling
+        answer = _passed(search, answer, (np.minimum(price, rows.penalty), steep))
+        heat *= min(cooling, _in_time(search, heat, search.race.budget.seconds - begun_s))
     return settled(search, answer)
+
+
+def _in_time(search: Search, heat: float, pass_s: float) -> float:
+    """The cooling with which the passes that are left fit into most of the time that is left."""
+    budget = search.race.budget
+    if not budget.timed or pass_s <= 0.0:
+        return 1.0
+    passes = max(2.0, 0.7 * budget.left_s / pass_s)
+    return float((COOLEST / heat) ** (1.0 / passes)) if heat > COOLEST else 1.0
+
+
+def _passed(search: Search, answer: Answer, soft: tuple[Floats, Floats] | None) -> Answer:
+    """The answer after every chooser has responded once, or as many as time allowed."""
+    order = search.random.permutation(search.oracle.count)
+    for begin in range(0, order.size, _AT_ONCE):
+        if begin and search.race.budget.spent():
+            break
+        part = order[begin : begin + _AT_ONCE]
+        answer = search.oracle.respond(answer, search.rows, part, soft)
+    return answer
 
 
 def settled(search: Search, answer: Answer) -> Answer:
     """An answer to which no chooser alone knows a better response."""
     before = value_of(answer, search.rows)
     while True:
-        order = search.random.permutation(search.oracle.count)
-        answer = search.oracle.respond(answer, search.rows, order)
+        answer = _passed(search, answer, None)
         after = value_of(answer, search.rows)
         if before - after <= _SETTLED * max(1.0, abs(after)) or search.race.over:
             return answer

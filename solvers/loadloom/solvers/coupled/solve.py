@@ -35,6 +35,7 @@ FEW = 400
 """Up to so many choosers annealing takes turns with cooling."""
 
 _HEATS, _HEAT_STEPS = 20, 20_000  # of one run of annealing
+_PRICES_SHARE = 0.5  # of the time that goes to prices before the first plan
 _TIGHT = 2e-6  # the share up to which prices are improved at last
 
 
@@ -66,9 +67,9 @@ def solve_coupled(
     search.prices = bundle.prices
     first = oracle.weighed(mixed(bundle, oracle.count, search.random))
     search.unit = typical_relief(first, oracle)
-    search.keep(cooled(search, first, hottest(oracle.count)), "cooling")
     if start is not None:
         search.keep(settled(search, start), "settling")
+    search.keep(cooled(search, first, hottest(oracle.count)), "cooling")
     _improve(search, bundle)
     return Outcome(
         answer=search.best,
@@ -104,11 +105,11 @@ def _priced(oracle: Oracle, rows: Rows, race: Race, prices: Floats | None) -> du
     every = oracle.count // SAMPLE
     if prices is None and every >= 4:
         part, scaled = sampled(oracle, rows, every)
-        prices = dual.bundle(part, scaled, quiet, most=100, tolerance=1e-4).prices
+        prices = dual.bundle(part, scaled, quiet, most=100, tolerance=1e-4, share=0.15).prices
     if prices is None:
-        return dual.bundle(oracle, rows, race)
+        return dual.bundle(oracle, rows, race, share=_PRICES_SHARE)
     begun = dual.started(oracle, rows, race, prices)
-    return dual.improve(begun, oracle, rows, race, most=40, tolerance=1e-4)
+    return dual.improve(begun, oracle, rows, race, most=40, tolerance=1e-4, share=_PRICES_SHARE)
 
 
 def _improve(search: Search, bundle: dual.Bundle) -> None:

@@ -1,12 +1,13 @@
 """The next prices of a proximal bundle method: a small quadratic programme over a box.
 
-    maximise   min_k (value[k] + slope[k] @ y) - sum_r (y[r] - centre[r])^2 / (2 * reach[r])
+    maximise   y @ demand + sum_p min_k (cost[p, k] - use[p, k] @ y)
+               - sum_r (y[r] - centre[r])^2 / (2 * reach[r])
     subject to 0 <= y <= top
 
-solved by its dual: with weights w on a simplex the best y is clip(centre + reach * w @ slope), and
-pairs of weights are exchanged, that of the highest cut in use for that of the lowest, each by the
-step that is best as long as no clip changes. Every step descends, and the sum of the weighted cuts
-at y bounds the model from above whenever one stops.
+where part p of all choosers has its own cuts. It is solved by its dual: with weights w[p] on a
+simplex for each part, the best y is clip(centre + reach * (demand - sum_p w[p] @ use[p])). Pairs of
+weights are exchanged, that of the highest cut in use for that of the lowest, each by the step
+that is best as long as no clip changes. Every step descends, so one may stop at any time.
 """
 
 import numpy as np
@@ -23,43 +24,52 @@ def _dot(a, b):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def next_prices(values, slopes, centre, reach, top, weights, rounds, tolerance):
+def next_prices(demand, costs, uses, centre, reach, top, weights, sweeps, tolerance):
     """The prices and the model's value there; `weights` are the start and become the answer."""
-    cuts, rows = slopes.shape
-    total = np.zeros(rows)
-    for k in range(cuts):
-        if weights[k] > 0.0:
-            for r in range(rows):
-                total[r] += weights[k] * slopes[k, r]
-    y = np.empty(rows)
-    heights = np.empty(cuts)
-    for _ in range(rounds):
-        for r in range(rows):
-            y[r] = min(max(centre[r] + reach[r] * total[r], 0.0), top[r])
-        low, high = 0, -1
-        mean = 0.0
+    parts, cuts, rows = uses.shape
+    total = demand.copy()
+    for p in range(parts):
         for k in range(cuts):
-            heights[k] = values[k] + _dot(slopes[k], y)
-            mean += weights[k] * heights[k]
-            if heights[k] < heights[low]:
-                low = k
-            if weights[k] > 0.0 and (high < 0 or heights[k] > heights[high]):
-                high = k
-        if heights[high] - heights[low] <= tolerance or low == high:
+            if weights[p, k] > 0.0:
+                for r in range(rows):
+                    total[r] -= weights[p, k] * uses[p, k, r]
+    y = np.minimum(np.maximum(centre + reach * total, 0.0), top)
+    heights = np.empty(cuts)
+    for _ in range(sweeps):
+        apart = 0.0
+        for p in range(parts):
+            low, high = 0, -1
+            for k in range(cuts):
+                heights[k] = costs[p, k] - _dot(uses[p, k], y)
+                if heights[k] < heights[low]:
+                    low = k
+                if weights[p, k] > 0.0 and (high < 0 or heights[k] > heights[high]):
+                    high = k
+            if low == high or heights[high] <= heights[low]:
+                continue
+            apart += weights[p, high] * (heights[high] - heights[low])
+            bend = 0.0
+            for r in range(rows):
+                step = uses[p, high, r] - uses[p, low, r]
+                inner = centre[r] + reach[r] * total[r]
+                if 0.0 < inner < top[r] or (inner <= 0.0) == (step > 0.0):
+                    bend += reach[r] * step * step
+            moved = weights[p, high]
+            if bend > 0.0:
+                moved = min(moved, (heights[high] - heights[low]) / bend)
+            weights[p, low] += moved
+            weights[p, high] -= moved
+            if weights[p, high] < 1e-14:
+                weights[p, high] = 0.0
+            for r in range(rows):
+                total[r] += moved * (uses[p, high, r] - uses[p, low, r])
+                y[r] = min(max(centre[r] + reach[r] * total[r], 0.0), top[r])
+        if apart <= tolerance:
             break
-        bend = 0.0
-        for r in range(rows):
-            step = slopes[low, r] - slopes[high, r]
-            inner = centre[r] + reach[r] * total[r]
-            if 0.0 < inner < top[r] or (inner <= 0.0) == (step > 0.0):
-                bend += reach[r] * step * step
-        moved = weights[high]
-        if bend > 0.0:
-            moved = min(moved, (heights[high] - heights[low]) / bend)
-        weights[low] += moved
-        weights[high] -= moved
-        if weights[high] < 1e-14:
-            weights[high] = 0.0
-        for r in range(rows):
-            total[r] += moved * (slopes[low, r] - slopes[high, r])
-    return y, heights.min()
+    value = _dot(demand, y)
+    for p in range(parts):
+        least = np.inf
+        for k in range(cuts):
+            least = min(least, costs[p, k] - _dot(uses[p, k], y))
+        value += least
+    return y, value

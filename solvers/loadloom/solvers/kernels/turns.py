@@ -168,18 +168,30 @@ _CAP, _RATE, _START, _SHORTEST, _LONGEST, _RISE, _SHARE, _STEPS, _EARLIEST, _TOL
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _hopeless(
-    option, factor, height, length, lacking, common, own, line, weight, begin, gained, amounts
+    option,
+    factor,
+    height,
+    length,
+    lacking,
+    common,
+    own,
+    line,
+    weight,
+    begin,
+    gained,
+    amounts,
+    ahead,
 ):
     """Whether no window of an option in a turn can gain more than it costs at the lowest rank.
 
-    Writes what each step gains and amounts to at full relief. The best run of steps is found
-    without regard to lengths, returns and, if there is a rise, by gainful steps alone; each only
-    raises the gain.
+    Writes what each step gains and amounts to at full relief, and what the best run of steps from
+    it on would. Runs are without regard to lengths, returns and, if there is a rise, of gainful
+    steps alone; each only raises the gain.
     """
     rate, cap = factor * option[_RATE] + option[_TOLL], option[_CAP]
     steep = option[_RISE] < FAR
     run = best = 0.0
-    for s in range(gained.size):
+    for s in range(gained.size - 1, -1, -1):
         t = begin + s
         relief = min(height[t], cap)
         gained[s] = _worth(lacking, common, own, line, t, weight * relief)
@@ -187,10 +199,8 @@ def _hopeless(
         net = gained[s]
         if not (steep and lacking):
             net -= rate * amounts[s]
-        if steep:
-            run += max(net, 0.0)
-        else:
-            run = max(run + net, 0.0)
+        run = run + max(net, 0.0) if steep else net + max(run, 0.0)
+        ahead[s] = run
         best = max(best, run)
     return best <= factor * option[_START]
 
@@ -219,7 +229,8 @@ def _singles(
 ):
     """The best window of every free turn for each rank, one window a turn."""
     masked = allowed.shape[0] > 0
-    gained, amounts = np.empty(steps), np.empty(steps)
+    gained, amounts, ahead = np.empty(steps), np.empty(steps), np.empty(steps)
+    dearest = rank.size - 1
     for day in range(mode.size):
         if mode[day] != FREE:
             continue
@@ -242,11 +253,17 @@ def _singles(
                 dawn,
                 gained,
                 amounts,
+                ahead,
             ):
                 continue
             longest, cap, rise = int(option[_LONGEST]), option[_CAP], option[_RISE]
             share, back_steps, toll = option[_SHARE], int(option[_STEPS]), option[_TOLL]
+            least = factor * rank[0] * option[_START]
             for first in range(max(0, earliest - dawn), steps - shortest + 1):
+                # The best at the dearest rank is the least gain of all: who cannot beat it at the
+                # cheapest rank beats nothing.
+                if least - ahead[first] >= best[day, dearest]:
+                    continue
                 amount = gain = level = 0.0
                 for k in range(min(longest, steps - first)):
                     t = dawn + first + k
@@ -263,8 +280,8 @@ def _singles(
                         continue
                     rest = toll * amount - gain
                     cost = factor * (option[_RATE] * amount + option[_START])
-                    if rank[0] * cost + rest >= 0.0:
-                        continue  # Nothing at any rank, and what returns only costs.
+                    if rank[0] * cost + rest >= best[day, dearest]:
+                        continue  # The same, and what returns only costs.
                     if share > 0.0:
                         rest += _return_cost(
                             length,
