@@ -4,8 +4,8 @@ from itertools import combinations, pairwise, product
 
 import numpy as np
 
-from loadloom.solvers.kernels import turns as kernel
-from loadloom.solvers.kernels.turns import FREE, LISTED, Turns
+from loadloom.solvers.kernels import choosers as kernel
+from loadloom.solvers.kernels.choosers import FREE, LISTED, Turns
 
 
 def choosers(rng, *, count=3, days=3, steps=4, lines=1, windows=1, plain=False):

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from loadloom.solvers.kernels import turns as kernel
+from loadloom.solvers.kernels.choosers import LACK, gains_at, gains_where, room
+from loadloom.solvers.kernels.responses import respond, weigh, weigh_range
+from loadloom.solvers.kernels.turns import choose_range
 from tests.solvers import turns_cases as cases
 
 
@@ -11,7 +13,7 @@ def chosen(turns, gains):
     count = turns.height.shape[0]
     values = np.zeros(count)
     patterns = np.zeros((count, cases.pattern_size(turns)), np.int32)
-    kernel.choose_range(turns, gains, 0, count, kernel.room(turns), values, patterns)
+    choose_range(turns, gains, 0, count, room(turns), values, patterns)
     return values, patterns
 
 
@@ -51,11 +53,11 @@ def drawn(seed):
 @pytest.mark.parametrize("seed", range(80))
 def test_the_least_value_is_that_of_all_patterns(seed):
     turns, price, toll, _ = drawn(seed)
-    values, patterns = chosen(turns, kernel.prices(price, toll))
+    values, patterns = chosen(turns, gains_at(price, toll))
     for i in range(values.size):
         assert values[i] == pytest.approx(least(turns, i, price, toll), abs=1e-9)
         relief = np.zeros(turns.length.size)
-        cost = kernel.weigh(turns, i, patterns[i], relief, np.zeros(1))
+        cost = weigh(turns, i, patterns[i], relief, np.zeros(1))
         slow_cost, slow_relief = cases.weighed(turns, i, cases.read(turns, patterns[i]))
         assert cost == pytest.approx(slow_cost)
         np.testing.assert_allclose(relief, slow_relief, atol=1e-9)
@@ -71,7 +73,7 @@ def test_the_least_value_under_a_limit_is_that_of_all_patterns_within_it(seed):
         most_windows=np.ones_like(turns.most_windows),
         limit=rng.uniform(0, 30, turns.limit.size),
     )
-    values, patterns = chosen(turns, kernel.prices(price, toll))
+    values, patterns = chosen(turns, gains_at(price, toll))
     for i in range(values.size):
         assert values[i] == pytest.approx(least(turns, i, price, toll), abs=1e-9)
         pattern = cases.read(turns, patterns[i])
@@ -86,24 +88,22 @@ def test_a_response_never_makes_all_dearer(seed):
     demand = rng.uniform(-5, 12, (2, t))
     penalty = np.full((2, t), 20.0)
     none = np.zeros((2, t))
-    gains = kernel.lacks(demand, penalty, none, none, np.zeros(turns.cap.size))
-    _, patterns = chosen(turns, kernel.prices(none, np.zeros(turns.cap.size)))
+    gains = gains_where(demand, penalty, none, none, np.zeros(turns.cap.size))
+    _, patterns = chosen(turns, gains_at(none, np.zeros(turns.cap.size)))
     costs, activity, amounts = np.zeros(count), np.zeros((2, t)), np.zeros(1)
-    kernel.weigh_range(turns, 0, count, patterns, costs, activity, amounts)
-    gains.table[:, kernel.LACK] -= activity
+    weigh_range(turns, 0, count, patterns, costs, activity, amounts)
+    gains.table[:, LACK] -= activity
 
     def total():
-        return costs.sum() + (penalty * np.maximum(gains.table[:, kernel.LACK], 0)).sum()
+        return costs.sum() + (penalty * np.maximum(gains.table[:, LACK], 0)).sum()
 
     before, order = total(), np.arange(count)
     assert patterns.shape[1] == size
     nothing = np.zeros(1)
-    gained = kernel.respond(
-        turns, gains, order, kernel.room(turns), patterns, costs, amounts, nothing, nothing
-    )
+    gained = respond(turns, gains, order, room(turns), patterns, costs, amounts, nothing, nothing)
     assert gained >= 0
     assert total() == pytest.approx(before - gained)
     again, done = np.zeros(count), np.zeros((2, t))
-    kernel.weigh_range(turns, 0, count, patterns, again, done, np.zeros(1))
+    weigh_range(turns, 0, count, patterns, again, done, np.zeros(1))
     np.testing.assert_allclose(again, costs)
-    np.testing.assert_allclose(demand - done, gains.table[:, kernel.LACK], atol=1e-9)
+    np.testing.assert_allclose(demand - done, gains.table[:, LACK], atol=1e-9)

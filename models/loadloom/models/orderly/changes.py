@@ -5,8 +5,8 @@ import numpy as np
 from loadloom.models.orderly.choices import Choices, patterns_of
 from loadloom.models.orderly.problem import Problem
 from loadloom.solvers.coupled.oracle import Answer
-from loadloom.solvers.kernels import turns as kernel
-from loadloom.solvers.kernels.turns import Codes, Floats
+from loadloom.solvers.kernels.choosers import NOTHING, Codes, Floats
+from loadloom.solvers.kernels.responses import weigh
 
 _EVEN = 1e-9
 
@@ -24,7 +24,7 @@ def announced_patterns(problem: Problem, made: Choices) -> Codes | None:
         turn = i * days + at // room
         span = slice(int(turns.listed_start[turn]), int(turns.listed_start[turn + 1]))
         if patterns[i, at] not in turns.listed[span]:
-            patterns[i, at] = kernel.NOTHING
+            patterns[i, at] = NOTHING
     return patterns
 
 
@@ -59,8 +59,7 @@ def _move(made: Choices, i: int, now: np.ndarray, then: np.ndarray) -> tuple[flo
     steps, size = oracle.turns.length.size, max(1, oracle.budget_count)
     reliefs, amounts = np.zeros((2, steps)), np.zeros((2, size))
     cost = [
-        kernel.weigh(oracle.turns, i, codes, reliefs[k], amounts[k])
-        for k, codes in enumerate((now, then))
+        weigh(oracle.turns, i, codes, reliefs[k], amounts[k]) for k, codes in enumerate((now, then))
     ]
     change = np.zeros(oracle.row_count)
     by_line = oracle.by_line(change)

@@ -16,7 +16,7 @@ from loadloom.models.orderly.ability import ability, offered
 from loadloom.models.orderly.problem import NOTICE_LEAD_H, Kind, Plan, Problem
 from loadloom.models.orderly.week import BoolArray, IntArray
 from loadloom.solvers.coupled.oracle import Oracle, Rows
-from loadloom.solvers.kernels.turns import CLOSED, FREE, LISTED, Codes, Turns
+from loadloom.solvers.kernels.choosers import CLOSED, FREE, LISTED, Codes, Turns
 
 _SCORE_DIGITS = 9  # scores that differ by rounding alone are equal
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from loadloom.solvers.coupled.oracle import Answer, Oracle, Rows
-from loadloom.solvers.kernels import turns as kernel
 from loadloom.solvers.kernels.anneal import Windows, anneal, count_windows, places_of, written_out
-from loadloom.solvers.kernels.turns import FREE, Floats
+from loadloom.solvers.kernels.choosers import FREE, NOTHING, PRICE, Flags, Floats, gains_at
+from loadloom.solvers.kernels.responses import turn_cost
 
 MOST_WINDOWS = 1_500_000
 """More windows than these are not written out: their reliefs would fill memory."""
@@ -25,7 +25,7 @@ class Annealer:
 
     def __init__(self, oracle: Oracle, rows: Rows, prices: Floats) -> None:
         self._oracle, self._rows = oracle, rows
-        price = kernel.prices(oracle.by_line(prices), oracle.tolls(prices)).table[:, kernel.PRICE]
+        price = gains_at(oracle.by_line(prices), oracle.tolls(prices)).table[:, PRICE]
         self._windows: Windows = written_out(oracle.turns, price)
         worth = oracle.by_line(prices).sum(axis=0)
         self._worthy = np.cumsum(worth + _LOOK_ANYWHERE * max(float(worth.max()), 1e-12))
@@ -71,12 +71,12 @@ class Annealer:
             steps_per_heat,
         )
         free = np.repeat(turns.mode == FREE, (oracle.size - 1) // turns.mode.shape[1], axis=1)
-        codes = np.where(places >= 0, windows.code[places], kernel.NOTHING)
+        codes = np.where(places >= 0, windows.code[places], NOTHING)
         patterns[:, :-1] = np.where(free, codes, patterns[:, :-1])
         patterns[:, -1] = pauses
         return oracle.weighed(patterns)
 
-    def _locked_pauses(self) -> kernel.Flags:
+    def _locked_pauses(self) -> Flags:
         turns = self._oracle.turns
         owner = np.repeat(np.arange(self._oracle.count), np.diff(turns.pause_start))
         locked = np.zeros(self._oracle.count, np.bool_)
@@ -91,5 +91,5 @@ class Annealer:
         for i, d in zip(*np.nonzero(turns.mode != FREE), strict=True):
             mine = answer.patterns[i, d * room : (d + 1) * room]
             if (mine >= 0).any():
-                fixed[i, d] = kernel.turn_cost(turns, i, d, mine)
+                fixed[i, d] = turn_cost(turns, i, d, mine)
         return fixed

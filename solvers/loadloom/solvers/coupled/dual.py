@@ -17,7 +17,7 @@ import numpy as np
 from loadloom.solvers.coupled.budget import Race
 from loadloom.solvers.coupled.oracle import Answer, Oracle, Rows
 from loadloom.solvers.kernels.bundle import next_prices
-from loadloom.solvers.kernels.turns import Floats, Indices
+from loadloom.solvers.kernels.choosers import Floats, Indices
 
 MOST_CUTS = 60
 """The most cuts that are kept; one of no weight goes first."""

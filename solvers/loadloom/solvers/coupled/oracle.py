@@ -11,8 +11,22 @@ from functools import cached_property
 
 import numpy as np
 
-from loadloom.solvers.kernels import turns as kernel
-from loadloom.solvers.kernels.turns import Codes, Floats, Gains, Indices, Turns, Work
+from loadloom.solvers.kernels.choosers import (
+    LACK,
+    NOTHING,
+    Codes,
+    Floats,
+    Gains,
+    Indices,
+    Turns,
+    Work,
+    gains_at,
+    gains_where,
+    pattern_size,
+    room,
+)
+from loadloom.solvers.kernels.responses import respond, weigh_range
+from loadloom.solvers.kernels.turns import choose_range
 
 CHUNKS = 16
 """The ranges into which choosers are divided; fixed, so that sums do not depend on threads."""
@@ -78,7 +92,7 @@ class Oracle:
     @cached_property
     def size(self) -> int:
         """The number of codes of a pattern."""
-        return kernel.pattern_size(self.turns)
+        return pattern_size(self.turns)
 
     @cached_property
     def chunks(self) -> list[tuple[int, int]]:
@@ -90,12 +104,12 @@ class Oracle:
     @cached_property
     def rooms(self) -> list[Work]:
         """Room for each range."""
-        return [kernel.room(self.turns) for _ in self.chunks]
+        return [room(self.turns) for _ in self.chunks]
 
     @cached_property
     def work(self) -> Work:
         """Room for one chooser after the other."""
-        return kernel.room(self.turns)
+        return room(self.turns)
 
     def tolls(self, prices: Floats) -> Floats:
         """The toll on each option's amounts at row prices."""
@@ -106,7 +120,7 @@ class Oracle:
 
     def nobody(self) -> Codes:
         """Patterns in which nothing is chosen."""
-        return np.full((self.count, self.size), kernel.NOTHING, np.int32)
+        return np.full((self.count, self.size), NOTHING, np.int32)
 
     def by_line(self, rows: Floats) -> Floats:
         """The rows of lines, (L, T), of a column of all rows."""
@@ -114,12 +128,12 @@ class Oracle:
 
     def priced(self, prices: Floats) -> tuple[Floats, Codes]:
         """The least value of every chooser at row prices, and its pattern."""
-        gains = kernel.prices(self.by_line(prices), self.tolls(prices))
+        gains = gains_at(self.by_line(prices), self.tolls(prices))
         values, patterns = np.zeros(self.count), self.nobody()
 
         def work(part: int) -> None:
             begin, end = self.chunks[part]
-            kernel.choose_range(self.turns, gains, begin, end, self.rooms[part], values, patterns)
+            choose_range(self.turns, gains, begin, end, self.rooms[part], values, patterns)
 
         self._each(work)
         return values, patterns
@@ -133,9 +147,7 @@ class Oracle:
 
         def work(part: int) -> None:
             begin, end = self.chunks[part]
-            kernel.weigh_range(
-                self.turns, begin, end, patterns, costs, activity[part], amounts[part]
-            )
+            weigh_range(self.turns, begin, end, patterns, costs, activity[part], amounts[part])
 
         self._each(work)
         rows = np.zeros((parts, self.row_count))
@@ -154,11 +166,11 @@ class Oracle:
         patterns, costs = answer.patterns.copy(), answer.costs.copy()
         missing = rows.demand - answer.activity
         low, high, toll = self._softness(rows, soft)
-        gains = kernel.lacks(self.by_line(missing), self.by_line(rows.penalty), low, high, toll)
+        gains = gains_where(self.by_line(missing), self.by_line(rows.penalty), low, high, toll)
         amounts, over, dear = self.budgets(answer, rows)
-        kernel.respond(self.turns, gains, order, self.work, patterns, costs, amounts, over, dear)
+        respond(self.turns, gains, order, self.work, patterns, costs, amounts, over, dear)
         activity = np.empty(self.row_count)
-        lack = gains.table[:, kernel.LACK].reshape(-1)
+        lack = gains.table[:, LACK].reshape(-1)
         activity[: self.line_rows] = rows.demand[: self.line_rows] - lack
         activity[self.line_rows :] = -amounts[: self.budget_count]
         return Answer(patterns=patterns, costs=costs, activity=activity)
@@ -187,7 +199,7 @@ class Oracle:
         """What relief spares beside an answer."""
         lack = self.by_line(rows.demand - answer.activity)
         low, high, toll = self._softness(rows, None)
-        return kernel.lacks(lack, self.by_line(rows.penalty), low, high, toll)
+        return gains_where(lack, self.by_line(rows.penalty), low, high, toll)
 
     def _each(self, work: Callable[[int], None]) -> None:
         parts: Iterable[int] = range(len(self.chunks))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from loadloom.solvers.coupled.oracle import Oracle, Rows
-from loadloom.solvers.kernels.turns import Indices, Turns
+from loadloom.solvers.kernels.choosers import Indices, Turns
 
 
 def sampled(oracle: Oracle, rows: Rows, every: int) -> tuple[Oracle, Rows]:

@@ -14,7 +14,7 @@ import numpy as np
 from loadloom.solvers.coupled.budget import Race
 from loadloom.solvers.coupled.dual import Bundle
 from loadloom.solvers.coupled.oracle import Answer, Oracle, Rows
-from loadloom.solvers.kernels.turns import Codes, Floats
+from loadloom.solvers.kernels.choosers import Codes, Floats
 
 COOLEST, COOLING = 0.2, 0.7
 """How far away from its demand a row is last priced softly, in units of a typical relief, and by

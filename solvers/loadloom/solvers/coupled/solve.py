@@ -26,7 +26,7 @@ from loadloom.solvers.coupled.search import (
     typical_relief,
     value_of,
 )
-from loadloom.solvers.kernels.turns import Floats
+from loadloom.solvers.kernels.choosers import Floats
 
 SAMPLE = 1_000
 """So many choosers tell almost the same prices as four times as many."""

@@ -12,14 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from loadloom.solvers.kernels.turns import (
-    FREE,
-    NOTHING,
-    Codes,
-    Floats,
-    Indices,
-    Turns,
-)
+from loadloom.solvers.kernels.choosers import FREE, NOTHING, Codes, Floats, Indices, Turns
 
 
 class Windows(NamedTuple):
