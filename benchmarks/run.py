@@ -17,13 +17,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import dispatch, ours, service
+from benchmarks import dispatch, operations, orderly, ours, service
 from benchmarks.check import disagreements
 from benchmarks.peers import highs_arrays
 from benchmarks.registry import FULL, QUICK, Bar, BenchSpec, Findings
 from benchmarks.report import machine, markdown, show, versions
 
-SPECS: tuple[BenchSpec, ...] = (*dispatch.SPECS, *service.SPECS)
+SPECS: tuple[BenchSpec, ...] = (
+    *dispatch.SPECS,
+    *service.SPECS,
+    *operations.SPECS,
+    *orderly.SPECS,
+)
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:

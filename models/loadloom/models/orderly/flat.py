@@ -25,8 +25,8 @@ from loadloom.models.orderly.reference import unstaged
 from loadloom.models.orderly.solution import OrderlyOptions, Road, Solution
 from loadloom.models.orderly.week import IntArray
 from loadloom.solvers.highs import Model, Program, compressed
-from loadloom.solvers.kernels.anneal import Windows, written_out
 from loadloom.solvers.kernels.choosers import Codes
+from loadloom.solvers.kernels.listing import Windows, written_out
 from loadloom.solvers.termination import Reason, Termination
 
 

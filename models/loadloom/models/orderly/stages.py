@@ -30,8 +30,8 @@ from loadloom.models.orderly.solution import (
 from loadloom.solvers.coupled.budget import Budget, Clock, Race
 from loadloom.solvers.coupled.oracle import Answer
 from loadloom.solvers.coupled.solve import Outcome, solve_coupled
-from loadloom.solvers.kernels.anneal import count_windows
 from loadloom.solvers.kernels.choosers import FAR
+from loadloom.solvers.kernels.listing import count_windows
 from loadloom.solvers.termination import Reason, Termination
 
 TIERS = (Kind.CUT, Kind.LIMIT, Kind.AVOID)

@@ -3,8 +3,9 @@
 import numpy as np
 
 from loadloom.solvers.coupled.oracle import Answer, Oracle, Rows
-from loadloom.solvers.kernels.anneal import Windows, anneal, count_windows, places_of, written_out
+from loadloom.solvers.kernels.anneal import anneal
 from loadloom.solvers.kernels.choosers import FREE, NOTHING, PRICE, Flags, Floats, gains_at
+from loadloom.solvers.kernels.listing import Windows, count_windows, places_of, written_out
 from loadloom.solvers.kernels.responses import turn_cost
 
 MOST_WINDOWS = 1_500_000
