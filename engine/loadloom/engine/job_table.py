@@ -1,5 +1,6 @@
 """What this version solves as jobs; servers and workers load it."""
 
 from loadloom.engine.jobs import Job
+from loadloom.engine.services.orderly_jobs import CREATE, REVISE
 
-JOBS: tuple[Job, ...] = ()
+JOBS: tuple[Job, ...] = (CREATE, REVISE)

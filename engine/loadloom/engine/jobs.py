@@ -97,6 +97,10 @@ def keep_nothing(connection: Connection, claim: Claim, response: bytes) -> None:
     """Writes nothing: the response alone is what there is to keep."""
 
 
+def warm_nothing() -> None:
+    """Compiles nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A method that is solved as a job.
@@ -108,6 +112,8 @@ class Job:
         solve: the bytes of the response to those of the request; a function of a module, which is
             imported by the server too, so it imports what is heavy when it runs.
         loads: the modules to load ahead for it; loading them must not start a thread.
+        warm: compiles what the solve would else have to compile; run in a process of its own when a
+            worker starts, before it takes jobs.
         keep: writes what else there is to keep of a response into the database, in the transaction
             that ends the operation, and thus exactly once. It runs in the worker, and is quick.
     """
@@ -117,4 +123,5 @@ class Job:
     response: type[Message]
     solve: Solve
     loads: tuple[str, ...] = ()
+    warm: Callable[[], None] = warm_nothing
     keep: Keep = keep_nothing

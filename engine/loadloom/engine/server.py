@@ -30,15 +30,22 @@ from loadloom.engine.run.jobs import Supervisor
 from loadloom.engine.run.lanes import Workers
 from loadloom.engine.run.listening import obstacle
 from loadloom.engine.run.memory import keep_freed
-from loadloom.engine.services import dispatch, operations, system
+from loadloom.engine.services import dispatch, operations, orderly, orderly_jobs, system
 from loadloom.engine.services.operations import Operations
 from loadloom.engine.settings import Limits, Settings, unknown_variables
 from loadloom.engine.store.migrate import prepared
+from loadloom.engine.store.schedules import Clock, database_time
 from loadloom.models.dispatch.solve import warm
 from loadloom.v1.operations_pb2_grpc import add_OperationEventServiceServicer_to_server
 from loadloom.v1.system_pb2_grpc import add_SystemServiceServicer_to_server
 
-NAMES = (dispatch.NAME, operations.NAME, operations.EVENTS_NAME, system.NAME)
+NAMES = (
+    dispatch.NAME,
+    orderly_jobs.NAME,
+    operations.NAME,
+    operations.EVENTS_NAME,
+    system.NAME,
+)
 
 NOTICE_S = 0.1
 """The time from telling health's watchers that the server stops to ending their streams."""
@@ -54,10 +61,12 @@ class Offer:
     Attributes:
         jobs: what it solves as jobs.
         services: more services, which may submit jobs.
+        clock: tells schedules the time.
     """
 
     jobs: Sequence[Job] = JOBS
     services: Services = lambda _: ()
+    clock: Clock = database_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,20 +134,25 @@ async def running(settings: Settings, offer: Offer = USUAL) -> AsyncIterator[Eng
     with closing(database), _metrics_served(settings, metrics):
         async with anyio.create_task_group() as tasks:
             workers = Workers(settings, metrics, tasks)
-            _add_services(server, settings, Runner(settings, metrics, workers), status)
+            runner = Runner(settings, metrics, workers)
+            schedules = orderly.OrderlyService(front, runner, workers, offer.clock)
+            server.add_generic_rpc_handlers((schedules.handler(),))
+            _add_services(server, settings, runner, status)
             _add_operations(server, front, offer)
             await _say(status, health_pb2.HealthCheckResponse.NOT_SERVING)
             await server.start()
             try:
                 # Kernels first: if they must be compiled, the workers find them in the cache.
                 await to_thread.run_sync(warm)
-                for task in (workers.warm, front.watch.run, front.sweep, supervisor.run):
+                watches = (front.watch.run, schedules.watch.run)
+                for task in (workers.warm, *watches, front.sweep, supervisor.run):
                     tasks.start_soon(task)
                 await _say(status, health_pb2.HealthCheckResponse.SERVING)
                 yield Engine(address=address, metrics=metrics)
             finally:
                 with anyio.CancelScope(shield=True):
                     front.watch.close()
+                    schedules.watch.close()
                     async with anyio.create_task_group() as ends:
                         ends.start_soon(supervisor.stop)
                         ends.start_soon(_drain, server, status, edge, settings.grace_s)
@@ -181,7 +195,7 @@ def _add_services(
     runner: Runner,
     status: HealthServicer,
 ) -> None:
-    families = [dispatch.FAMILY.name]
+    families = [dispatch.FAMILY.name, orderly.FAMILY]
     server.add_generic_rpc_handlers((dispatch.DispatchService(settings, runner).handler(),))
     add_SystemServiceServicer_to_server(system.SystemService(settings.limits, families), server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)

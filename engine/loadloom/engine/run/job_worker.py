@@ -146,11 +146,12 @@ class Worker:
         log.event(logging.INFO, "worker stopped", worker=self.name)
 
     def _warm(self) -> None:
-        """Waits for the fork server to have loaded the libraries."""
-        first = self.context.Process(target=int, daemon=True)
-        first.start()
-        first.join()
-        first.close()
+        """Waits until the fork server has loaded the libraries and kernels are compiled."""
+        for warm in {job.warm for job in self.jobs.values()}:
+            first = self.context.Process(target=warm, daemon=True)
+            first.start()
+            first.join()
+            first.close()
 
     def _serve(self) -> None:
         """Solves one job after the other."""
