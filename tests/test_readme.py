@@ -71,6 +71,28 @@ def test_the_command_line_plans_the_example(tmp_path):
     assert (tmp_path / "plan.png").stat().st_size > 10_000
 
 
+def test_the_week_of_the_park_runs_from_plan_to_ledger(tmp_path):
+    lines = block("sh", "orderly plan").replace("\\\n", " ").strip().splitlines()
+    said = []
+    for line in lines:
+        command, *words = line.split()
+        assert command == ".venv/bin/loadloom"
+        arguments = [str(ROOT / a) if a.startswith("examples/") else a for a in words]
+        done = subprocess.run(
+            [sys.executable, "-m", "loadloom.client.main", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        said.append(done.stdout)
+    assert "no plan can cost less than" in said[0]
+    assert "works-04" in said[1]
+    assert "works-04" in said[-1]
+    assert (tmp_path / "plan.csv").stat().st_size > 1_000
+    assert (tmp_path / "plan.html").stat().st_size > 10_000
+
+
 def test_the_demo_shows_both_sites(tmp_path):
     demo = [sys.executable, str(ROOT / "examples/demo.py"), "--out", str(tmp_path)]
     done = subprocess.run(demo, capture_output=True, text=True, cwd=tmp_path)
