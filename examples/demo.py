@@ -3,18 +3,22 @@
     python examples/demo.py [--out FOLDER]
 
 Starts an engine of its own, plans (a) a workshop with a battery and (b) a street of 1,000 homes
-over a week of Dutch day-ahead prices with negative hours, and writes charts. Where the data come
-from is told in examples/data/NOTICE.md.
+over a week of Dutch day-ahead prices with negative hours, and (c) a park of 60 users through four
+weeks that are short of power, and writes charts. Where the data come from is told in
+examples/data/NOTICE.md.
 """
+
+import sys
+from pathlib import Path
 
 from loadloom.client.command.interrupts import end_quietly
 
 if __name__ == "__main__":
     end_quietly()  # Ctrl-C must be quiet during the imports too, which take a second
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where `examples` is found
 
 import argparse
 from contextlib import ExitStack
-from pathlib import Path
 from time import perf_counter
 
 import matplotlib as mpl
@@ -25,6 +29,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from examples.park import run_park
 from loadloom.client.charts import RC, write_chart
 from loadloom.client.client import Client
 from loadloom.client.command.report import plan_report
@@ -55,6 +60,7 @@ def main() -> None:
         client = stack.enter_context(Client(target))
         plan_workshop(client, out)
         plan_street(client, out)
+        run_park(client, out)
     console.print(f"\nCharts are in {out}/")
 
 

@@ -12,16 +12,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from loadloom.client.command.operations_app import operations
+from loadloom.client.command.orderly_app import orderly
 from loadloom.client.command.serve import serve_with, work_with
 
 if TYPE_CHECKING:
     from loadloom.client.request import Wishes
 
 app = typer.Typer(
-    help="Plans storage, photovoltaics and load under real-time prices, with proof.",
+    help="Plans storage, photovoltaics and load, and weeks short of power, with proof.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+app.add_typer(orderly, name="orderly")
+app.add_typer(operations, name="operations")
 
 
 class Detail(StrEnum):
@@ -161,7 +167,7 @@ def root(
     context: typer.Context,
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Plan storage, photovoltaics and load under real-time prices, with proof."""
+    """Plan storage, photovoltaics and load, and weeks that are short of power, with proof."""
     if show_version:
         print(f"loadloom {version('loadloom')}")
     elif context.invoked_subcommand is None:

@@ -2,10 +2,11 @@
 
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -49,6 +50,9 @@ LOOK_S = 1.0
 
 TABLE_SUFFIXES = (".csv", ".parquet")
 
+Trace = Callable[[Violation], str]
+"""What tells where a fault that the server finds comes from."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
@@ -63,16 +67,16 @@ class Address:
         """Ends the program if the server's address has no port."""
         if self.server is not None and not ADDRESS.fullmatch(self.server):
             right = "must be HOST:PORT, such as 127.0.0.1:8421"
-            raise _fail(WRONG_INPUT, f"--server {self.server}: {right}")
+            raise fail(WRONG_INPUT, f"--server {self.server}: {right}")
 
     def tls(self) -> Tls | None:
         """The files for TLS, when there are any; ends the program if they cannot be used."""
         files = (self.tls_ca, self.tls_certificate, self.tls_key)
         for file in filter(None, files):
             if not file.is_file():
-                raise _fail(WRONG_INPUT, f"{file}: is not a file")
+                raise fail(WRONG_INPUT, f"{file}: is not a file")
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise _fail(WRONG_INPUT, "--tls-certificate and --tls-key must be given together")
+            raise fail(WRONG_INPUT, "--tls-certificate and --tls-key must be given together")
         if files == (None, None, None):
             return None
         return Tls(root_certificates=files[0], client_certificate=files[1], client_key=files[2])
@@ -93,14 +97,18 @@ class Files:
 def dispatch(files: Files, address: Address, wishes: Wishes, as_json: bool) -> None:
     """Plans the site in the files, tells the plan, and writes what was asked for."""
     address.check()
-    _check_output("--out", files.out, TABLE_SUFFIXES)
-    _check_output("--plot", files.plot, SUFFIXES)
-    _check_time_limit(wishes.get("time_limit_s"))
+    check_output("--out", files.out, TABLE_SUFFIXES)
+    check_output("--plot", files.plot, SUFFIXES)
+    check_time_limit(wishes.get("time_limit_s"))
     try:
         found = read_input(files.site, files.prices, files.start, files.end)
     except InputError as error:
-        raise _fail(WRONG_INPUT, *map(str, error.faults)) from None
-    with _server_trouble(address, found), _connected(address) as (client, _), _busy("Planning"):
+        raise fail(WRONG_INPUT, *map(str, error.faults)) from None
+    with (
+        server_trouble(address, partial(_traced, found)),
+        connected(address) as (client, _),
+        busy("Planning"),
+    ):
         plan = client.plan_dispatch(found.site, found.grid, **wishes)
     if as_json:
         print(MessageToJson(plan.message, preserving_proto_field_name=True))
@@ -119,7 +127,7 @@ def info(address: Address) -> None:
     address.check()
     if address.server is None and address.tls() is None and _answers(TARGET):
         address = replace(address, server=TARGET)
-    with _server_trouble(address), _connected(address) as (client, target):
+    with server_trouble(address), connected(address) as (client, target):
         report = system_report(client.system_info(), target)
     Console().print(report)
 
@@ -137,30 +145,33 @@ def _answers(target: str) -> bool:
 
 
 @contextmanager
-def _connected(address: Address) -> Iterator[tuple[Client, str]]:
-    """A client of the server, or of an engine that runs for as long as the block."""
+def connected(address: Address, *arguments: str) -> Iterator[tuple[Client, str]]:
+    """A client of the server, or of an engine with arguments that runs for as long as the block."""
     with ExitStack() as stack:
         target, tls = address.server, address.tls()
         if target is None:
-            with _busy("Starting an engine, which compiles its kernels the first time"):
-                target, tls = stack.enter_context(engine()), None
+            with busy("Starting an engine, which compiles its kernels the first time"):
+                target, tls = stack.enter_context(engine(*arguments)), None
         yield stack.enter_context(Client(target, tls=tls)), target
 
 
 @contextmanager
-def _server_trouble(address: Address, found: SiteInput | None = None) -> Iterator[None]:
-    """Ends the program with the right exit code when its block gets no answer."""
+def server_trouble(address: Address, trace: Trace = str) -> Iterator[None]:
+    """Ends the program with the right exit code when its block gets no answer.
+
+    What the server finds wrong with a request is told as `trace` words it.
+    """
     try:
         yield
     except (InvalidRequest, LimitExceeded) as error:
-        faults = [_traced(found, violation) for violation in error.violations] if found else []
-        raise _fail(WRONG_INPUT, *(faults or [str(error)])) from None
+        faults = [*map(trace, error.violations)]
+        raise fail(WRONG_INPUT, *(faults or [str(error)])) from None
     except Unavailable as error:
-        raise _fail(SERVER_TROUBLE, f"--server {address.server}: {error}") from None
+        raise fail(SERVER_TROUBLE, f"--server {address.server}: {error}") from None
     except LoadloomError as error:
-        raise _fail(SERVER_TROUBLE, f"{error.code}: {error}") from None
+        raise fail(SERVER_TROUBLE, f"{error.code}: {error}") from None
     except (EngineMissing, EngineFailed) as error:
-        raise _fail(SERVER_TROUBLE, str(error)) from None
+        raise fail(SERVER_TROUBLE, str(error)) from None
 
 
 def _traced(found: SiteInput, violation: Violation) -> str:
@@ -184,35 +195,38 @@ def _write(found: SiteInput, plan: Plan, files: Files) -> None:
             write(found.site, plan, file)
         except OSError as error:
             told = f"{file}: cannot be written: {error.strerror or error}"
-            raise _fail(WRONG_INPUT, told) from None
-        _note(f"{what} in {file}")
+            raise fail(WRONG_INPUT, told) from None
+        note(f"{what} in {file}")
 
 
-def _check_output(option: str, file: Path | None, suffixes: tuple[str, ...]) -> None:
+def check_output(option: str, file: Path | None, suffixes: tuple[str, ...]) -> None:
     """Ends the program if a file could not be written in the end."""
     if file is None:
         return
     if file.suffix.lower() not in suffixes:
-        raise _fail(WRONG_INPUT, f"{option} {file}: must end in one of {', '.join(suffixes)}")
+        raise fail(WRONG_INPUT, f"{option} {file}: must end in one of {', '.join(suffixes)}")
     if not file.parent.is_dir():
-        raise _fail(WRONG_INPUT, f"{option} {file}: there is no folder {file.parent}; make it")
+        raise fail(WRONG_INPUT, f"{option} {file}: there is no folder {file.parent}; make it")
 
 
-def _check_time_limit(limit_s: float | None) -> None:
+def check_time_limit(limit_s: float | None) -> None:
+    """Ends the program if a time limit makes no sense."""
     if limit_s is not None and not 0.0 < limit_s <= LONGEST_S:
         right = f"must be a number of seconds above 0, at most {LONGEST_S:g}"
-        raise _fail(WRONG_INPUT, f"--time-limit {limit_s:g}: {right}")
+        raise fail(WRONG_INPUT, f"--time-limit {limit_s:g}: {right}")
 
 
-def _busy(what: str) -> Status:
+def busy(what: str) -> Status:
+    """A sign that something is under way."""
     return Console(stderr=True).status(f"{what} ...")
 
 
-def _note(sentence: str) -> None:
+def note(sentence: str) -> None:
+    """Tells something beside what was asked for."""
     Console(stderr=True).print(Text(sentence, style="dim"), soft_wrap=True)
 
 
-def _fail(code: int, *faults: str) -> typer.Exit:
+def fail(code: int, *faults: str) -> typer.Exit:
     """Tells what is wrong, each fault on a line of its own, and gives the end of the program."""
     for fault in faults:
         Console(stderr=True).print(Text(fault, style="red"), soft_wrap=True)

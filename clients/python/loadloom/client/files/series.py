@@ -113,7 +113,7 @@ def numbers(table: Table, column: str) -> NDArray[np.float64]:
     values, faults = np.empty(len(table.lines)), []
     for index, cell in enumerate(table.cells[column]):
         try:
-            values[index] = _number(cell, table.decimal_comma)
+            values[index] = number(cell, table.decimal_comma)
         except ValueError as error:
             faults.append(table.fault(str(error), column=column, index=index))
     _raise(faults)
@@ -234,7 +234,12 @@ def _order(before: datetime, gap: timedelta, step: timedelta, zone: tzinfo) -> s
     return f"follows a gap; missing: {times}"
 
 
-def _number(cell: object, decimal_comma: bool) -> float:
+def number(cell: object, decimal_comma: bool) -> float:
+    """The number in a cell.
+
+    Raises:
+        ValueError: it holds none.
+    """
     if isinstance(cell, (int, float)) and not isinstance(cell, bool):
         text = repr(cell)
     else:
