@@ -10,7 +10,7 @@
     JOB = Job(
         method="loadloom.v1.OrderlyService/CreateSchedule",
         request=pb.CreateScheduleRequest,
-        response=pb.Schedule,
+        response=pb.WeeklySchedule,
         solve=solve,
         loads=("loadloom.models.orderly.solve",),
     )

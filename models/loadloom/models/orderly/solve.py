@@ -11,9 +11,21 @@ LIMIT and AVOID are made least in turn, each then a budget for all further stage
 largest burdens are lowered in turn, each a cap; last comes the loss.
 """
 
+from datetime import UTC, datetime
+
+import numpy as np
+
 from loadloom.models.checks import InvalidProblem, Violation
-from loadloom.models.orderly.problem import FairnessMode, Problem
+from loadloom.models.orderly.problem import (
+    FairnessMode,
+    Kind,
+    Measures,
+    Problem,
+    Shortage,
+    Users,
+)
 from loadloom.models.orderly.solution import OrderlyOptions, Report, Road, Solution
+from loadloom.models.orderly.week import Week
 from loadloom.solvers.coupled.budget import Clock
 
 
@@ -52,3 +64,36 @@ def solve(
     from loadloom.models.orderly.stages import solve_stages
 
     return solve_stages(problem, options, report, clock)
+
+
+WARM_ROUNDS = 4
+"""Rounds of search that meet every kernel: prices, responses and annealing."""
+
+
+def warm() -> None:
+    """Compiles every kernel of the coupled road, or loads it from the cache.
+
+    The week is too large to be settled at once, and has a gap, so that the search goes on.
+    """
+    count, slots = 12, 8
+    rng = np.random.default_rng(0)
+    short = np.zeros((7, slots))
+    short[:, 5:7] = 150.0
+    week = Problem(
+        week=Week(start=datetime(2024, 1, 1, tzinfo=UTC), slot_count=slots),
+        users=Users(
+            names=tuple(map(str, range(count))),
+            load_kw=np.full((count, 7, slots), 100.0),
+            contract_kwh=np.full(count, 1e4),
+            max_days=np.full(count, 2),
+        ),
+        measures=Measures(
+            user=np.arange(count),
+            kind=np.full(count, Kind.LIMIT),
+            cap_kw=rng.uniform(20.0, 60.0, count),
+            cost_per_kwh=rng.uniform(1.0, 3.0, count),
+            start_cost=np.full(count, 50.0),
+        ),
+        shortage=Shortage(shortage_kw=short, unserved_price_per_kwh=50.0),
+    )
+    solve(week, OrderlyOptions(road=Road.COUPLED, work_limit=WARM_ROUNDS))
