@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
+# Tests wait for servers and solvers more than they compute, so processes share them file by file.
+SHARED := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
 
 .PHONY: help demo test test-slow check bench serve proto lock clean
@@ -28,7 +30,7 @@ demo: .venv/ready  ## plan real sites with a real server and show what came back
 	$(BIN)/python examples/demo.py
 
 test: .venv/ready  ## run the tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(SHARED)
 
 test-slow: .venv/ready  ## run every test, the long ones too
 	$(BIN)/python -m pytest
