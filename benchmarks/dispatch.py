@@ -2,9 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from math import inf, isfinite, isinf, nan
+from statistics import median
 
 from benchmarks import instances, ours
-from benchmarks.harness import Contender, Measured, Unrefereed, contender, race, silenced
+from benchmarks.harness import (
+    FEWEST_ROUNDS,
+    Contender,
+    Measured,
+    Unrefereed,
+    contender,
+    race,
+    silenced,
+)
 from benchmarks.peers import highs_arrays
 from benchmarks.peers.peer import Answer, Peer
 from benchmarks.registry import Bar, BenchSpec, Effort, Findings, Table
@@ -38,12 +47,17 @@ def _contenders(peers: Sequence[Peer], make: Make) -> list[Contender]:
     return [contender(peer, problems, optima) for peer in peers]
 
 
-def _ratio(one: Measured, other: Measured) -> float:
-    """The processor time of one as a multiple of another's; NaN where one has none to report."""
+def _cpu_s(one: Measured) -> float:
+    """The processor time of a solve; NaN where there is none to report."""
     try:
-        return one.median_cpu_s / other.median_cpu_s
+        return one.median_cpu_s
     except Unrefereed:
         return nan
+
+
+def _ratio(one: Measured, other: Measured) -> float:
+    """The processor time of one as a multiple of another's; NaN where one has none to report."""
+    return _cpu_s(one) / _cpu_s(other)
 
 
 def storage(effort: Effort) -> Findings:
@@ -137,7 +151,36 @@ def negative_prices(effort: Effort) -> Findings:
             )
             for peer in (ours.KERNEL, ours.LINEAR)
         ]
-    return Findings(tables=tuple(tables), bars=tuple(bars))
+    days = _negative_days(effort)
+    return Findings(tables=(*tables, *days.tables), bars=(*bars, *days.bars))
+
+
+def _negative_days(effort: Effort) -> Findings:
+    """The linear road beside the full MILP on every such day, as no search is like another."""
+    full = highs_arrays.MIXED_INTEGER
+    ratios: dict[str, float] = {}
+    ours_s, full_s = 0.0, 0.0
+    for problem in instances.negative_days()[: effort.rounds]:
+        best = ours.optimum(problem)
+        asked = [contender(peer, [problem] * 2, [best] * 2) for peer in (ours.LINEAR, full)]
+        measured = race(asked, rounds=FEWEST_ROUNDS, budget_s=effort.budget_s)
+        linear, other = _cpu_s(measured[ours.LINEAR.name]), _cpu_s(measured[full.name])
+        ratios[f"{problem.horizon.start:%d %B}"] = linear / other
+        ours_s, full_s = ours_s + linear, full_s + other
+    dearest = max(ratios, key=lambda day: ratios[day])
+    what = "linear road as a multiple of the full MILP"
+    row = str(len(ratios)), f"{median(ratios.values()):.2f}", f"{ratios[dearest]:.2f}", dearest
+    table = Table(
+        title=f"Every day of negative prices, 96 intervals: {what}",
+        headings=("days", "median", "most", "on"),
+        rows=(row,),
+    )
+    bar = Bar(
+        what=f"96 intervals, {len(ratios)} days in all: {what}",
+        measured=ours_s / full_s,
+        limit=1.0,
+    )
+    return Findings(tables=(table,), bars=(bar,))
 
 
 def _claims(title: str, peers: Sequence[Peer], problem: Problem) -> Table:

@@ -9,6 +9,7 @@ prices of 2024. Where they come from is told in examples/data/NOTICE.md.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -144,6 +145,17 @@ def negative_prices(count: int, variant: int = 0) -> Problem:
         storages=(_battery(count, wear_cost_per_kwh=0.0),),
         name=f"negative prices, {count} intervals",
     )
+
+
+def negative_days() -> list[Problem]:
+    """The business on every day of the year on which buying was paid for in two hours or more."""
+    days = pd.date_range("2024-01-02", "2024-12-30", freq="D", tz=ZONE).to_pydatetime()
+    horizons = [_horizon(96, {96: day}) for day in days]
+    return [
+        replace(negative_prices(96), horizon=horizon, meter=_meter(day_ahead(horizon), 0.02))
+        for horizon in horizons
+        if np.count_nonzero(day_ahead(horizon) < -0.02) >= 8
+    ]
 
 
 def trapped_pv(variant: int = 0) -> Problem:

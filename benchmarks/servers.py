@@ -19,6 +19,9 @@ ROOT = Path(__file__).parents[1]
 START_LIMIT_S, STOP_LIMIT_S = 120.0, 30.0
 SETTLE_LIMIT_S, SETTLE_STEP_S = 30.0, 0.5
 
+LEISURE_S = 1.5
+"""Within this time of its start a server begins its other processes."""
+
 LOADLOOM = ("loadloom.engine.main", "--port", "0", "--log-level", "error")
 PYOMO = ("benchmarks.peers.pyomo_service",)
 
@@ -90,6 +93,7 @@ def _await_health(channel: grpc.Channel) -> None:
 
 def settle(server: Server) -> None:
     """Waits until a server is idle: it may go on loading what only long solves need."""
+    time.sleep(LEISURE_S)
     for _ in range(round(SETTLE_LIMIT_S / SETTLE_STEP_S)):
         before = cpu_seconds(server.pid)
         time.sleep(SETTLE_STEP_S)

@@ -56,3 +56,11 @@ def test_homes_differ_and_seeds_repeat():
     assert np.unique(batch.energy_max_kwh).size == 20
     assert np.array_equal(batch.load_kw, again.load_kw)
     assert not np.array_equal(batch.load_kw, other.load_kw)
+
+
+def test_negative_days_are_days_on_which_buying_is_paid_for():
+    days = instances.negative_days()
+    assert len({problem.horizon.start for problem in days}) == len(days) > 20
+    for problem in days:
+        assert problem.horizon.start.year == 2024
+        assert np.count_nonzero(problem.meter.buy_price_per_kwh < 0.0) >= 8

@@ -37,6 +37,15 @@ def test_uneven_steps_add_up():
     assert horizon.clock(2) == "01:15"
 
 
+@pytest.mark.parametrize("minutes", [1, 20])
+def test_every_boundary_of_a_year_of_short_steps_is_a_whole_minute(minutes):
+    count = 365 * 24 * 60 // minutes
+    horizon = Horizon(start=datetime(2023, 1, 1, tzinfo=UTC), step_h=np.full(count, minutes / 60))
+    length = timedelta(minutes=minutes)
+    wrong = [i for i in range(count + 1) if horizon.boundary(i) != horizon.start + i * length]
+    assert not wrong
+
+
 def test_an_instant_between_boundaries_has_no_index():
     horizon = Horizon(start=datetime(2024, 1, 1, tzinfo=UTC), step_h=np.full(96, 0.25))
     assert horizon.boundary_index(horizon.start + timedelta(hours=24)) == 96

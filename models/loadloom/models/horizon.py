@@ -55,8 +55,10 @@ class Horizon:
 
     def boundary(self, index: int) -> datetime:
         """The instant of boundary `index`, in the zone of the site."""
-        # In UTC: within one local zone, Python adds to the wall clock.
-        instant = self.start.astimezone(UTC) + timedelta(hours=float(self.boundaries_h[index]))
+        # To the millisecond, as hours are fractions and their sums a microsecond off; in UTC, as
+        # Python adds to the wall clock within one local zone.
+        offset = timedelta(milliseconds=round(3_600_000 * float(self.boundaries_h[index])))
+        instant = self.start.astimezone(UTC) + offset
         return instant.astimezone(ZoneInfo(self.time_zone))
 
     def boundary_index(self, instant: datetime) -> int | None:
@@ -70,7 +72,8 @@ class Horizon:
     @cached_property
     def changes_clocks(self) -> bool:
         """Whether local clocks change within the horizon: an hour is missing or comes twice."""
-        # Clocks stay changed for months, so that some 64 looks a year see every change.
+        # A change lasts for months, or for the five weeks of Ramadan in Morocco, so that 64 looks
+        # at a horizon of up to a year see every one.
         looks = range(0, self.count + 1, max(1, self.count // 64))
         return len({self.boundary(index).utcoffset() for index in (*looks, self.count)}) > 1
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from loadloom.models.dispatch.conflicts import conflicts
+from loadloom.models.dispatch.least_change import BUILDING_S, Clock
 from loadloom.models.dispatch.linear import solve_linear
 from loadloom.models.dispatch.problem import EnergyTarget, Problem, Storage
 from loadloom.models.dispatch.referee import violations
@@ -187,6 +188,28 @@ def test_no_time_still_brings_a_cure():
     found = conflicts(problem, time_limit_s=0.0)
     assert [conflict.amount for conflict in found] == pytest.approx([4.0])
     assert possible(cured(problem, found))
+
+
+def test_nothing_is_looked_at_any_more_when_the_time_is_over(monkeypatch):
+    """A year, of which naming every smallest set would take minutes."""
+    count, generator, begun = 8_760, np.random.default_rng(0), []
+    solve = Clock.solve
+
+    def noted(clock, stated, model):
+        begun.append(clock.left_s)
+        return solve(clock, stated, model)
+
+    monkeypatch.setattr(Clock, "solve", noted)
+    problem = site(
+        battery(count, capacity=5.0, charge=1.0, discharge=1.0),
+        buy=generator.uniform(0.1, 0.3, count),
+        load=generator.uniform(0.0, 10.0, count),
+        import_limit=8.0,
+    )
+    found = conflicts(problem, time_limit_s=1.0)
+    assert possible(cured(problem, found))
+    assert min(begun) > 0.0
+    assert len(begun) < 1.0 / (2 * BUILDING_S * count) + 1
 
 
 def test_what_is_proposed_cures_and_half_of_it_does_not():

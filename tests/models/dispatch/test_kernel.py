@@ -12,6 +12,7 @@ from loadloom.models.dispatch.linear import solve_linear, solve_mixed_integer
 from loadloom.models.dispatch.problem import Meter
 from loadloom.models.dispatch.referee import baseline, cost, violations
 from loadloom.models.dispatch.solve import solve, solve_kernel
+from loadloom.models.dispatch.stage import convex_stages
 from loadloom.models.dispatch.values import dual_bound
 from loadloom.models.horizon import Horizon
 from loadloom.models.options import SolveOptions
@@ -60,6 +61,31 @@ def test_fifty_random_sites_of_any_shape_agree_with_the_integer_programme(seed):
         general += solution.road == "non-convex kernel" and solution.schedule is not None
     assert found > 20
     assert general > 5
+
+
+def test_the_pieces_of_a_convex_cost_ascend_even_where_they_have_no_width():
+    rng = np.random.default_rng(3)
+    empty_beside_zero = 0
+    for _ in range(2_000):
+        price = float(rng.uniform(-0.5, 0.1))
+        columns = {
+            "net": rng.uniform(-5.0, 5.0),
+            "curtailable": rng.choice([0.0, 3.0]),
+            "buy": price + rng.choice([0.0, 0.1]),
+            "sell": price,
+            "import_limit": rng.uniform(0.0, 10.0),
+            "export_limit": rng.uniform(0.0, 10.0),
+            "charge_limit": rng.choice([0.0, 4.0]),
+            "discharge_limit": rng.choice([0.0, 4.0]),
+        }
+        first, slope, width = np.empty(1), np.empty((4, 1)), np.empty((4, 1))
+        arrays = [np.array([float(value)]) for value in columns.values()]
+        impossible, not_convex = convex_stages(*arrays, 0.8, 0.7, 0.01, first, slope, width)
+        if impossible or not_convex:
+            continue
+        assert np.all(np.diff(slope[:, 0]) >= 0.0), columns
+        empty_beside_zero += price < -0.1 and np.any(width[1:3, 0] == 0.0)
+    assert empty_beside_zero > 100
 
 
 def test_the_certificate_is_proven_anew_by_other_code():

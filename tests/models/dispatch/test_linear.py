@@ -174,17 +174,20 @@ def test_values_are_what_one_more_kwh_is_worth():
     assert values.stored_per_kwh == pytest.approx(np.array([[0.2, 0.2]]))
 
 
-def test_binaries_stand_only_where_energy_is_a_burden():
+def test_binaries_stand_only_where_energy_is_a_burden_but_for_a_single_store():
     price = np.full(24, 0.3)
     plain = solve_linear(site(battery(24, efficiency=0.9), buy=price, sell=price), TIGHT)
     assert plain.road == "linear programme"
     assert plain.proof is Proof.DUAL
     price[10:14] = -0.2  # long enough to fill the store and then want to burn
-    problem = site(battery(24, efficiency=0.9), buy=price, sell=price)
-    burdened = solve_linear(problem, TIGHT)
-    assert burdened.road == "linear programme, 4 binaries"
-    assert burdened.proof is Proof.BRANCH_AND_BOUND
-    refereed(problem, burdened)
+    alone = site(battery(24, efficiency=0.9), buy=price, sell=price)
+    other = replace(battery(24, efficiency=0.8), name="other")
+    pair = replace(alone, storages=(*alone.storages, other))
+    for problem, binaries in ((alone, 24), (pair, 8)):
+        burdened = solve_linear(problem, TIGHT)
+        assert burdened.road == f"linear programme, {binaries} binaries"
+        assert burdened.proof is Proof.BRANCH_AND_BOUND
+        refereed(problem, burdened)
 
 
 def test_far_limits_are_as_good_as_none():

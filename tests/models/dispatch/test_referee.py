@@ -7,7 +7,7 @@ import pytest
 
 from loadloom.models.dispatch.audit import audit_row
 from loadloom.models.dispatch.batch import empty_solution, solve_batch
-from loadloom.models.dispatch.kernel import expand
+from loadloom.models.dispatch.kernel import every_series, expand, singles
 from loadloom.models.dispatch.referee import cost, violations
 from loadloom.models.dispatch.solve import solve_kernel
 from tests.models.dispatch.cases import site, target
@@ -107,7 +107,8 @@ def audited(batch, columns, row):
     solution = empty_solution(batch)
     keep = batch.site(row).storages[0].keep(batch.horizon)
     series = np.empty((10, batch.horizon.count))
-    numbers = expand(batch.matrices(), row, batch.horizon.step_h, series, True)
+    expand(batch.matrices(), row, batch.horizon.step_h, every_series(), series)
+    numbers = tuple(singles(batch.matrices(), row, row + 1)[0])
     return audit_row(series, numbers, batch.horizon.step_h, keep, row, columns, solution.amounts)
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from loadloom.models.certificate import Proof
 from loadloom.models.checks import InvalidProblem
-from loadloom.models.dispatch.explain import Action, reasons
 from loadloom.models.dispatch.referee import baseline, cost, violations
 from loadloom.models.dispatch.solve import fits_inline, solve
 from loadloom.models.dispatch.values import dual_bound
@@ -97,54 +96,6 @@ def test_the_baseline_curtails_where_that_is_cheaper_or_needed():
     assert idle.cost.total == pytest.approx(-0.5)
 
 
-class TestReasons:
-    def problem(self):
-        return site(
-            [0.1, 0.2, 0.4],
-            load=[0, 0, 1],
-            stores=[
-                {"capacity": 2, "power": 2, "charge_efficiency": 0.9, "discharge_efficiency": 0.9}
-            ],
-        )
-
-    def test_charging_names_its_use_and_what_it_earns(self):
-        problem = self.problem()
-        charge, hold, discharge = reasons(problem, solve(problem))
-        assert [r.action for r in (charge, hold, discharge)] == [
-            Action.CHARGE,
-            Action.HOLD,
-            Action.DISCHARGE,
-        ]
-        assert (charge.interval, charge.counterpart_interval) == (0, 2)
-        assert charge.energy_kwh == pytest.approx(1 / 0.81)
-        assert charge.site_value_per_kwh == pytest.approx(0.1)
-        assert charge.counterpart_value_per_kwh is not None
-        assert charge.worth_per_kwh >= charge.site_value_per_kwh - 1e-9
-        assert "02:00" in charge.text
-        assert discharge.counterpart_interval == 0
-        assert hold.worth_per_kwh <= hold.site_value_per_kwh <= hold.next_best_per_kwh
-
-    def test_every_interval_has_one_reason_a_store(self):
-        problem = SEVERAL_STORES[0].problem
-        found = reasons(problem, solve(problem))
-        for storage in problem.storages:
-            covered = [
-                t
-                for r in found
-                if r.storage == storage.name
-                for t in range(r.interval, r.interval + r.interval_count)
-            ]
-            assert covered == list(range(problem.horizon.count))
-
-    def test_energy_from_the_start_and_for_the_end_has_no_counterpart(self):
-        problem = site([0.5, 0.1], load=[1, 0], stores=[{"initial": 1.0, "end_value_per_kwh": 0.3}])
-        discharge, charge = reasons(problem, solve(problem))
-        assert discharge.counterpart_interval is None
-        assert "the start" in discharge.text
-        assert charge.counterpart_interval is None
-        assert charge.worth_per_kwh == pytest.approx(0.3)
-
-
 def test_what_is_curtailed_is_shared_among_the_plants_that_can():
     problem = site(
         [0.1, 0.1], sell=-0.1, pv=(([1, 2], True), ([3, 2], True), ([1, 1], False)), load=[1, 1]
@@ -152,6 +103,55 @@ def test_what_is_curtailed_is_shared_among_the_plants_that_can():
     solution = solve(problem)
     assert not violations(problem, solution.schedule)
     np.testing.assert_allclose(solution.schedule.curtailed_kw, [[1, 2], [3, 2], [0, 0]])
+
+
+def random_convex(generator, stores: int):
+    """A site of which every interval pays less for energy than it charges."""
+    count = 10
+    buy = generator.uniform(0.05, 0.4, count)
+    return {
+        "buy": buy,
+        "sell": buy * generator.uniform(0.3, 1.0, count),
+        "load": generator.uniform(0.5, 3.0, count),
+        "pv": np.maximum(0.0, generator.normal(0.0, 3.0, count)),
+        "stores": [
+            {
+                "capacity": generator.uniform(3.0, 12.0),
+                "power": generator.uniform(1.0, 4.0),
+                "initial": generator.uniform(0.0, 3.0),
+                "charge_efficiency": generator.uniform(0.85, 1.0),
+                "wear_cost_per_kwh": generator.uniform(0.0, 0.01),
+            }
+            for _ in range(stores)
+        ],
+    }
+
+
+@pytest.mark.parametrize("stores", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_site_value_of_the_linear_road_is_what_one_more_kwh_costs(stores, seed):
+    """Also where every store charges all it can, so that no plan could draw more."""
+    given = random_convex(np.random.default_rng((stores, seed)), stores)
+    options = SolveOptions(method=Method.LINEAR)
+    plan = solve(site(**given), options)
+    assert plan.proof is Proof.DUAL
+    assert dual_bound(site(**given), plan.values) == pytest.approx(plan.termination.bound, abs=1e-8)
+    for t, value in enumerate(plan.values.site_per_kwh):
+        slopes = []
+        for change in (-1e-3, 1e-3):
+            load = given["load"].copy()
+            load[t] += change
+            dearer = solve(site(**{**given, "load": load}), options).termination.objective
+            slopes.append((dearer - plan.termination.objective) / change)
+        assert slopes[0] - 1e-5 <= value <= slopes[1] + 1e-5
+
+
+def test_a_kwh_beside_stores_that_charge_all_they_can_is_worth_its_price():
+    stores = [
+        {"capacity": 5, "power": 3, "charge_efficiency": e, "discharge": 5} for e in (1.0, 0.9)
+    ]
+    problem = site([0.1, 0.2, 0.02], sell=[0.1, 0.2, 0.02], load=0.1, stores=stores)
+    assert solve(problem).values.site_per_kwh[0] == pytest.approx(0.1)
 
 
 def test_the_site_value_is_what_one_more_kwh_costs_where_prices_turn_negative():

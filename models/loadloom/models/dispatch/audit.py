@@ -15,23 +15,22 @@ _FAST = {"contract", "nsz", "reassoc", "nnan"}
 def audit_row(site, numbers, step_h, keep, row, columns, amounts):
     """The sum of all breaches as a multiple of the tolerance; infinite if a number is none.
 
-    `site` holds the row's series in kWh and `numbers` its single values, as `kernel.expand` gives
-    them. Writes the objective, the cost of energy bought, the earnings from energy sold, wear, the
-    end value and the baseline to the row of `amounts`.
+    `site` holds the row's series in kWh, as `kernel.expand` writes them, and `numbers` are its
+    single values, as in a row of `kernel.singles`. Writes the objective, the cost of energy bought,
+    the earnings from energy sold, wear, the end value and the baseline to the row of `amounts`.
     """
     breach = _audit(site, numbers, step_h, keep, row, columns, amounts)
-    total = 0.0
-    for column in range(6):
-        total += _sum(columns[column, row])
+    total = _sum(columns, row)
     # A number that is none would be lost in a maximum, but not in a sum.
     return breach / ABSOLUTE_KWH if np.isfinite(total) else np.inf
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})
-def _sum(values):
+def _sum(columns, row):
     total = 0.0
-    for value in values:
-        total += value
+    for t in range(columns.shape[2]):
+        powers = columns[0, row, t] + columns[1, row, t] + columns[4, row, t] + columns[5, row, t]
+        total += powers + columns[2, row, t] + columns[3, row, t]
     return total
 
 
@@ -44,41 +43,37 @@ def _over(value_kwh, limit_kwh):
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
 def _audit(site, numbers, step_h, keep, row, columns, amounts):
     """The sum of all breaches in kWh; a sum is vectorised, where maxima would make a chain."""
-    loads, pvs, buy, sell, imports, exports = site[0], site[1], site[2], site[3], site[4], site[5]
-    low, high, charges, discharges = site[6], site[7], site[8], site[9]
     share, initial, into, outof, _loss, wear, worth, end_low, end_high = numbers
-    charge, discharge, energy = columns[0, row], columns[1, row], columns[2, row]
-    curtailed, bought, sold = columns[3, row], columns[4, row], columns[5, row]
     per_out = 1.0 / outof
     spent, earned, moved, baseline, breach = 0.0, 0.0, 0.0, 0.0, 0.0
     last = step_h.size - 1
     for t in range(step_h.size):
-        hours, load, pv = step_h[t], loads[t], pvs[t]
+        hours, load, pv = step_h[t], site[0, t], site[1, t]
         free = share * pv
-        c, d, k = charge[t] * hours, discharge[t] * hours, curtailed[t] * hours
-        g, x = bought[t] * hours, sold[t] * hours
+        c, d, k = columns[0, row, t] * hours, columns[1, row, t] * hours, columns[3, row, t] * hours
+        g, x = columns[4, row, t] * hours, columns[5, row, t] * hours
         imbalance = abs(load - pv + k + c - d - g + x)
         breach += max(0.0, imbalance - RELATIVE * (abs(load) + pv + c + d + k))
-        breach += _over(g, imports[t]) + _over(x, exports[t]) + _over(k, free)
+        breach += _over(g, site[4, t]) + _over(x, site[5, t]) + _over(k, free)
         breach += max(0.0, -min(min(min(c, d), min(g, x)), k))
         breach += max(0.0, max(min(c, d), min(g, x)))
-        spent += buy[t] * g
-        earned += sell[t] * x
-        baseline += _idle_cost(load - pv, free, buy[t], sell[t], imports[t], exports[t])
+        spent += site[2, t] * g
+        earned += site[3, t] * x
+        baseline += _idle_cost(load - pv, free, site[2, t], site[3, t], site[4, t], site[5, t])
     for t in range(step_h.size):
-        c, d, e = charge[t] * step_h[t], discharge[t] * step_h[t], energy[t]
-        breach += _over(c, charges[t]) + _over(d, discharges[t])
-        breach += _over(e, high[t]) + _over(low[t], e)
+        c, d, e = columns[0, row, t] * step_h[t], columns[1, row, t] * step_h[t], columns[2, row, t]
+        breach += _over(c, site[8, t]) + _over(d, site[9, t])
+        breach += _over(e, site[7, t]) + _over(site[6, t], e)
         moved += c * into + d * per_out
     drift = abs(
-        energy[0] - keep[0] * initial - _stored(step_h, charge, discharge, into, per_out, 0)
+        columns[2, row, 0] - keep[0] * initial - _stored(step_h, columns, row, into, per_out, 0)
     )
-    breach += max(0.0, drift - RELATIVE * (energy[0] + initial))
+    breach += max(0.0, drift - RELATIVE * (columns[2, row, 0] + initial))
     for t in range(1, step_h.size):
-        stored = _stored(step_h, charge, discharge, into, per_out, t)
-        drift = abs(energy[t] - keep[t] * energy[t - 1] - stored)
-        breach += max(0.0, drift - RELATIVE * (energy[t] + energy[t - 1]))
-    left, idle = energy[last], initial
+        stored = _stored(step_h, columns, row, into, per_out, t)
+        drift = abs(columns[2, row, t] - keep[t] * columns[2, row, t - 1] - stored)
+        breach += max(0.0, drift - RELATIVE * (columns[2, row, t] + columns[2, row, t - 1]))
+    left, idle = columns[2, row, last], initial
     for t in range(step_h.size):
         idle *= keep[t]
     breach += _over(left, end_high) + _over(end_low, left)
@@ -92,9 +87,9 @@ def _audit(site, numbers, step_h, keep, row, columns, amounts):
 
 
 @njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def _stored(step_h, charge, discharge, into, per_out, t):
+def _stored(step_h, columns, row, into, per_out, t):
     """The energy that an interval adds to the store."""
-    return (charge[t] * into - discharge[t] * per_out) * step_h[t]
+    return (columns[0, row, t] * into - columns[1, row, t] * per_out) * step_h[t]
 
 
 @njit(nogil=True, cache=True, error_model="numpy", inline="always")

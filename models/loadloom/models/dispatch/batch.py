@@ -41,7 +41,6 @@ PER_SITE = frozenset(
 
 _SIGNED = frozenset({"buy_price_per_kwh", "sell_price_per_kwh", "end_value_per_kwh"})
 _OPEN_ABOVE = frozenset({"import_limit_kw", "export_limit_kw", "end_energy_max_kwh"})
-_LOW = {"end_energy_min_kwh": 0.0}
 _HIGH = {"pv_curtailable": 1.0, "charge_efficiency": 1.0, "discharge_efficiency": 1.0}
 
 
@@ -191,7 +190,9 @@ AMOUNTS = (
 DECIDED_ROWS, DECIDED_S = 16, 0.25
 """The rows of a range that another road decides when the kernel cannot, and seconds for each.
 
-Such rows are rare; a caller who sends many gets no plan for the rest, and may ask for them singly.
+Such rows are rare: what survives an interval is next to nothing, or the value function has more
+pieces than there is room for. A caller who sends many gets no plan for the rest, and may ask for
+them singly. With 16 rows a range holds its thread for 4 s at most.
 """
 
 
@@ -202,8 +203,7 @@ class BatchSolution:
     Attributes:
         reasons: why each solve stopped, in the numbers of the kernel's outcomes, int8 (rows,).
         conflict_intervals: where an infeasible site's rules first conflict, looking back from the
-        end;
-            -1 for all others, and where the kernel did not decide, int32 (rows,).
+            end; -1 for all others, and where the kernel did not decide, int32 (rows,).
         kernels: which kernel took each row, int8 (rows,).
         amounts: AMOUNTS of each row, (rows, 7), NaN where there is no plan.
         columns: COLUMNS in order, (7, rows, count), NaN where there is no plan.

@@ -136,12 +136,14 @@ class _Sets:
 
     def _possible(self, parts: list[Part]) -> bool:
         """Whether a plan keeps these parts, all others dropped; so also when the time is over."""
+        if self._clock.left_s <= 0.0:
+            return True
         slack = np.full(self._cured.shape, inf)
         for part in parts:
             slack[part.rule, part.mask] = self._cured[part.rule, part.mask]
         site = relaxed(self._problem, self._rules, slack)
         self._model.change(self._moving_least(site))
-        outcome = self._clock.solve(self._model)
+        outcome = self._clock.solve(site, self._model)
         if outcome.primal is None:
             return outcome.termination.reason is not Reason.INFEASIBLE
         cells = site.keep.size
@@ -152,7 +154,8 @@ class _Sets:
         pairs = store_pairs(site)
         binary = program(site, pairs, matrix(site, pairs))
         feasibility = replace(binary, cost=np.zeros(binary.cost.size), offset=0.0)
-        return self._clock.solve(Model(feasibility)).termination.reason is not Reason.INFEASIBLE
+        outcome = self._clock.solve(site, Model(feasibility))
+        return outcome.termination.reason is not Reason.INFEASIBLE
 
     def _moving_least(self, site: Arrays) -> Program:
         """The programme of a site that moves as little energy through its stores as it can."""

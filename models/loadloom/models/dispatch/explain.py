@@ -1,8 +1,10 @@
 """Why each store does what it does, interval by interval, in words and numbers.
 
 Energy is followed first in, first out: what is charged now is kept for the first later discharge
-that has not been served yet. That gives each action its counterpart and shows what it earns. What
-the stored kWh is worth at the margin, the dual of the store, is what its next best use would earn.
+that has not been served yet. That gives each action its counterpart and shows what it earns.
+An action costs or saves what the meter pays with it less what the meter would pay without: that of
+all the energy moved, where the value of one more kWh is already what the plan has made of it. The
+next best use is at the margin: it earns the dual of the store.
 """
 
 from collections import deque
@@ -10,13 +12,20 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loadloom.models.dispatch.problem import Problem, Storage
-from loadloom.models.dispatch.solution import Solution
+from loadloom.models.dispatch.solution import Schedule, Solution, Values
 from loadloom.models.horizon import FloatArray, Horizon
 
 IDLE_KW = 1e-9
 """Power up to this is rounding, not an action."""
+
+ROUNDING_KWH = 1e-9
+"""A difference of energies up to this is rounding."""
+
+NEARLY = 1e-6
+"""A share this near to nothing or all is rounding."""
 
 
 class Action(Enum):
@@ -34,17 +43,15 @@ class Reason:
     Attributes:
         storage: the name of the store.
         energy_kwh: the energy moved, at the meter side.
-        site_value_per_kwh: what a kWh at the meter is worth during the action.
+        site_value_per_kwh: what a kWh charged costs at the meter, or a kWh discharged displaces or
+            earns there; when holding, what one more kWh is worth.
         counterpart_interval: where the charged energy goes, or the discharged energy came from;
-        None if
-            that lies outside the horizon.
-        counterpart_value_per_kwh: what a kWh at the meter is worth there.
+            None if that lies outside the horizon.
+        counterpart_value_per_kwh: what a kWh of the counterpart displaces or earns, or cost.
         worth_per_kwh: what a meter-side kWh of the action brings after losses and wear; when
-        holding, the
-            value at the meter below which charging would pay.
+            holding, the value at the meter below which charging would pay.
         next_best_per_kwh: what the same kWh would bring at the margin; when holding, the value at
-        the
-            meter above which discharging would pay.
+            the meter above which discharging would pay.
     """
 
     storage: str
@@ -62,9 +69,13 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Step:
-    """The reason of one interval, before equal neighbours are joined and put in words."""
+    """The reason of one interval, before equal neighbours are joined and put in words.
+
+    `verb` says what charging is, or what discharging does at the meter.
+    """
 
     action: Action
+    verb: str
     energy_kwh: float
     here: float
     counterpart: int | None
@@ -76,29 +87,96 @@ class _Step:
         """Whether the same sentence would do for both, its figures the same to a thousandth."""
         figures = ((self.here, other.here), (self.worth, other.worth))
         figures += ((self.next_best, other.next_best),)
-        return self.action is other.action and all(
+        return (self.action, self.verb) == (other.action, other.verb) and all(
             abs(a - b) <= 1e-3 * abs(a) + 5e-5 for a, b in figures
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Course:
+    """What one store does, its columns of shape (count,).
+
+    Attributes:
+        charge_kwh: the energy charged, at the meter side.
+        discharge_kwh: the energy discharged, at the meter side.
+        price: what a kWh moved costs or saves at the meter.
+        fed_in: the share of the energy discharged that the meter feeds in, 0..1.
+        topping_up: whether charging only makes up for self-discharge.
+        site: what one more kWh behind the meter is worth.
+        stored: what one more kWh in the store is worth.
+        fading: the logarithm of what is left at each boundary of a kWh held from the start.
+        to: the interval that most of what is charged is kept for.
+        origin: the interval that most of what is discharged comes from.
+    """
+
+    storage: Storage
+    charge_kwh: FloatArray
+    discharge_kwh: FloatArray
+    price: FloatArray
+    fed_in: FloatArray
+    topping_up: NDArray[np.bool_]
+    site: FloatArray
+    stored: FloatArray
+    fading: FloatArray
+    to: list[int | None]
+    origin: list[int | None]
 
 
 def reasons(problem: Problem, solution: Solution) -> list[Reason]:
     """The reasons of a plan, in order of store and time; none if there is no plan or no values."""
     if solution.schedule is None or solution.values is None:
         return []
-    site = solution.values.site_per_kwh
-    found: list[Reason] = []
-    for s, storage in enumerate(problem.storages):
-        charge_kw, discharge_kw = solution.schedule.charge_kw[s], solution.schedule.discharge_kw[s]
-        to, origin = _counterparts(problem, storage, charge_kw, discharge_kw)
-        fading = _fading(storage, problem.horizon)
-        steps = [
-            _step(
-                problem, storage, fading, t, charge_kw[t], discharge_kw[t], site, stored, to, origin
-            )
-            for t, stored in enumerate(solution.values.stored_per_kwh[s])
-        ]
-        found += _joined(problem, storage, steps)
-    return found
+    courses = [
+        _course(problem, solution.schedule, solution.values, s)
+        for s in range(len(problem.storages))
+    ]
+    return [reason for course in courses for reason in _joined(problem, course)]
+
+
+def _course(problem: Problem, schedule: Schedule, values: Values, s: int) -> _Course:
+    """What store `s` does."""
+    storage, hours = problem.storages[s], problem.horizon.step_h
+    # Less than this is rounding, not an action.
+    charge_kw, discharge_kw = (
+        np.where(kw > IDLE_KW, kw, 0.0) for kw in (schedule.charge_kw[s], schedule.discharge_kw[s])
+    )
+    to, origin = _counterparts(problem, storage, charge_kw, discharge_kw)
+    energy = schedule.energy_kwh[s]
+    before = np.append(storage.initial_energy_kwh, energy[:-1])
+    fed_in = np.minimum(schedule.export_kw, discharge_kw)
+    return _Course(
+        storage=storage,
+        charge_kwh=charge_kw * hours,
+        discharge_kwh=discharge_kw * hours,
+        price=_prices(problem, schedule, charge_kw - discharge_kw),
+        fed_in=fed_in / np.where(discharge_kw > 0.0, discharge_kw, 1.0),
+        topping_up=(charge_kw > 0.0) & (energy <= before + ROUNDING_KWH),
+        site=values.site_per_kwh,
+        stored=values.stored_per_kwh[s],
+        fading=_fading(storage, problem.horizon),
+        to=to,
+        origin=origin,
+    )
+
+
+def _prices(problem: Problem, schedule: Schedule, moved_kw: FloatArray) -> FloatArray:
+    """What a kWh that a store draws costs, or one that it gives saves, at the meter, (count,)."""
+    demand_kw = schedule.import_kw - schedule.export_kw - schedule.curtailed_kw.sum(axis=0)
+    dearer = _paid(problem, demand_kw) - _paid(problem, demand_kw - moved_kw)
+    return dearer / np.where(moved_kw == 0.0, 1.0, moved_kw)
+
+
+def _paid(problem: Problem, demand_kw: FloatArray) -> FloatArray:
+    """What an hour of each demand costs at the meter, plants curtailed as is cheapest, (count,).
+
+    Beyond the limits of the meter its prices go on.
+    """
+    meter, most_kw = problem.meter, demand_kw + problem.curtailable_kw
+    least = np.maximum(demand_kw, np.minimum(-meter.export_limit_kw, most_kw))
+    most = np.maximum(least, np.minimum(meter.import_limit_kw, most_kw))
+    ways = np.stack((least, np.clip(0.0, least, most), most))
+    price = np.where(ways > 0.0, meter.buy_price_per_kwh, meter.sell_price_per_kwh)
+    return (price * ways).min(axis=0)
 
 
 def _counterparts(
@@ -141,63 +219,67 @@ def _fading(storage: Storage, horizon: Horizon) -> FloatArray:
     return np.concatenate(([0.0], np.cumsum(np.log(kept))))
 
 
-def _step(
-    problem: Problem,
-    storage: Storage,
-    fading: FloatArray,
-    t: int,
-    charge_kw: float,
-    discharge_kw: float,
-    site: FloatArray,
-    stored: float,
-    to: list[int | None],
-    origin: list[int | None],
-) -> _Step:
-    wear, into, out = (
-        storage.wear_cost_per_kwh,
-        storage.charge_efficiency,
-        storage.discharge_efficiency,
-    )
-    hours, here = float(problem.horizon.step_h[t]), float(site[t])
-    pays_below, pays_above = into * (stored - wear), (stored + wear) / out
-    if charge_kw > IDLE_KW:
-        then = to[t]
-        until = problem.horizon.count if then is None else then + 1
-        kept = float(np.exp(fading[until] - fading[t + 1]))
-        earned = storage.end_value_per_kwh if then is None else out * site[then] - wear
-        return _Step(
-            action=Action.CHARGE,
-            energy_kwh=charge_kw * hours,
-            here=here,
-            counterpart=then,
-            there=None if then is None else float(site[then]),
-            worth=float(into * (kept * earned - wear)),
-            next_best=float(pays_below),
-        )
-    if discharge_kw > IDLE_KW:
-        since = origin[t]
-        return _Step(
-            action=Action.DISCHARGE,
-            energy_kwh=discharge_kw * hours,
-            here=here,
-            counterpart=since,
-            there=None if since is None else float(site[since]),
-            worth=here - wear / out,
-            next_best=float(stored / out),
-        )
+def _step(course: _Course, t: int) -> _Step:
+    """The reason of interval `t`."""
+    if course.charge_kwh[t] > 0.0:
+        return _charging(course, t)
+    if course.discharge_kwh[t] > 0.0:
+        return _discharging(course, t)
+    storage, stored = course.storage, float(course.stored[t])
     return _Step(
         action=Action.HOLD,
+        verb="holding",
         energy_kwh=0.0,
-        here=here,
+        here=float(course.site[t]),
         counterpart=None,
         there=None,
-        worth=float(pays_below),
-        next_best=float(pays_above),
+        worth=storage.charge_efficiency * (stored - storage.wear_cost_per_kwh),
+        next_best=(stored + storage.wear_cost_per_kwh) / storage.discharge_efficiency,
     )
 
 
-def _joined(problem: Problem, storage: Storage, steps: list[_Step]) -> list[Reason]:
+def _charging(course: _Course, t: int) -> _Step:
+    storage, then = course.storage, course.to[t]
+    wear, into = storage.wear_cost_per_kwh, storage.charge_efficiency
+    there = None if then is None else float(course.price[then])
+    earned = storage.end_value_per_kwh
+    if there is not None:
+        earned = storage.discharge_efficiency * there - wear
+    until = len(course.to) if then is None else then + 1
+    kept = float(np.exp(course.fading[until] - course.fading[t + 1]))
+    return _Step(
+        action=Action.CHARGE,
+        verb="making up for self-discharge" if course.topping_up[t] else "charging now",
+        energy_kwh=float(course.charge_kwh[t]),
+        here=float(course.price[t]),
+        counterpart=then,
+        there=there,
+        worth=into * (kept * earned - wear),
+        next_best=into * (float(course.stored[t]) - wear),
+    )
+
+
+def _discharging(course: _Course, t: int) -> _Step:
+    storage, since = course.storage, course.origin[t]
+    here, fed_in = float(course.price[t]), float(course.fed_in[t])
+    verb = "earns" if fed_in > 1.0 - NEARLY else "displaces"
+    if NEARLY < fed_in <= 1.0 - NEARLY:
+        verb = "displaces and earns"
+    return _Step(
+        action=Action.DISCHARGE,
+        verb=verb,
+        energy_kwh=float(course.discharge_kwh[t]),
+        here=here,
+        counterpart=since,
+        there=None if since is None else float(course.price[since]),
+        worth=here - storage.wear_cost_per_kwh / storage.discharge_efficiency,
+        next_best=float(course.stored[t]) / storage.discharge_efficiency,
+    )
+
+
+def _joined(problem: Problem, course: _Course) -> list[Reason]:
     """The reasons of one store, neighbours with the same sentence joined."""
+    steps = [_step(course, t) for t in range(problem.horizon.count)]
     found: list[Reason] = []
     first = 0
     for t in range(1, len(steps) + 1):
@@ -206,7 +288,7 @@ def _joined(problem: Problem, storage: Storage, steps: list[_Step]) -> list[Reas
         step = steps[first]
         found.append(
             Reason(
-                storage=storage.name,
+                storage=course.storage.name,
                 interval=first,
                 interval_count=t - first,
                 action=step.action,
@@ -229,14 +311,14 @@ def _words(horizon: Horizon, step: _Step) -> str:
         use = "the end" if step.counterpart is None else horizon.clock(step.counterpart)
         against = "" if step.there is None else f" against {step.there:.4f} there"
         return (
-            f"charging now for {use}: {step.here:.4f} here{against}, worth {step.worth:.4f} after"
+            f"{step.verb} for {use}: {step.here:.4f} here{against}, worth {step.worth:.4f} after"
             f" losses and wear; the next best use would bring {step.next_best:.4f}"
         )
     if step.action is Action.DISCHARGE:
         source = "the start" if step.counterpart is None else horizon.clock(step.counterpart)
         against = "" if step.there is None else f", charged at {step.there:.4f}"
         return (
-            f"discharging energy from {source}{against}: it displaces {step.here:.4f} here, "
+            f"discharging energy from {source}{against}: it {step.verb} {step.here:.4f} here, "
             f"{step.worth:.4f} after wear; kept, it would bring {step.next_best:.4f}"
         )
     return (

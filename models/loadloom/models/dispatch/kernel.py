@@ -41,41 +41,61 @@ _SERIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 11)
 _POWERS = (True, True, False, False, True, True, False, False, True, True)
 """Which of them are powers, and become energies by the step."""
 
+_SINGLES = (2, 9, 12, 13, 14, 15, 16, 17, 18)
+"""The matrices of one column: share that is curtailable, initial energy, efficiencies in and out,
+self-discharge, wear, end value, least and most energy at the end."""
+
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fill(matrix, row, factor, site, index):
-    """Fills a row of `site` (10, T), times `factor` (T) or 1 if that is empty.
+def every_series():
+    """The numbers of all series."""
+    return np.arange(len(_SERIES))
 
-    One row of the matrix may hold for all sites, one column for all intervals.
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def own_series(matrices):
+    """The numbers of the series that each row has for itself."""
+    return np.array([i for i in range(len(_SERIES)) if matrices[_SERIES[i]].shape[0] > 1])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def expand(matrices, row, step_h, wanted, site):
+    """Writes the series of a row whose numbers are `wanted` to `site` (10, T), energies in kWh.
+
+    One row of a matrix may hold for all sites, one column for all intervals. Choosing a matrix
+    takes some 20 ns, so series that all rows share are best written once.
     """
-    at = row if matrix.shape[0] > 1 else 0
-    for t in range(site.shape[1]):
-        site[index, t] = matrix[at, t if matrix.shape[1] > 1 else 0]
-    for t in range(factor.size):
-        site[index, t] *= factor[t]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _scalar(matrix, row):
-    return matrix[row if matrix.shape[0] > 1 else 0, 0]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def expand(matrices, row, step_h, site, anew):
-    """Writes the series of a row to `site` (10, T), energies in kWh, and returns its numbers.
-
-    The numbers are: share that is curtailable, initial energy, efficiencies in and out,
-    self-discharge, wear, end value, least and most energy at the end. Unless `anew`, series that
-    all rows share are left as an earlier row had them written.
-    """
-    for index in range(len(_SERIES)):
+    for index in wanted:
         matrix = matrices[_SERIES[index]]
-        if anew or matrix.shape[0] > 1:
-            _fill(matrix, row, step_h if _POWERS[index] else step_h[:0], site, index)
+        at = row if matrix.shape[0] > 1 else 0
+        if matrix.shape[1] > 1:
+            for t in range(step_h.size):
+                site[index, t] = matrix[at, t]
+        else:
+            value = matrix[at, 0]
+            for t in range(step_h.size):
+                site[index, t] = value
+        if _POWERS[index]:
+            for t in range(step_h.size):
+                site[index, t] *= step_h[t]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def singles(matrices, first_row, last_row):
+    """The single values of the rows from `first_row` up to `last_row`, (rows, 9)."""
+    found = np.empty((last_row - first_row, len(_SINGLES)))
+    for index in range(len(_SINGLES)):
+        matrix = matrices[_SINGLES[index]]
+        for row in range(first_row, last_row):
+            found[row - first_row, index] = matrix[row if matrix.shape[0] > 1 else 0, 0]
+    return found
+
+
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _numbers(single, at):
     return (
-        _scalar(matrices[2], row), _scalar(matrices[9], row), _scalar(matrices[12], row),
-        _scalar(matrices[13], row), _scalar(matrices[14], row), _scalar(matrices[15], row),
-        _scalar(matrices[16], row), _scalar(matrices[17], row), _scalar(matrices[18], row),
+        single[at, 0], single[at, 1], single[at, 2], single[at, 3], single[at, 4], single[at, 5],
+        single[at, 6], single[at, 7], single[at, 8],
     )  # fmt: skip
 
 
@@ -141,8 +161,12 @@ def solve_range(
     last_loss, least_keep = 0.0, 1.0
     buy, sell, imports, exports = site[2], site[3], site[4], site[5]
     charge, discharge = site[8], site[9]
+    expand(matrices, first_row, step_h, every_series(), site)
+    wanted, single = own_series(matrices), singles(matrices, first_row, last_row)
     for row in range(first_row, last_row):
-        numbers = expand(matrices, row, step_h, site, row == first_row)
+        if row > first_row:
+            expand(matrices, row, step_h, wanted, site)
+        numbers = _numbers(single, row - first_row)
         share, start, into, outof, loss, wear, end_value, end_low, end_high = numbers
         end_slope = -end_value
         largest, crossing = _prepare(site, share, end_low, end_high, net, pv, low, high)
@@ -251,8 +275,6 @@ def _write_columns(
     """Writes what every device does, given the stored energy; up to `nothing` is rounding."""
     net, curtailable, into, out = site
     buy, sell = prices
-    charge, discharge, stored = columns[0, row], columns[1, row], columns[2, row]
-    curtailed, drawn, fed = columns[3, row], columns[4, row], columns[5, row]
     per_in = 1.0 / charge_efficiency
     before = start
     for t in range(energy.size):
@@ -265,9 +287,9 @@ def _write_columns(
         grid = settle(demand, curtailable[t], buy[t], sell[t], into[t], out[t])
         grid = min(grid, demand + curtailable[t])
         unused = grid - demand
-        charge[t] = charged * per_h[t]
-        discharge[t] = taken * per_h[t]
-        stored[t] = energy[t]
-        curtailed[t] = unused * per_h[t] if unused > 0.0 else 0.0
-        drawn[t] = grid * per_h[t] if grid > 0.0 else 0.0
-        fed[t] = -grid * per_h[t] if grid < 0.0 else 0.0
+        columns[0, row, t] = charged * per_h[t]
+        columns[1, row, t] = taken * per_h[t]
+        columns[2, row, t] = energy[t]
+        columns[3, row, t] = unused * per_h[t] if unused > 0.0 else 0.0
+        columns[4, row, t] = grid * per_h[t] if grid > 0.0 else 0.0
+        columns[5, row, t] = -grid * per_h[t] if grid < 0.0 else 0.0

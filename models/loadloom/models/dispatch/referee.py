@@ -85,6 +85,7 @@ def _paid(grid: FloatArray, buy: FloatArray, sell: FloatArray) -> FloatArray:
     return np.where(grid > 0.0, buy, sell) * grid
 
 
+@np.errstate(invalid="ignore")  # a plan may hold numbers that are none, and limits be infinite
 def violations(problem: Problem, schedule: Schedule) -> list[Violation]:
     """Every rule that the schedule breaks, by the worst interval of each."""
     hours = problem.horizon.step_h
@@ -142,6 +143,8 @@ def _storage(
 
 def _worst(path: str, excess: FloatArray, size: FloatArray | float, what: str) -> Violation | None:
     """The violation of the interval that is furthest beyond what is tolerated, if there is one."""
+    if excess.max() <= ABSOLUTE_KWH:  # never so if one is NaN
+        return None
     size = np.where(np.isfinite(size), size, 0.0)  # a limit of infinity is never passed
     over = excess - (ABSOLUTE_KWH + RELATIVE * np.abs(size))
     bad = ~(over <= 0.0)  # NaN is broken too
@@ -154,10 +157,7 @@ def _worst(path: str, excess: FloatArray, size: FloatArray | float, what: str) -
 def _within(
     path: str, values: FloatArray, low: FloatArray | float, high: FloatArray | float
 ) -> Violation | None:
-    with np.errstate(invalid="ignore"):
-        excess = np.maximum(values - high, low - values)
-    finite = np.where(np.isfinite(high), high, 0.0)
-    return _worst(path, excess, finite, "is out of its range")
+    return _worst(path, np.maximum(values - high, low - values), high, "is out of its range")
 
 
 def _equal(path: str, left: FloatArray, right: FloatArray, size: FloatArray) -> Violation | None:

@@ -73,14 +73,23 @@ def convex_stages(
         c0, c1, c2, c3 = max(left, 0.0), max(kink1, 0.0), max(kink2, 0.0), max(right, 0.0)
         # Zero splits one of the three: what is left of it discharges, what is right of it charges.
         split1, split2 = kink1 <= 0.0, kink2 <= 0.0
-        slope[0, t] = rate0 * discharge_efficiency - wear
-        width[0, t] = (d1 - d0) * per_out
-        slope[1, t] = rate1 * discharge_efficiency - wear if split1 else rate0 * per_in + wear
-        width[1, t] = (d2 - d1) * per_out if split1 else (c1 - c0) * charge_efficiency
-        slope[2, t] = rate2 * discharge_efficiency - wear if split2 else rate1 * per_in + wear
-        width[2, t] = (d3 - d2) * per_out if split2 else (c2 - c1) * charge_efficiency
-        slope[3, t] = rate2 * per_in + wear
-        width[3, t] = (c3 - c2) * charge_efficiency
+        w0 = (d1 - d0) * per_out
+        w1 = (d2 - d1) * per_out if split1 else (c1 - c0) * charge_efficiency
+        w2 = (d3 - d2) * per_out if split2 else (c2 - c1) * charge_efficiency
+        w3 = (c3 - c2) * charge_efficiency
+        s0 = rate0 * discharge_efficiency - wear
+        s1 = rate1 * discharge_efficiency - wear if split1 else rate0 * per_in + wear
+        s2 = rate2 * discharge_efficiency - wear if split2 else rate1 * per_in + wear
+        s3 = rate2 * per_in + wear
+        # At a negative rate, a piece of no width beside zero would be out of order.
+        s1 = s1 if w1 > 0.0 else max(s0, s1)
+        s2 = s2 if w2 > 0.0 else max(s1, s2)
+        s3 = s3 if w3 > 0.0 else max(s2, s3)
+        s2 = s2 if w2 > 0.0 else min(s2, s3)
+        s1 = s1 if w1 > 0.0 else min(s1, s2)
+        s0 = s0 if w0 > 0.0 else min(s0, s1)
+        slope[0, t], slope[1, t], slope[2, t], slope[3, t] = s0, s1, s2, s3
+        width[0, t], width[1, t], width[2, t], width[3, t] = w0, w1, w2, w3
         first[t] = left * per_out if left < 0.0 else left * charge_efficiency
         # The rates on either side of zero must rise by more than the losses for a convex cost.
         below = rate0 if d1 > d0 else -_FAR

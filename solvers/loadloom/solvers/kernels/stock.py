@@ -5,7 +5,8 @@
                low[t] <= stock[t] <= high[t]
 
 Interval t has SEGMENTS pieces of cost: from change `first[t]` on, piece k is `width[k, t]` wide and
-rises by `slope[k, t]`, slopes ascending; a width of zero leaves a piece out.
+rises by `slope[k, t]`, slopes ascending. A width of zero leaves a piece out; its slope is in order
+too, so that it can be inserted like the others, which costs less than to ask.
 
 The value of a stock is convex and piecewise linear too. It is kept as a list of (slope, length)
 sorted by slope, in the middle of a buffer. One step back in time inserts each piece of cost,
@@ -98,41 +99,37 @@ def look_back(keep, low, high, start, end_slope, first, slope, width, tolerance,
             cheapest += 1
         # Pieces within it. Only what lies between an end and them moves, so start from the nearer.
         if cheapest <= dearest:
-            pieces = np.uint64(0)
-            for piece in range(cheapest, dearest + 1):
-                pieces += np.uint64(width[piece, t] > 0.0)
+            pieces = np.uint64(dearest + 1 - cheapest)
             if -slope[cheapest, t] < slopes[(head + tail) >> _ONE]:
                 write, read, position = head - pieces, head, below
                 for piece in range(dearest, cheapest - 1, -1):
-                    if width[piece, t] > 0.0:
-                        inserted = -slope[piece, t]
-                        while slopes[read] < inserted:
-                            length = lengths[read]
-                            slopes[write] = slopes[read]
-                            lengths[write] = length
-                            position += length
-                            read += _ONE
-                            write += _ONE
-                        slopes[write] = inserted
-                        lengths[write] = width[piece, t]
+                    inserted = -slope[piece, t]
+                    while slopes[read] < inserted:
+                        length = lengths[read]
+                        slopes[write] = slopes[read]
+                        lengths[write] = length
+                        position += length
+                        read += _ONE
                         write += _ONE
+                    slopes[write] = inserted
+                    lengths[write] = width[piece, t]
+                    write += _ONE
                     place[piece, t] = position
                 head -= pieces
             else:
                 write, read, position = tail + pieces, tail, above
                 for piece in range(cheapest, dearest + 1):
-                    if width[piece, t] > 0.0:
-                        inserted = -slope[piece, t]
-                        while slopes[read - _ONE] >= inserted:
-                            read -= _ONE
-                            write -= _ONE
-                            length = lengths[read]
-                            slopes[write] = slopes[read]
-                            lengths[write] = length
-                            position -= length
+                    inserted = -slope[piece, t]
+                    while slopes[read - _ONE] >= inserted:
+                        read -= _ONE
                         write -= _ONE
-                        slopes[write] = inserted
-                        lengths[write] = width[piece, t]
+                        length = lengths[read]
+                        slopes[write] = slopes[read]
+                        lengths[write] = length
+                        position -= length
+                    write -= _ONE
+                    slopes[write] = inserted
+                    lengths[write] = width[piece, t]
                     place[piece, t] = position
                 tail += pieces
         if t == 0:
@@ -140,18 +137,15 @@ def look_back(keep, low, high, start, end_slope, first, slope, width, tolerance,
             missed = kept < reach_low - tolerance or kept > reach_high + tolerance
             return (EMPTY if missed else SOLVED), 0
         # What the bounds cut off the list itself.
-        if under > 0.0:
-            while head < tail and lengths[head] <= under:
-                under -= lengths[head]
-                head += _ONE
-            if head < tail:
-                lengths[head] -= under
-        if over > 0.0:
-            while tail > head and lengths[tail - _ONE] <= over:
-                tail -= _ONE
-                over -= lengths[tail]
-            if tail > head:
-                lengths[tail - _ONE] -= over
+        while head < tail and lengths[head] <= under:
+            under -= lengths[head]
+            head += _ONE
+        while tail > head and lengths[tail - _ONE] <= over:
+            tail -= _ONE
+            over -= lengths[tail]
+        if head < tail:
+            lengths[head] -= under
+            lengths[tail - _ONE] -= over
         lowest = max(reach_low, bound_low)
         highest = max(min(reach_high, bound_high), lowest)  # they cross by no more than tolerance
         if factor != 1.0:
@@ -174,19 +168,23 @@ def look_ahead(keep, start, first, width, work, stock):
 
     Piece after piece is taken up to its place. As the places fall from piece to piece, the last
     position is the largest of min(place, position with all pieces up to this one), which waits for
-    less than the chain of single steps would.
+    less than the chain of single steps would. What each interval starts from enters as late as can
+    be: all sums are made without it, and the upper limit is applied to the terms.
     """
     place, floor, ceiling = work[0], work[1], work[2]
     current = start
     for t in range(keep.size):
-        wide1 = width[0, t] + width[1, t]
-        wide2 = wide1 + width[2, t]
-        wide3 = wide2 + width[3, t]
-        position = keep[t] * current + first[t]
-        most01 = max(min(place[0, t], position + width[0, t]), min(place[1, t], position + wide1))
-        most23 = max(min(place[2, t], position + wide2), min(place[3, t], position + wide3))
-        best = max(position, max(most01, most23))
-        current = min(max(best, floor[t]), ceiling[t])
+        reach0 = first[t] + width[0, t]
+        reach1 = reach0 + width[1, t]
+        reach2 = reach1 + width[2, t]
+        reach3 = reach2 + width[3, t]
+        top, factor = ceiling[t], keep[t]
+        none = max(min(factor * current + first[t], top), floor[t])
+        one = min(factor * current + reach0, min(place[0, t], top))
+        two = min(factor * current + reach1, min(place[1, t], top))
+        three = min(factor * current + reach2, min(place[2, t], top))
+        four = min(factor * current + reach3, min(place[3, t], top))
+        current = max(max(max(one, two), max(three, four)), none)
         stock[t] = current
 
 
@@ -236,6 +234,10 @@ def choose(keep, low, high, end_slope, stock, margin, least, most, price):
     """
     count = keep.size
     last = count - 1
+    # A stock without loss is the usual one, and a product fewer shortens both chains by a third.
+    lossless = True
+    for t in range(count):
+        lossless &= keep[t] == 1.0
     under, over = end_slope, end_slope
     for back in range(count):
         t = last - back
@@ -244,8 +246,8 @@ def choose(keep, low, high, end_slope, stock, margin, least, most, price):
         # Where the two ranges miss each other it is by rounding, and any price near will do.
         least[t] = max(under, least[t])
         most[t] = max(least[t], min(over, most[t]))
-        under = keep[t] * least[t]
-        over = keep[t] * most[t]
+        under = least[t] if lossless else keep[t] * least[t]
+        over = most[t] if lossless else keep[t] * most[t]
     # Divisions beside the chain of dependent steps, not in it.
     for t in range(count):
         price[t] = 1.0 / keep[t]
@@ -254,7 +256,7 @@ def choose(keep, low, high, end_slope, stock, margin, least, most, price):
         now = 0.5 * (least[0] + most[0])
     price[0] = now
     for t in range(1, count):
-        now = min(max(now * price[t], least[t]), most[t])
+        now = min(max(now if lossless else now * price[t], least[t]), most[t])
         price[t] = now
 
 
