@@ -1,7 +1,7 @@
 """A re-plan under another shortage: what was announced stays or is released, notices are kept."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from benchmarks.orderly_instances import park
 from loadloom.models.checks import InvalidProblem
 from loadloom.models.orderly import referee
-from loadloom.models.orderly.problem import Kind
+from loadloom.models.orderly.problem import Kind, Notice
 from loadloom.models.orderly.reference import solve_reference
 from loadloom.models.orderly.solution import OrderlyOptions
 from loadloom.models.orderly.solve import solve
@@ -108,6 +108,20 @@ def test_a_user_that_may_not_be_called_any_more_is_released():
     assert not np.any((solution.plan.user == user) & (solution.plan.day == day))
 
 
-def test_now_may_lie_in_the_middle_of_a_clock_change():
-    problem = cases.drawn(4, users=6)
-    assert replace(problem, now=problem.week.start + timedelta(hours=2.5)).now is not None
+def test_on_the_day_of_a_clock_change_nobody_is_called_for_what_is_past():
+    # The slot from 02:00 on is left out; at 01:30 it is 30 minutes until 03:00.
+    spring = cases.week(1, 24, datetime(2026, 3, 28, 23, tzinfo=UTC), "Europe/Berlin")
+    short = np.zeros((1, 24))
+    short[0, [1, 2, 3]] = 100.0
+    problem = cases.simple(
+        np.full((1, 1, 24), 100.0),
+        short,
+        costs=[2.0],
+        week=spring,
+        notice=np.array(int(Notice.QUARTER_HOUR)),
+        max_slots=np.array(1),
+        now=spring.start + timedelta(hours=1.5),
+    )
+    plan = solve(problem, SHORT).plan
+    assert plan.first_slot.tolist() == [3]
+    assert referee.violations(problem, plan) == []

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from loadloom.models.orderly import referee
 from loadloom.models.orderly.choices import Choices, patterns_of
 from loadloom.models.orderly.problem import Problem
 from loadloom.solvers.coupled.oracle import Answer
@@ -32,18 +33,23 @@ def least_change(problem: Problem, made: Choices, answer: Answer) -> Answer:
     """The answer after every change is undone that saves too little.
 
     In the order of what undoing costs, users get their announced weeks back as long as all of it
-    together costs at most the tolerated share of the plan, and none leaves more unserved.
+    together costs at most the tolerated share of the plan, and none leaves more unserved, passes a
+    budget or its burden's cap.
     """
     held = announced_patterns(problem, made)
-    if held is None:
+    if held is None or problem.announced is None:
         return answer
     oracle, rows = made.oracle, made.rows
     patterns, activity = answer.patterns.copy(), answer.activity.copy()
+    burden = referee.burden(problem, problem.announced) - problem.users.carried_burden
+    burdens = burden[made.user]
     left = problem.change_tolerance * answer.cost + _EVEN * max(1.0, answer.cost)
     changed = np.flatnonzero((patterns != held).any(axis=1))
     moves = [_move(made, i, patterns[i], held[i]) for i in changed.tolist()]
     for place in np.argsort([extra for extra, _ in moves], kind="stable"):
         extra, relief = moves[place]
+        if burdens[changed[place]] > oracle.turns.limit[changed[place]]:
+            continue
         then = activity + relief
         short = rows.cost(then) > rows.cost(activity) * (1.0 + _EVEN) + _EVEN
         if extra <= left and not short:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from loadloom.models.horizon import FloatArray
 from loadloom.models.orderly.ability import ability, offered
-from loadloom.models.orderly.problem import NOTICE_LEAD_H, Kind, Plan, Problem
+from loadloom.models.orderly.problem import Kind, Plan, Problem
 from loadloom.models.orderly.week import BoolArray, IntArray
 from loadloom.solvers.coupled.oracle import Oracle, Rows
 from loadloom.solvers.kernels.choosers import CLOSED, FREE, LISTED, Codes, Turns
@@ -175,7 +175,7 @@ def _turns(
         rise=of_measure(measures.ramp_kw),
         back_share=of_measure(measures.rebound_share),
         back_steps=of_measure(measures.rebound_slots),
-        earliest=of_measure(_earliest(problem)),
+        earliest=of_measure(earliest_slots(problem)),
         pausing=of_measure(measures.kind == Kind.REST),
         budget=none if budget is None else of_measure(budget),
         use=of_measure(measures.burden_weight / users.contract_kwh[measures.user]),
@@ -188,15 +188,16 @@ def _turns(
     )
 
 
-def _earliest(problem: Problem) -> IntArray:
+def earliest_slots(problem: Problem) -> IntArray:
     """The first slot of the week in which an event of each measure may begin."""
     starts = problem.week.start_h.reshape(-1)
     if problem.now is None:
         first = np.zeros(problem.measures.count, np.int64)
     else:
-        lead = np.array(NOTICE_LEAD_H)[problem.measures.notice]
-        ready = problem.week.hours_until(problem.now) + lead
-        first = np.searchsorted(starts, ready - 1e-9)
+        now_h = problem.week.hours_until(problem.now)
+        deadlines_h = problem.notice_deadline_h.reshape(-1, starts.size)
+        first = np.array([np.searchsorted(row, now_h - 1e-9) for row in deadlines_h])
+        first = first[problem.measures.notice]
     return np.where(offered(problem), first, starts.size)
 
 
@@ -250,8 +251,9 @@ def _pauses(
     forced = np.zeros(may.size, np.bool_)
     if problem.now is not None:
         now_h = problem.week.hours_until(problem.now)
-        lead = np.array(NOTICE_LEAD_H)[measures.notice[measure[option]]]
-        may &= first_h >= now_h + lead - 1e-9
+        first_day = np.where(usual >= 0, np.minimum(turn, usual), turn)
+        notice = measures.notice[measure[option]]
+        may &= problem.notice_deadline_h[notice, first_day, 0] >= now_h - 1e-9
         if problem.announced is not None:
             plan = problem.announced
             has = plan.rest_day[owner] >= 0

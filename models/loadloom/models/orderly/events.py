@@ -11,7 +11,7 @@ import numpy as np
 
 from loadloom.models.horizon import FloatArray
 from loadloom.models.orderly.ability import offered
-from loadloom.models.orderly.problem import Kind, Notice, Plan, Problem
+from loadloom.models.orderly.problem import Kind, Notice, Plan, Problem, notice_deadline
 from loadloom.models.orderly.referee import effect
 from loadloom.models.orderly.week import BoolArray
 
@@ -109,8 +109,9 @@ def _late(problem: Problem, measure: int, day: int, first: int) -> bool:
     """Whether the notice can no longer be given."""
     if problem.now is None:
         return False
-    ahead_h = (problem.week.begin(day, first) - problem.now).total_seconds() / 3600.0
-    return ahead_h < Notice(int(problem.measures.notice[measure])).lead_h - 1e-6
+    notice = Notice(int(problem.measures.notice[measure]))
+    deadline = notice_deadline(problem.week.begin(day, first), notice)
+    return deadline.timestamp() < problem.now.timestamp()
 
 
 def _event(

@@ -1,21 +1,33 @@
 """Why a schedule is as it is, in the planner's terms: who, instead of whom, and what it is worth.
 
-Slot prices are what one more kWh of shortage would cost; a user's week is judged at them. They are
-exact for a week that could be shared out in any parts, and close where many users take turns.
+Slot prices are what one more kWh of shortage would cost; a user's week is judged at them, by the
+exact oracle of that user alone. They are exact for a week that could be shared out in any parts,
+and close where many users take turns: a week may then be a little dearer for its user than another
+that would leave gaps to others.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
 from loadloom.models.horizon import FloatArray
 from loadloom.models.orderly import referee
-from loadloom.models.orderly.problem import Kind, Plan, Problem
+from loadloom.models.orderly.choices import choices, plan_of
+from loadloom.models.orderly.problem import (
+    Fairness,
+    LegalOrder,
+    Measures,
+    Plan,
+    Problem,
+    Shortage,
+    Users,
+)
 from loadloom.models.orderly.solution import OrderlyOptions, Prices, Solution
 from loadloom.models.orderly.solve import solve
-from loadloom.models.orderly.values import least_week
+from loadloom.models.orderly.week import BoolArray
 from loadloom.solvers.coupled.budget import Clock
+from loadloom.solvers.kernels.choosers import FAR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +43,11 @@ class UserReason:
     """Why a user is called.
 
     Attributes:
+        user: its index.
         cost: what its week costs.
         worth: what its relief is worth at the slot prices.
-        alternatives: other days for each of its curtailed days, and not being called at all, the
-            cheapest first.
+        alternatives: the best week without each of its curtailed days, and not being called at all,
+            the cheapest first.
         exemption_cost: about what excusing it would cost: its worth less its cost, at the prices.
         binding: the rules that keep it from being called more.
     """
@@ -48,22 +61,16 @@ class UserReason:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shortfall:
-    """A slot in which something stays unserved, and the powers that rules keep out of it."""
+class Exemption:
+    """What excusing a user costs: the difference of both plans, and what is proven of it.
 
-    day: int
-    slot: int
-    unserved_kw: float
-    excluded_kw: dict[str, float]
+    `least` and `most` come from the bounds and plans of both weeks; all three are the same where
+    both are optimal.
+    """
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relaxation:
-    """A rule, what the week would cost without it, and how much that is less."""
-
-    rule: str
-    objective: float
-    saved: float
+    cost: float
+    least: float
+    most: float
 
 
 def worth_per_kw(problem: Problem, prices: Prices, user: int) -> FloatArray:
@@ -79,39 +86,131 @@ def one_more_mw(problem: Problem, prices: Prices) -> FloatArray:
     return 1_000.0 * prices.slot_per_kwh * problem.week.slot_h
 
 
+def one_more_mw_on_feeders(problem: Problem, prices: Prices) -> FloatArray:
+    """What one more MW of capacity of each feeder is worth in each slot, (F, D, S)."""
+    return 1_000.0 * prices.feeder_per_kwh * problem.week.slot_h
+
+
 def why(problem: Problem, solution: Solution, user: int) -> UserReason:
-    """Why a user is called, beside its next best weeks."""
+    """Why a user is called, beside its next best weeks.
+
+    Those keep all rules of the user, what was announced to it and its notices among them.
+    """
     prices = solution.prices or _no_prices(problem)
     worth = worth_per_kw(problem, prices, user)
-    plan = solution.plan
+    plan, cap = solution.plan, solution.burden_cap
     cost = float(referee.cost(problem, plan).by_user[user])
     relief = referee.effect(problem, plan).relief_kw[user] * problem.users.compliance[user]
     value = float((worth * relief).sum())
     now = cost - value
-    days = sorted(set(plan.day[plan.user == user].tolist()))
-    others = [_without_day(problem, user, worth, day, now) for day in days]
-    if days or plan.rest_day[user] >= 0:
-        others.append(Alternative(words="not called", extra_cost=-now))
+    alone, held = _alone(problem, user), _weeks_plan(plan, problem, user)
+    limit = None if cap is None else cap[user : user + 1]
+    days = np.unique(held.day).tolist()
+    others = []
+    for day in days:
+        without = np.ones(problem.week.day_count, np.bool_)
+        without[day] = False
+        others.append(_other(alone, held, worth, without, limit, now))
+    if len(days) > 1 or held.rest_day[0] >= 0:
+        none = np.zeros(problem.week.day_count, np.bool_)
+        others.append(_other(alone, held, worth, none, limit, now))
+    found = {other.words: other for other in others if other is not None}
     return UserReason(
         user=user,
         cost=cost,
         worth=value,
-        alternatives=tuple(sorted(others, key=lambda other: other.extra_cost)),
+        alternatives=tuple(sorted(found.values(), key=lambda other: other.extra_cost)),
         exemption_cost=max(0.0, -now),
-        binding=binding(problem, plan, user, solution.burden_cap),
+        binding=binding(problem, plan, user, cap),
     )
 
 
-def _without_day(
-    problem: Problem, user: int, worth: FloatArray, day: int, now: float
-) -> Alternative:
-    """The best week of a user that leaves one day free."""
-    callable_days = problem.users.callable_days.copy()
-    callable_days[user, day] = False
-    users = replace(problem.users, callable_days=callable_days)
-    other = replace(problem, users=users, announced=None, now=None)
-    extra = least_week(other, user, worth.reshape(-1)) - now
-    return Alternative(words=f"without {problem.week.date(day):%A}", extra_cost=extra)
+def _other(
+    alone: Problem,
+    held: Plan,
+    worth: FloatArray,
+    days: BoolArray,
+    burden_cap: FloatArray | None,
+    now: float,
+) -> Alternative | None:
+    """The best week of a user by itself on some of its days; None if there is no other."""
+    callable_days = alone.users.callable_days & days
+    problem = replace(alone, users=replace(alone.users, callable_days=callable_days))
+    made = choices(problem, burden_cap=burden_cap)
+    values, patterns = made.oracle.priced(worth.reshape(-1))
+    if values[0] >= FAR / 2:
+        return None
+    words = _change_words(problem, held, plan_of(problem, made, patterns))
+    return Alternative(words=words, extra_cost=float(values[0]) - now) if words else None
+
+
+def _change_words(problem: Problem, held: Plan, other: Plan) -> str:
+    """What another week has instead: "Thu 12 Nov 18:00-20:00 instead of Mon 09 Nov 17:00-19:00"."""
+    before, after = _windows(problem, held), _windows(problem, other)
+    more = [words for words in after if words not in before]
+    less = [words for words in before if words not in after]
+    if not after:
+        return "not called"
+    if not less:
+        return f"{', '.join(more)} as well" if more else ""
+    return f"{', '.join(more)} instead of {', '.join(less)}" if more else f"no {', '.join(less)}"
+
+
+def _windows(problem: Problem, plan: Plan) -> list[str]:
+    """The events of a user by itself, and its moved rest day, in words."""
+    columns = zip(plan.day, plan.first_slot, plan.slot_count, strict=True)
+    found = [problem.week.words(int(d), int(first), int(count)) for d, first, count in columns]
+    if plan.rest_day[0] >= 0:
+        found.append(f"rest on {problem.week.date(int(plan.rest_day[0])):%a %d %b}")
+    return found
+
+
+def _alone(problem: Problem, user: int) -> Problem:
+    """The week of one user by itself, under the same rules, without any shortage."""
+    users, measures = problem.users, problem.measures
+    columns = {f.name: getattr(users, f.name) for f in fields(Users)}
+    own: dict[str, Any] = {
+        name: column[user : user + 1] for name, column in columns.items() if len(column)
+    }
+    mine = measures.user == user
+    offered = {f.name: getattr(measures, f.name) for f in fields(Measures)}
+    rows: dict[str, Any] = {
+        name: column[mine] for name, column in offered.items() if column is not None
+    }
+    own["feeder"], rows["user"] = np.array(-1), np.zeros(int(mine.sum()), np.int64)
+    announced = None
+    if problem.announced is not None:
+        announced = _weeks_plan(problem.announced, problem, user)
+    return replace(
+        problem,
+        users=Users(**own),
+        measures=Measures(**rows),
+        shortage=Shortage(
+            shortage_kw=np.zeros(problem.week.shape),
+            unserved_price_per_kwh=problem.shortage.unserved_price_per_kwh,
+        ),
+        fairness=Fairness(
+            gamma=problem.fairness.gamma, history_strength=problem.fairness.history_strength
+        ),
+        legal_order=LegalOrder.PRICED,
+        announced=announced,
+    )
+
+
+def _weeks_plan(plan: Plan, problem: Problem, user: int) -> Plan:
+    """The part of a plan that is one user's, in the numbers of that user by itself."""
+    place = np.cumsum(problem.measures.user == user) - 1
+    mine = plan.user == user
+    rest = plan.rest_measure[user : user + 1]
+    return Plan(
+        user=np.zeros(int(mine.sum()), np.int64),
+        day=plan.day[mine],
+        measure=place[plan.measure[mine]],
+        first_slot=plan.first_slot[mine],
+        slot_count=plan.slot_count[mine],
+        rest_day=plan.rest_day[user : user + 1].copy(),
+        rest_measure=np.where(rest >= 0, place[rest], -1),
+    )
 
 
 def _no_prices(problem: Problem) -> Prices:
@@ -126,11 +225,14 @@ def binding(
 ) -> tuple[str, ...]:
     """The rules that keep a user from being called more."""
     users, found = problem.users, []
-    days = set(plan.day[plan.user == user].tolist())
-    if len(days) >= users.max_days[user]:
-        found.append(f"at most {users.max_days[user]} curtailed days")
-    if users.min_gap_days[user] > 0 and days:
-        found.append(f"{users.min_gap_days[user]} free days between curtailed days")
+    used = np.unique(plan.day[plan.user == user])
+    most, gap = int(users.max_days[user]), int(users.min_gap_days[user])
+    if used.size >= most:
+        found.append(f"at most {most} curtailed day{'' if most == 1 else 's'}")
+    days = np.arange(problem.week.day_count)
+    near = (np.abs(days[:, None] - used[None, :]) <= gap).any(axis=1)
+    if np.any(near & users.callable_days[user] & ~np.isin(days, used)):
+        found.append(f"{gap} free day{'' if gap == 1 else 's'} between curtailed days")
     if plan.rest_day[user] >= 0:
         found.append("the rest day moves at most once")
     if burden_cap is not None:
@@ -143,127 +245,21 @@ def binding(
 
 
 def exempted(problem: Problem, user: int) -> Problem:
-    """The same problem without the user's measures."""
-    measures = problem.measures
-    keep = measures.user != user
-    columns = {
-        name: getattr(measures, name)[keep]
-        for name in measures.__dataclass_fields__
-        if getattr(measures, name) is not None
-    }
-    return replace(problem, measures=replace(measures, **columns), announced=None, now=problem.now)
+    """The same problem in which a user can be called on no day; what has begun is kept."""
+    callable_days = problem.users.callable_days.copy()
+    callable_days[user] = False
+    return replace(problem, users=replace(problem.users, callable_days=callable_days))
 
 
-def exemption_cost(
+def exemption(
     problem: Problem, solution: Solution, user: int, options: OrderlyOptions, clock: Clock | None
-) -> tuple[float, float]:
-    """At least and at most what excusing a user costs, by solving again without its measures.
-
-    The two ends come from the bounds and plans of both weeks; they meet where both are optimal.
-    """
-    without = solve(exempted(problem, user), options, clock=clock).termination
+) -> Exemption:
+    """What excusing a user costs, by solving again without it."""
+    free = replace(options, road=None)
+    without = solve(exempted(problem, user), free, clock=clock).termination
     held = solution.termination
-    return max(0.0, without.bound - held.objective), max(0.0, without.objective - held.bound)
-
-
-def shortfalls(problem: Problem, plan: Plan) -> tuple[Shortfall, ...]:
-    """Every slot in which something stays unserved, and what could have served it otherwise."""
-    whole, _ = referee.unserved_kw(problem, plan)
-    relief = referee.effect(problem, plan).relief_kw
-    found = []
-    for day, slot in zip(*np.nonzero(whole > 1e-6), strict=True):
-        idle = np.maximum(relief[:, day, slot], 0.0) <= 0.0
-        found.append(
-            Shortfall(
-                day=int(day),
-                slot=int(slot),
-                unserved_kw=float(whole[day, slot]),
-                excluded_kw=_excluded(problem, plan, int(day), int(slot), idle),
-            )
-        )
-    return tuple(found)
-
-
-def _excluded(
-    problem: Problem, plan: Plan, day: int, slot: int, idle: np.ndarray
-) -> dict[str, float]:
-    """The power of users that are not called in a slot, by the rule that keeps them out."""
-    users, powers = problem.users, _potential_kw(problem, day, slot)
-    load = users.load_kw[:, day, slot]
-    found = {"protection": float(np.minimum(users.protected_kw[:, day, slot], load).sum())}
-    left = idle & (powers > 0.0)
-    rules = {
-        "not callable": ~users.callable_days[:, day],
-        "curtailed days": np.bincount(_used_days(problem, plan)[0], minlength=users.count)
-        >= users.max_days,
-    }
-    for name, kept_out in rules.items():
-        found[name] = float(powers[left & kept_out].sum())
-        left = left & ~kept_out
-    found["other rules or cost"] = float(powers[left].sum())
-    return found
-
-
-def _used_days(problem: Problem, plan: Plan) -> np.ndarray:
-    """The distinct pairs of user and day with events, (2, pairs)."""
-    pairs = np.unique(plan.user * problem.week.day_count + plan.day)
-    return np.stack((pairs // problem.week.day_count, pairs % problem.week.day_count))
-
-
-def _potential_kw(problem: Problem, day: int, slot: int) -> FloatArray:
-    """What each user's best measure could relieve in a slot, (N,)."""
-    users, measures = problem.users, problem.measures
-    free = np.maximum(users.load_kw - users.protected_kw, 0.0)[:, day, slot]
-    best = np.zeros(users.count)
-    window = measures.kind != Kind.REST
-    relief = np.minimum(free[measures.user], measures.cap_kw) * users.compliance[measures.user]
-    np.maximum.at(best, measures.user[window], relief[window])
-    return best
-
-
-def shortage_words(problem: Problem, plan: Plan) -> str:
-    """What the week lacks, as a planner would say it; empty if nothing is unserved."""
-    whole, _ = referee.unserved_kw(problem, plan)
-    hours = problem.week.slot_h
-    slots = int(np.count_nonzero(whole > 1e-6))
-    if not slots:
-        return ""
-    short = np.maximum(problem.shortage.shortage_kw, 0.0)
-    days = np.flatnonzero((whole > 1e-6).any(axis=1))
-    need = float((short[days] * hours[days]).sum()) / 1_000.0
-    left = float((whole * hours).sum()) / 1_000.0
-    names = ", ".join(f"{problem.week.date(int(day)):%a}" for day in days)
-    return (
-        f"{names} need {need:.1f} MWh, the plan covers {need - left:.1f}; {left:.1f} MWh in "
-        f"{slots} slots stay unserved"
+    return Exemption(
+        cost=max(0.0, without.objective - held.objective),
+        least=max(0.0, without.bound - held.objective),
+        most=max(0.0, without.objective - held.bound),
     )
-
-
-def relaxations(
-    problem: Problem, solution: Solution, options: OrderlyOptions, clock: Clock | None = None
-) -> tuple[Relaxation, ...]:
-    """What the week would cost if one rule were relaxed for all, the cheapest week first."""
-    users = problem.users
-    changed: Sequence[tuple[str, Problem]] = (
-        ("one more curtailed day", _with(problem, max_days=users.max_days + 1)),
-        ("no free days between", _with(problem, min_gap_days=np.zeros_like(users.min_gap_days))),
-        ("all days callable", _with(problem, callable_days=np.ones_like(users.callable_days))),
-        ("all days for rest", _with(problem, rest_days=_all_rest_days(problem))),
-    )
-    found = []
-    for rule, other in changed:
-        objective = solve(other, options, clock=clock).termination.objective
-        saved = solution.termination.objective - objective
-        found.append(Relaxation(rule=rule, objective=objective, saved=saved))
-    return tuple(sorted(found, key=lambda relaxation: relaxation.objective))
-
-
-def _with(problem: Problem, **columns: np.ndarray) -> Problem:
-    return replace(problem, users=replace(problem.users, **columns))
-
-
-def _all_rest_days(problem: Problem) -> np.ndarray:
-    days = np.ones_like(problem.users.rest_days)
-    has = np.flatnonzero(problem.users.usual_rest_day >= 0)
-    days[has, problem.users.usual_rest_day[has]] = False
-    return days

@@ -1,12 +1,11 @@
-"""What a planner reads off a schedule: fairness figures, warning levels, coverage."""
+"""What a planner reads off a schedule: how fairly burdens lie, and the levels of warning."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from loadloom.models.horizon import FloatArray
-from loadloom.models.orderly import referee
-from loadloom.models.orderly.problem import Plan, Problem
+from loadloom.models.orderly.problem import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +28,8 @@ class Spread:
         return self.largest / self.mean if self.mean > 0.0 else 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FairnessFigures:
-    """The spread of burdens over all users, by priority class and by industry, names in order."""
-
-    everyone: Spread
-    by_class: dict[str, Spread]
-    by_industry: dict[str, Spread]
+EVERYBODY = "all"
+"""The scope of all users."""
 
 
 def spread(burdens: FloatArray) -> Spread:
@@ -56,34 +50,30 @@ def spread(burdens: FloatArray) -> Spread:
     )
 
 
-def fairness(problem: Problem, plan: Plan) -> FairnessFigures:
-    """How evenly the burdens after the week lie on the users."""
-    burdens = referee.burden(problem, plan)
-    return FairnessFigures(
-        everyone=spread(burdens),
-        by_class=_by(problem.users.priority_class, burdens),
-        by_industry=_by(problem.users.industry, burdens),
-    )
+def fairness(problem: Problem, burdens: FloatArray) -> dict[str, Spread]:
+    """How burdens lie on all users, then by industry, priority class, group and feeder."""
+    users, feeders = problem.users, np.array(["", *problem.shortage.feeders], dtype=object)
+    found = {EVERYBODY: spread(burdens)}
+    for word, column in (
+        ("industry", np.array(users.industry, dtype=object)),
+        ("priority class", np.array(users.priority_class, dtype=object)),
+        ("group", np.array(users.group, dtype=object)),
+        ("feeder", feeders[users.feeder + 1]),
+    ):
+        for name in sorted(set(column.tolist()) - {""}):
+            found[f"{word} {name}"] = spread(burdens[column == name])
+    return found
 
 
-def _by(words: tuple[str, ...], burdens: FloatArray) -> dict[str, Spread]:
-    if not words:
-        return {}
-    names, which = np.unique(np.array(words), return_inverse=True)
-    return {str(name): spread(burdens[which == k]) for k, name in enumerate(names)}
+def slot_levels(problem: Problem) -> list[str]:
+    """The name of the level of warning in every slot of the week, empty below the first.
 
-
-def warning_levels(problem: Problem) -> tuple[str, ...]:
-    """The name of each day's warning level, empty for none: the highest that its shortage reaches.
-
-    The share is that of the day's largest shortage in the day's peak load.
+    The share is that of the slot's shortage in the peak load of the week.
     """
-    peak = problem.users.load_kw.sum(axis=0).max(axis=1)
-    short = problem.shortage.shortage_kw.max(axis=1)
     levels = sorted(problem.warning_levels, key=lambda level: level.least_share)
-    names = []
-    for day in range(problem.week.day_count):
-        share = short[day] / peak[day] if peak[day] > 0.0 else 0.0
-        reached = [level.name for level in levels if share >= level.least_share and short[day] > 0]
-        names.append(reached[-1] if reached else "")
-    return tuple(names)
+    peak_kw = max(float(problem.users.load_kw.sum(axis=0).max()), 1e-9)
+    share = problem.shortage.shortage_kw.reshape(-1) / peak_kw
+    names = np.full(share.size, "", dtype=object)
+    for level in levels:
+        names[(share >= level.least_share) & (share > 0.0)] = level.name
+    return names.tolist()

@@ -26,7 +26,7 @@ from loadloom.models.orderly.solution import OrderlyOptions, Road, Solution
 from loadloom.models.orderly.week import IntArray
 from loadloom.solvers.highs import Model, Program, compressed
 from loadloom.solvers.kernels.choosers import Codes
-from loadloom.solvers.kernels.listing import Windows, written_out
+from loadloom.solvers.kernels.listing import Windows, places_of, written_out
 from loadloom.solvers.termination import Reason, Termination
 
 
@@ -80,6 +80,26 @@ class Flat:
             i = int(np.searchsorted(turns.pause_start, entry, side="right")) - 1
             patterns[i, -1] = entry - turns.pause_start[i]
         return patterns
+
+    def primal(self, patterns: Codes) -> FloatArray:
+        """The columns of patterns, and of what they leave unserved."""
+        oracle, total = self.made.oracle, self.owner.size
+        turns = oracle.turns
+        days, ranks = turns.mode.shape[1], turns.rank.size
+        room = (patterns.shape[1] - 1) // days
+        columns = np.zeros(self.program.cost.size)
+        day_base = total * ranks + turns.pause_turn.size
+        places, pauses = places_of(turns, self.windows, patterns)
+        who, at = np.nonzero(places >= 0)
+        used = np.arange(who.size) - np.searchsorted(who, who)
+        rank = turns.rank_class[used]
+        columns[rank * total + places[who, at]] = 1.0
+        columns[_day(day_base, who * days + at // room, rank, ranks)] = 1.0
+        resting = np.flatnonzero(pauses >= 0)
+        columns[total * ranks + turns.pause_start[resting] + pauses[resting]] = 1.0
+        short = self.made.rows.demand - oracle.weighed(patterns).activity
+        columns[-short.size :] = np.maximum(short, 0.0)
+        return columns
 
 
 def solve_flat(problem: Problem, options: OrderlyOptions) -> Solution:
@@ -216,7 +236,7 @@ def _days(entries: Entries, made: Choices, owner: IntArray, total: int, day_base
     _ranks(entries, made, day_base)
 
 
-def _day(base: int, turn: IntArray, rank: int, ranks: int) -> IntArray:
+def _day(base: int, turn: IntArray, rank: int | IntArray, ranks: int) -> IntArray:
     """The columns of days at a rank."""
     return base + turn * ranks + rank
 

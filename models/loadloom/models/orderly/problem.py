@@ -32,20 +32,22 @@ The j-th curtailed day is counted in the order of time, and gamma's last entry h
 days. history_weight[i] = 1 + history_strength * carried_burden[i]. The burden of a user is
 carried_burden[i] + sum burden_weight[m] * kWh / contract_kwh[i].
 
-Lexicographic order: protected load is never cut; least unserved energy, by its price; with
-`LegalOrder.STRICT` least kWh of CUT, then LIMIT, AVOID and SHIFT (with REST); fairness; least loss;
-least change to what was announced; a seeded tie-break by ability and name.
+Lexicographic order: protected load is never cut; least unserved energy; with `LegalOrder.STRICT`
+least kWh of CUT, then LIMIT, then AVOID, so that a higher kind is called only for what the lower
+ones cannot cover (SHIFT and REST, the first resort, are what is left); fairness; least loss; least
+change to what was announced; a seeded tie-break by ability and name. With a priced order and convex
+fairness, unserved energy counts by its price: it comes first if that is dear enough.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum, IntEnum
 from functools import cached_property, partial
 
 import numpy as np
 
 from loadloom.models.horizon import FloatArray
-from loadloom.models.orderly.week import BoolArray, IntArray, Week
+from loadloom.models.orderly.week import BoolArray, IntArray, Week, days_before
 
 
 class Kind(IntEnum):
@@ -71,14 +73,21 @@ class Notice(IntEnum):
     QUARTER_HOUR = 2
     IMMEDIATE = 3
 
-    @property
-    def lead_h(self) -> float:
-        """The hours before the begin."""
-        return NOTICE_LEAD_H[self]
+
+CALENDAR_DAYS = {Notice.WEEK: 7, Notice.DAY: 1}
+"""The notices that are counted by the calendar, and not in hours that pass."""
 
 
-NOTICE_LEAD_H = (7 * 24.0, 24.0, 0.25, 0.0)
-"""The hours of each notice, in the order of `Notice`."""
+def notice_deadline(begin: datetime, notice: Notice) -> datetime:
+    """The last instant at which the notice can be given of what begins at an aware instant.
+
+    A week and a day ahead it is the same clock time in the zone of `begin`, so that a clock change
+    between them takes no hour away.
+    """
+    if notice in CALENDAR_DAYS:
+        return days_before(begin, CALENDAR_DAYS[notice])
+    minutes = 15 if notice is Notice.QUARTER_HOUR else 0
+    return (begin.astimezone(UTC) - timedelta(minutes=minutes)).astimezone(begin.tzinfo)
 
 
 class FairnessMode(Enum):
@@ -363,6 +372,21 @@ class Problem:
     def history_weight(self) -> FloatArray:
         """The factor on each user's costs that its carried burden brings, (N,)."""
         return 1.0 + self.fairness.history_strength * self.users.carried_burden
+
+    @cached_property
+    def notice_deadline_h(self) -> FloatArray:
+        """The last instant at which each `Notice` can be given of what begins in a slot, (4, D, S).
+
+        In hours from the start of the week; negative where it comes before.
+        """
+        week, (days, slots) = self.week, self.week.shape
+        deadlines = [
+            week.hours_until(notice_deadline(week.begin(day, slot), notice))
+            for notice in Notice
+            for day in range(days)
+            for slot in range(slots)
+        ]
+        return np.array(deadlines).reshape(len(Notice), days, slots)
 
     @cached_property
     def gamma(self) -> FloatArray:

@@ -1,18 +1,22 @@
 """The referee of weekly schedules: what a plan does, costs and breaks, from problem and plan alone.
 
-It reads the rules of `problem` event by event, and shares nothing with what makes plans.
+It reads the rules of `problem` anew, and shares nothing with what makes plans.
 """
 
 import itertools
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from math import inf
 
 import numpy as np
 
 from loadloom.models.checks import Violation
 from loadloom.models.horizon import FloatArray
 from loadloom.models.orderly.ability import offered
-from loadloom.models.orderly.problem import Kind, Notice, Plan, Problem
+from loadloom.models.orderly.problem import Kind, Notice, Plan, Problem, notice_deadline
+from loadloom.models.orderly.week import BoolArray, IntArray
 
 RELATIVE = 1e-9
 """By how much a cap may be passed, as a share of it: rounding."""
@@ -53,16 +57,14 @@ class Effect:
 
 def effect(problem: Problem, plan: Plan) -> Effect:
     """What a plan does to every load."""
-    hours = problem.week.slot_h
-    relief = np.zeros((problem.users.count, hours.size))
-    energies = np.zeros(plan.event_count)
-    for number in range(plan.event_count):
-        energies[number] = _apply(problem, plan, number, relief[plan.user[number]])
+    week, measures = problem.week, problem.measures
+    hours = week.slot_h
+    energies, relief = _events(problem, plan)
     rest = np.zeros(problem.users.count)
     shaped = relief.reshape(-1, *hours.shape)
     for i in np.flatnonzero(plan.rest_day >= 0).tolist():
         day, usual = plan.rest_day[i], problem.users.usual_rest_day[i]
-        power = np.minimum(_free_kw(problem, i)[day], problem.measures.cap_kw[plan.rest_measure[i]])
+        power = np.minimum(_free_kw(problem, i)[day], measures.cap_kw[plan.rest_measure[i]])
         shaped[i, day] += power
         if usual >= 0:
             shaped[i, usual] -= power
@@ -70,35 +72,43 @@ def effect(problem: Problem, plan: Plan) -> Effect:
     return Effect(relief_kw=shaped, curtailed_kwh=energies, rest_kwh=rest)
 
 
-def event_relief_kw(problem: Problem, plan: Plan, number: int) -> FloatArray:
-    """The relief of one event in its slots, (slot_count,)."""
-    measure = plan.measure[number]
-    free = _free_kw(problem, int(plan.user[number]))[plan.day[number]]
-    first, count = plan.first_slot[number], plan.slot_count[number]
-    powers, before = np.zeros(count), 0.0
-    for k in range(count):
-        most = min(free[first + k], problem.measures.cap_kw[measure])
-        before = min(most, before + problem.measures.ramp_kw[measure])
-        powers[k] = before
+def event_relief_kw(problem: Problem, plan: Plan) -> FloatArray:
+    """The relief of each event in its slots, (K, W) for the longest of W slots; 0 after its end."""
+    users, measures = problem.users, problem.measures
+    powers = np.zeros((plan.event_count, int(plan.slot_count.max(initial=0))))
+    before = np.zeros(plan.event_count)
+    for k in range(powers.shape[1]):
+        on = np.flatnonzero(plan.slot_count > k)
+        at = (plan.user[on], plan.day[on], plan.first_slot[on] + k)
+        free = np.maximum(users.load_kw[at] - users.protected_kw[at], 0.0)
+        measure = plan.measure[on]
+        most = np.minimum(free, measures.cap_kw[measure])
+        powers[on, k] = before[on] = np.minimum(most, before[on] + measures.ramp_kw[measure])
     return powers
 
 
-def _apply(problem: Problem, plan: Plan, number: int, relief: FloatArray) -> float:
-    """The energy of an event, whose relief and return are added to a user's week."""
-    week, measure = problem.week, plan.measure[number]
+def _events(problem: Problem, plan: Plan) -> tuple[FloatArray, FloatArray]:
+    """The energy of each event, (K,), and the week of each user with relief and return, (N, T)."""
+    week, measures = problem.week, problem.measures
     hours = week.slot_h.reshape(-1)
-    begin = int(plan.day[number] * week.slot_count + plan.first_slot[number])
-    end = begin + int(plan.slot_count[number])
-    powers = event_relief_kw(problem, plan, number)
-    relief[begin:end] += powers
-    energy = float(powers @ hours[begin:end])
-    share, slots = problem.measures.rebound_share[measure], problem.measures.rebound_slots[measure]
-    if share > 0.0:
-        after = hours[end : end + slots]
-        span = float(after.sum()) + (slots - after.size) * week.usual_slot_h
-        if span > 0.0:
-            relief[end : end + slots] -= share * energy / span
-    return energy
+    begin = plan.day * week.slot_count + plan.first_slot
+    end = begin + plan.slot_count
+    powers = event_relief_kw(problem, plan)
+    relief, energy = np.zeros((problem.users.count, hours.size)), np.zeros(plan.event_count)
+    for k in range(powers.shape[1]):
+        on = np.flatnonzero(plan.slot_count > k)
+        np.add.at(relief, (plan.user[on], begin[on] + k), powers[on, k])
+        energy[on] += powers[on, k] * hours[begin[on] + k]
+    share, slots = measures.rebound_share[plan.measure], measures.rebound_slots[plan.measure]
+    slots = np.where(share > 0.0, slots, 0)
+    after = np.minimum(end + slots, hours.size)
+    passed_h = np.concatenate(([0.0], np.cumsum(hours)))
+    span_h = passed_h[after] - passed_h[end] + (end + slots - after) * week.usual_slot_h
+    returned = np.divide(share * energy, span_h, out=np.zeros_like(energy), where=span_h > 0.0)
+    for k in range(int(slots.max(initial=0))):
+        on = np.flatnonzero(end + k < after)
+        np.add.at(relief, (plan.user[on], end[on] + k), -returned[on])
+    return energy, relief
 
 
 def _free_kw(problem: Problem, user: int) -> FloatArray:
@@ -122,20 +132,14 @@ def unserved_kw(problem: Problem, plan: Plan) -> tuple[FloatArray, FloatArray]:
 def cost(problem: Problem, plan: Plan) -> Cost:
     """What a plan costs."""
     done, measures = effect(problem, plan), problem.measures
-    by_user = np.zeros(problem.users.count)
-    gamma = problem.fairness.gamma
-    for user, days in _days_of(plan).items():
-        for place, day in enumerate(sorted(days)):
-            factor = gamma[min(place, len(gamma) - 1)]
-            for number in days[day]:
-                m = plan.measure[number]
-                loss = (
-                    measures.cost_per_kwh[m] * done.curtailed_kwh[number] + measures.start_cost[m]
-                )
-                by_user[user] += factor * loss
-    for i in np.flatnonzero(plan.rest_day >= 0):
-        m = plan.rest_measure[i]
-        by_user[i] += measures.cost_per_kwh[m] * done.rest_kwh[i] + measures.start_cost[m]
+    by_user, gamma = np.zeros(problem.users.count), problem.fairness.gamma
+    factor = np.array(gamma)[np.minimum(day_places(plan), len(gamma) - 1)]
+    m = plan.measure
+    loss = factor * (measures.cost_per_kwh[m] * done.curtailed_kwh + measures.start_cost[m])
+    np.add.at(by_user, plan.user, loss)
+    moved = np.flatnonzero(plan.rest_day >= 0)
+    m = plan.rest_measure[moved]
+    by_user[moved] += measures.cost_per_kwh[m] * done.rest_kwh[moved] + measures.start_cost[m]
     by_user *= 1.0 + problem.fairness.history_strength * problem.users.carried_burden
     whole, feeders = unserved_kw(problem, plan)
     kwh = float(((whole + feeders.sum(axis=0)) * problem.week.slot_h).sum())
@@ -144,6 +148,17 @@ def cost(problem: Problem, plan: Plan) -> Cost:
         unserved=problem.shortage.unserved_price_per_kwh * kwh,
         by_user=by_user,
     )
+
+
+def day_places(plan: Plan) -> IntArray:
+    """The place of each event's day among the curtailed days of its user, from 0, (K,)."""
+    places = np.zeros(plan.event_count, np.int64)
+    order = np.lexsort((plan.day, plan.user))
+    user, day = plan.user[order], plan.day[order]
+    new_user = np.diff(user, prepend=-1) != 0
+    days = np.cumsum(new_user | (np.diff(day, prepend=-1) != 0)) - 1
+    places[order] = days - np.maximum.accumulate(np.where(new_user, days, 0))
+    return places
 
 
 def burden(problem: Problem, plan: Plan) -> FloatArray:
@@ -172,13 +187,13 @@ def violations(
     """Every rule that a plan breaks, each with the user and day it is broken for."""
     found: list[Violation] = []
     held = set() if problem.announced is None else _keys(problem.announced)
-    for number in range(plan.event_count):
-        found += _event(problem, plan, number, held)
+    may = offered(problem)
+    found += _single(problem, plan, held, may)
     days = _days_of(plan)
     for user, mine in days.items():
         found += _user(problem, plan, user, mine)
     for i in np.flatnonzero(plan.rest_day >= 0):
-        found += _rest(problem, plan, int(i), days)
+        found += _rest(problem, plan, int(i), days, may)
     if problem.announced is not None:
         found += _announced(problem, plan, problem.announced)
     if burden_cap is not None:
@@ -189,41 +204,57 @@ def violations(
     return found
 
 
-def _event(
-    problem: Problem, plan: Plan, number: int, held: set[tuple[int, ...]]
+def _single(
+    problem: Problem, plan: Plan, held: set[tuple[int, ...]], may: BoolArray
 ) -> list[Violation]:
-    """What one event breaks by itself."""
-    user, day = int(plan.user[number]), int(plan.day[number])
-    m, first = int(plan.measure[number]), int(plan.first_slot[number])
-    count, measures = int(plan.slot_count[number]), problem.measures
-    path = f"users[{user}].days[{day}]"
-    found: list[Violation] = []
+    """What events break each by itself: rules as masks, words for the broken ones alone."""
+    week, measures, m = problem.week, problem.measures, plan.measure
+    first, count, end = plan.first_slot, plan.slot_count, plan.first_slot + plan.slot_count
+    low, high, kind = measures.min_slots[m], measures.max_slots[m], measures.kind[m]
+    inside = (first >= 0) & (end <= week.slot_count)
+    begin = np.clip(first, 0, week.slot_count - 1)
+    new = inside & ~_were_told(problem, plan, held)
+    deadline_h = problem.notice_deadline_h[measures.notice[m], plan.day, begin]
+    late_h = (-inf if problem.now is None else week.hours_until(problem.now)) - deadline_h
+    rules: list[tuple[BoolArray, Callable[[int], str]]] = [
+        (measures.user[m] != plan.user, lambda k: f"uses measure {m[k]}, which is not the user's"),
+        (kind == Kind.REST, lambda k: f"uses measure {m[k]} in a window; it moves the rest day"),
+        (
+            (count < low) | (count > high),
+            lambda k: f"lasts {count[k]} slots; must last {low[k]} to {high[k]}",
+        ),
+        (~inside, lambda _: "leaves its day"),
+        (inside & ~_allowed(problem, plan), lambda _: "lies in slots that are not allowed"),
+        (
+            new & ~problem.users.callable_days[plan.user, plan.day],
+            lambda _: "lies on a day that is not callable",
+        ),
+        (new & ~may[m], lambda k: f"uses measure {m[k]}; the user's ability is too low for it"),
+        (
+            new & (late_h > 1e-6),
+            lambda k: f"needs a notice that is {late_h[k]:g} h late",
+        ),
+    ]
+    broken = sorted(
+        (k, rule) for rule, (mask, _) in enumerate(rules) for k in np.flatnonzero(mask).tolist()
+    )
+    return [
+        Violation(f"users[{plan.user[k]}].days[{plan.day[k]}]", rules[rule][1](k))
+        for k, rule in broken
+    ]
 
-    def require(condition: bool, message: str) -> None:
-        if not condition:
-            found.append(Violation(path, message))
 
-    require(measures.user[m] == user, f"uses measure {m}, which is not the user's")
-    require(measures.kind[m] != Kind.REST, f"uses measure {m} in a window; it moves the rest day")
-    low, high = measures.min_slots[m], measures.max_slots[m]
-    require(low <= count <= high, f"lasts {count} slots; must last {low} to {high}")
-    inside = first >= 0 and first + count <= problem.week.slot_count
-    require(inside, "leaves its day")
-    if not inside:
-        return found
-    if measures.allowed is not None:
-        good = bool(measures.allowed[m, day, first : first + count].all())
-        require(good, "lies in slots that are not allowed")
-    if _was_told(problem, plan, number, held):
-        return found
-    require(bool(problem.users.callable_days[user, day]), "lies on a day that is not callable")
-    require(bool(offered(problem)[m]), f"uses measure {m}; the user's ability is too low for it")
-    if problem.now is not None:
-        ahead = problem.week.begin(day, first).timestamp() - problem.now.timestamp()
-        lead = Notice(int(measures.notice[m])).lead_h
-        told = f"begins in {ahead / 3600:g} h; its notice takes {lead:g} h"
-        require(ahead / 3600.0 >= lead - 1e-6, told)
-    return found
+def _allowed(problem: Problem, plan: Plan) -> BoolArray:
+    """Whether every slot of each event, as far as it is in its day, is allowed, (K,)."""
+    good = np.ones(plan.event_count, np.bool_)
+    allowed = problem.measures.allowed
+    if allowed is None:
+        return good
+    for k in range(int(plan.slot_count.max(initial=0))):
+        slot = plan.first_slot + k
+        on = np.flatnonzero((plan.slot_count > k) & (slot >= 0) & (slot < problem.week.slot_count))
+        good[on] &= allowed[plan.measure[on], plan.day[on], slot[on]]
+    return good
 
 
 def _user(problem: Problem, plan: Plan, user: int, days: dict[int, list[int]]) -> list[Violation]:
@@ -252,7 +283,11 @@ def _user(problem: Problem, plan: Plan, user: int, days: dict[int, list[int]]) -
 
 
 def _rest(
-    problem: Problem, plan: Plan, user: int, days: dict[int, dict[int, list[int]]]
+    problem: Problem,
+    plan: Plan,
+    user: int,
+    days: dict[int, dict[int, list[int]]],
+    may: BoolArray,
 ) -> list[Violation]:
     """What a moved rest day breaks."""
     day, m, users = int(plan.rest_day[user]), int(plan.rest_measure[user]), problem.users
@@ -270,17 +305,22 @@ def _rest(
         found.append(Violation(path, f"is day {day}, to which it may not move"))
     if not users.callable_days[user, day]:
         found.append(Violation(path, f"is day {day}, which is not callable"))
-    if not offered(problem)[m]:
+    if not may[m]:
         found.append(Violation(path, f"moves by measure {m}; the ability is too low for it"))
-    if problem.now is not None:
-        usual = int(users.usual_rest_day[user])
-        first = min(day, usual) if usual >= 0 else day
-        ahead = problem.week.begin(first, 0).timestamp() - problem.now.timestamp()
-        lead = Notice(int(problem.measures.notice[m])).lead_h
-        if ahead / 3600.0 < lead - 1e-6:
-            message = f"changes in {ahead / 3600:g} h; its notice takes {lead:g} h"
-            found.append(Violation(path, message))
+    usual = int(users.usual_rest_day[user])
+    first = min(day, usual) if usual >= 0 else day
+    late_h = _late_h(problem, m, problem.week.begin(first, 0))
+    if late_h > 1e-6:
+        found.append(Violation(path, f"needs a notice that is {late_h:g} h late"))
     return found
+
+
+def _late_h(problem: Problem, measure: int, begin: datetime) -> float:
+    """The hours by which the notice of what begins at an instant is late; negative before it."""
+    if problem.now is None:
+        return -inf
+    deadline = notice_deadline(begin, Notice(int(problem.measures.notice[measure])))
+    return (problem.now.timestamp() - deadline.timestamp()) / 3600.0
 
 
 def _keys(plan: Plan) -> set[tuple[int, ...]]:
@@ -288,12 +328,16 @@ def _keys(plan: Plan) -> set[tuple[int, ...]]:
     return set(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def _was_told(problem: Problem, plan: Plan, number: int, held: set[tuple[int, ...]]) -> bool:
-    """Whether an event is one of those announced and may be kept."""
+def _were_told(problem: Problem, plan: Plan, held: set[tuple[int, ...]]) -> BoolArray:
+    """Whether each event is one of those announced and may be kept, (K,)."""
+    told = np.zeros(plan.event_count, np.bool_)
+    if not held:
+        return told
     columns = (plan.user, plan.day, plan.measure, plan.first_slot, plan.slot_count)
-    key = tuple(int(column[number]) for column in columns)
-    callable_day = bool(problem.users.callable_days[key[0], key[1]])
-    return key in held and (callable_day or _begun(problem, key[1], key[3]))
+    for k, key in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+        kept = bool(problem.users.callable_days[key[0], key[1]])
+        told[k] = key in held and (kept or _begun(problem, key[1], key[3]))
+    return told
 
 
 def _begun(problem: Problem, day: int, slot: int) -> bool:

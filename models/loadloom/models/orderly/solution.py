@@ -49,6 +49,8 @@ class Progress:
 
     `objective` is inf before the first plan, `bound` -inf before the first bound; both of the stage
     that `phase` names, in its unit. `unserved_kwh` is told with the answer alone, 0 before it.
+    Whoever is told while the loss is made least may ask for the `solution` if nothing better is
+    found; it takes as long as to weigh a plan.
     """
 
     seconds: float
@@ -56,6 +58,7 @@ class Progress:
     bound: float
     unserved_kwh: float
     phase: str
+    solution: "Callable[[], Solution] | None" = None
 
     @property
     def relative_gap(self) -> float:

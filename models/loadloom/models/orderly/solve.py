@@ -4,14 +4,17 @@ coupled     any size: prices, a bound, plans near it (`solvers.coupled`); the sm
             then settled by the reference
 flat        every window a binary, in HiGHS; exact; asked for, never chosen
 reference   the rules word by word in CP-SAT; exact, for some users
-rota        equal users taking turns; a construction
+rota        equal users taking turns; a construction, revised by coupled choices
 
-Least unserved energy comes by its price in every stage. With a strict legal order, the kWh of CUT,
-LIMIT and AVOID are made least in turn, each then a budget for all further stages; with leximin the
-largest burdens are lowered in turn, each a cap; last comes the loss.
+With a strict legal order or leximin, least unserved energy is a stage of its own, and kept by all
+that follow. With a strict order, the kWh of CUT, LIMIT and AVOID are made least in turn, each then
+a budget for all further stages; with leximin the largest burdens are lowered in turn, each a cap;
+last comes the loss. Without either, unserved energy counts by its price alone: it comes first as
+long as that price is above what any relief costs.
 """
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -46,9 +49,7 @@ def solve(
     """
     options = options or OrderlyOptions()
     if problem.fairness.mode is FairnessMode.EQUAL_HOURS:
-        from loadloom.models.orderly.rota import solve_rota
-
-        return solve_rota(problem, options)
+        return _solve_turns(problem, options, report, clock)
     if options.road is Road.ROTA:
         message = "is the rota; it fits equal hours alone"
         raise InvalidProblem([Violation("options.road", message)])
@@ -56,7 +57,7 @@ def solve(
         # CP-SAT takes a second to import, and few ask for it.
         from loadloom.models.orderly.reference import solve_reference
 
-        return solve_reference(problem, options)
+        return solve_reference(problem, options, clock)
     if options.road is Road.FLAT:
         from loadloom.models.orderly.flat import solve_flat
 
@@ -66,6 +67,21 @@ def solve(
     return solve_stages(problem, options, report, clock)
 
 
+def _solve_turns(
+    problem: Problem, options: OrderlyOptions, report: Report | None, clock: Clock | None
+) -> Solution:
+    """The rota; once turns are announced, which stay where they are, the cheapest revision."""
+    from loadloom.models.orderly.rota import solve_rota, spread_stage
+
+    if problem.announced is None:
+        return solve_rota(problem, options)
+    from loadloom.models.orderly.stages import solve_stages
+
+    solution = solve_stages(problem, replace(options, road=None), report, clock)
+    spread = spread_stage(problem, solution.plan)
+    return replace(solution, stages=(*solution.stages, spread))
+
+
 WARM_ROUNDS = 4
 """Rounds of search that meet every kernel: prices, responses and annealing."""
 
@@ -73,7 +89,9 @@ WARM_ROUNDS = 4
 def warm() -> None:
     """Compiles every kernel of the coupled road, or loads it from the cache.
 
-    The week is too large to be settled at once, and has a gap, so that the search goes on.
+    The week is too large to be settled at once, and has a gap, so that the search goes on. It is
+    solved, and then revised for half the shortage. No thread is left behind, so that processes can
+    be forked from this one.
     """
     count, slots = 12, 8
     rng = np.random.default_rng(0)
@@ -96,4 +114,8 @@ def warm() -> None:
         ),
         shortage=Shortage(shortage_kw=short, unserved_price_per_kwh=50.0),
     )
-    solve(week, OrderlyOptions(road=Road.COUPLED, work_limit=WARM_ROUNDS))
+    options = OrderlyOptions(road=Road.COUPLED, work_limit=WARM_ROUNDS)
+    announced = solve(week, options).plan
+    less = replace(week.shortage, shortage_kw=0.5 * short)
+    before = week.week.start - timedelta(days=9)  # time enough for the notice of all other windows
+    solve(replace(week, shortage=less, announced=announced, now=before), options)

@@ -1,7 +1,7 @@
 """The week: local days of equal clock slots, and the hours that really pass in each."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cached_property
 from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -65,7 +65,7 @@ class Week:
         if known and self.start.tzinfo is not None:
             local = self.start.astimezone(ZoneInfo(self.time_zone))
             checks.require(
-                local.time() == time(0),
+                local == self._day(0)[0],  # where clocks leave midnight out, it comes later
                 f"{path}.start_time",
                 f"is {local:%H:%M:%S} in {self.time_zone}; must be local midnight",
             )
@@ -130,7 +130,14 @@ class Week:
         return tuple(_instant(midnight + step * slot, zone) for slot in range(self.slot_count + 1))
 
 
-def _instant(clock: datetime, zone: ZoneInfo) -> datetime:
+def days_before(instant: datetime, days: int) -> datetime:
+    """The instant at the same time of its zone's clock, some days before an aware one."""
+    zone = instant.tzinfo or UTC
+    clock = instant.replace(tzinfo=None, fold=0) - timedelta(days=days)
+    return _instant(clock, zone).astimezone(zone)
+
+
+def _instant(clock: datetime, zone: tzinfo) -> datetime:
     """The instant of a clock time; one that is left out is the moment at which clocks jump."""
     first = clock.replace(tzinfo=zone, fold=0).astimezone(UTC)
     second = clock.replace(tzinfo=zone, fold=1).astimezone(UTC)

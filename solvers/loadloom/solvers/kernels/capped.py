@@ -1,9 +1,11 @@
 """The best turns of a chooser whose use of a resource is capped over all turns together.
 
-A label is what has been chosen so far: used turns, turns still to wait, pause taken, resource used
-and value. Of two labels alike in the first three, one that uses no less and costs no less is
-dropped; all others are kept, so that the answer is exact. Choosers under a cap take one window a
-turn.
+A label is what has been chosen so far: used turns, turns still to wait, whether a pause was taken,
+resource used and value. A label is dropped if another that is no less free in the first three uses
+no more and costs no more, or if what can follow at best makes it no better than a week that is
+known to keep the cap; all others are kept, so that the answer is exact. What can follow at best is
+known without the cap, and with a toll on use instead of it: the toll at which the best week just
+passes from too much use to little enough. Choosers under a cap take one window a turn.
 """
 
 import numpy as np
@@ -11,10 +13,11 @@ from numba import njit
 
 FAR, NOTHING = 1e300, -1  # as in `turns`, which imports this file
 
-MOST_LABELS = 4_000
-"""The most labels of a turn; beyond them the least value is that without a cap, which still
-bounds, and the pattern the best of the labels kept."""
+MOST_LABELS, ROOM = 2_000, 8_000
+"""The most labels that are kept of a turn, and the room in which they are collected; beyond them
+the least value is the best that could follow those dropped, which still bounds."""
 
+_TOLLS = 20  # the most tolls that are tried
 _EVEN = 1e-12
 
 
@@ -41,131 +44,292 @@ def best_under_cap(
 
     Items of turn d stand from `item_start[d]` on: their cost at rank 1, the rest of their value
     and what they use. A turn that is `forced` has items of which one must be taken. Returns FAR if
-    nothing keeps the rules, and whether all labels could be kept.
+    nothing keeps the rules. If there are too many labels the value is a bound below the least one,
+    and the pattern the best of those that were kept.
     """
-    days = item_start.size - 1
-    size = MOST_LABELS
-    used, wait = np.empty((2, size), np.int64), np.empty((2, size), np.int64)
-    paused = np.empty((2, size), np.int64)
-    use, value = np.empty((2, size)), np.empty((2, size))
-    codes = np.empty((2, size, days), np.int32)
-    old, count, whole = 0, 1, True
-    used[0, 0], wait[0, 0], paused[0, 0] = 0, 0, NOTHING
-    use[0, 0], value[0, 0] = 0.0, 0.0
-    codes[0, 0, :] = NOTHING
+    days, waits = item_start.size - 1, gap + 1
+    half = (most + 1) * waits  # states are (pause taken, used turns, turns still to wait)
+    limit = cap + 1e-9 * (1.0 + cap)
+    free, tolled = np.zeros((days + 1, 2 * half)), np.zeros((days + 1, 2 * half))
+    path_use = np.zeros((days + 1, 2 * half))
+    toll, known = _toll(
+        item_start,
+        item_own,
+        item_rest,
+        item_use,
+        forced,
+        pause_turn,
+        pause_value,
+        pause_use,
+        pause_forced,
+        most,
+        gap,
+        ranks,
+        limit,
+        free,
+        tolled,
+        path_use,
+    )
+    state, next_state = np.empty(MOST_LABELS, np.int64), np.empty(ROOM, np.int64)
+    use, next_use = np.empty(MOST_LABELS), np.empty(ROOM)
+    value, next_value = np.empty(MOST_LABELS), np.empty(ROOM)
+    came, taken = np.empty(ROOM, np.int32), np.empty(ROOM, np.int32)
+    origin = np.empty((days, MOST_LABELS), np.int32)
+    action = np.empty((days, MOST_LABELS), np.int32)
+    least = np.empty(2 * half)
+    state[0], use[0], value[0] = 0, 0.0, 0.0
+    count, lost = 1, FAR
     for d in range(days):
-        new, made = 1 - old, 0
+        made = 0
         for label in range(count):
-            for entry in range(-2, pause_turn.size):
-                # -2: nothing, -1: the items, 0 and on: pauses.
-                if entry == -2 and forced[d]:
-                    continue
-                if entry == -1:
-                    if wait[old, label] > 0 or used[old, label] >= most:
+            wait, used = state[label] % waits, (state[label] // waits) % (most + 1)
+            paused = state[label] // half
+            first = state[label] - wait + max(0, wait - 1)
+            for entry in range(-1, item_start[d + 1] - item_start[d] + pause_turn.size):
+                if entry < pause_turn.size:
+                    if forced[d]:
                         continue
-                    rank = ranks[used[old, label]]
-                    for item in range(item_start[d], item_start[d + 1]):
-                        total = use[old, label] + item_use[item]
-                        worth = rank * item_own[item] + item_rest[item]
-                        if total > cap + 1e-9 * (1.0 + cap) or (worth >= 0.0 and not forced[d]):
+                    total, then, after, chosen = use[label], value[label], first, NOTHING
+                    if entry >= 0:
+                        if paused == 1 or pause_turn[entry] != d:
                             continue
-                        if made >= size:
-                            whole = False
-                            continue
-                        used[new, made] = used[old, label] + 1
-                        wait[new, made] = gap
-                        paused[new, made] = paused[old, label]
-                        use[new, made] = total
-                        value[new, made] = value[old, label] + worth
-                        codes[new, made] = codes[old, label]
-                        codes[new, made, d] = item_code[item]
-                        made += 1
+                        total += pause_use[entry]
+                        then += pause_value[entry]
+                        after, chosen = first + half, -2 - entry
+                else:
+                    if wait > 0 or used >= most:
+                        break
+                    chosen = item_start[d] + entry - pause_turn.size
+                    total = use[label] + item_use[chosen]
+                    then = value[label] + ranks[used] * item_own[chosen] + item_rest[chosen]
+                    after = state[label] + waits + gap
+                best = then + max(free[d + 1, after], toll * (total - limit) + tolled[d + 1, after])
+                if total > limit or best > known + _EVEN * (1.0 + abs(known)):
                     continue
-                added, worth = 0.0, 0.0
-                if entry >= 0:
-                    taken = paused[old, label] >= 0 or pause_turn[entry] != d or forced[d]
-                    added, worth = pause_use[entry], pause_value[entry]
-                    if taken or use[old, label] + added > cap + 1e-9 * (1.0 + cap):
-                        continue
-                if made >= size:
-                    whole = False
+                ahead = path_use[d + 1, after]
+                if total + ahead <= limit:
+                    known = min(known, then + tolled[d + 1, after] - toll * ahead)
+                if made == ROOM:
+                    lost = min(lost, best)
                     continue
-                used[new, made] = used[old, label]
-                wait[new, made] = max(0, wait[old, label] - 1)
-                paused[new, made] = entry if entry >= 0 else paused[old, label]
-                use[new, made] = use[old, label] + added
-                value[new, made] = value[old, label] + worth
-                codes[new, made] = codes[old, label]
+                next_state[made], next_use[made], next_value[made] = after, total, then
+                came[made], taken[made] = label, chosen
                 made += 1
-        count = _prune(
-            used[new],
-            wait[new],
-            paused[new],
-            use[new],
-            value[new],
-            codes[new],
-            made,
-            pause_forced,
-        )
-        old = new
+        kept = _kept(next_state, next_use, next_value, made, waits, most, least, pause_forced)
+        count = min(kept.size, MOST_LABELS)
+        for place in range(kept.size):
+            one = kept[place]
+            if place < MOST_LABELS:
+                state[place], use[place] = next_state[one], next_use[one]
+                value[place] = next_value[one]
+                origin[d, place], action[d, place] = came[one], taken[one]
+            else:
+                after = next_state[one]
+                at_toll = toll * (next_use[one] - limit) + tolled[d + 1, after]
+                lost = min(lost, next_value[one] + max(free[d + 1, after], at_toll))
     best, place = FAR, -1
     for label in range(count):
-        if value[old, label] < best and (not pause_forced or paused[old, label] >= 0):
-            best, place = value[old, label], label
+        if value[label] < best and (not pause_forced or state[label] >= half):
+            best, place = value[label], label
     pattern[:] = NOTHING
     if place >= 0:
-        for d in range(days):
-            pattern[d * room] = codes[old, place, d]
-        pattern[days * room] = paused[old, place]
-    return best, whole
+        for d in range(days - 1, -1, -1):
+            chosen = action[d, place]
+            if chosen >= 0:
+                pattern[d * room] = item_code[chosen]
+            elif chosen < NOTHING:
+                pattern[days * room] = -2 - chosen
+            place = origin[d, place]
+    return min(best, lost)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _prune(used, wait, paused, use, value, codes, made, pause_forced):
-    """Moves the labels that no other dominates to the front; how many they are."""
-    order = np.argsort(use[:made], kind="mergesort")
-    keep = np.zeros(made, np.bool_)
-    kept = np.zeros(made, np.int64)
-    count = 0
-    for place in range(made):
-        one = order[place]
-        good = True
-        for k in range(count):
-            two = kept[k]
-            # Whoever has not paused yet may still do so, unless it must and the turn is gone.
-            same = (paused[two] >= 0) == (paused[one] >= 0)
-            alike = same or (paused[two] < 0 and not pause_forced)
-            alike = alike and used[two] <= used[one]
-            if alike and wait[two] <= wait[one] and value[two] <= value[one] + _EVEN:
-                good = False
-                break
-        if good:
-            kept[count] = one
-            count += 1
-            keep[one] = True
-    at = 0
-    for label in range(made):
-        if keep[label]:
-            if at != label:
-                used[at], wait[at], paused[at] = used[label], wait[label], paused[label]
-                use[at], value[at] = use[label], value[label]
-                codes[at] = codes[label]
-            at += 1
-    return at
+def _toll(
+    item_start,
+    item_own,
+    item_rest,
+    item_use,
+    forced,
+    pause_turn,
+    pause_value,
+    pause_use,
+    pause_forced,
+    most,
+    gap,
+    ranks,
+    limit,
+    free,
+    tolled,
+    path_use,
+):
+    """The toll on use at which the bound by it is best, and the least value met within the cap.
+
+    Fills in the least values that can follow each state without a toll and with it, and what the
+    latter use. The value of
+    a best week as a function of the toll is a line, its slope the use; where the steepest line of
+    too much use meets the flattest of little enough, the next toll is tried.
+    """
+    days, states = free.shape[0] - 1, free.shape[1]
+    most_toll, known = 0.0, FAR
+    for item in range(item_start[days]):
+        if item_use[item] > 0.0:
+            gain = -(ranks[0] * item_own[item] + item_rest[item]) / item_use[item]
+            most_toll = max(most_toll, gain)
+    for entry in range(pause_use.size):
+        if pause_use[entry] > 0.0:
+            most_toll = max(most_toll, -pause_value[entry] / pause_use[entry])
+    over_value = over_use = under_value = under_use = toll = following = 0.0
+    trial = np.zeros((days + 1, states))
+    path_use[:] = 0.0
+    for step in range(_TOLLS):
+        toll = following
+        value, use = _week_at(
+            item_start,
+            item_own,
+            item_rest,
+            item_use,
+            forced,
+            pause_turn,
+            pause_value,
+            pause_use,
+            pause_forced,
+            most,
+            gap,
+            ranks,
+            toll,
+            trial,
+            path_use,
+        )
+        if value >= FAR / 2:
+            return 0.0, FAR
+        if step == 0:
+            free[:] = trial
+        tolled[:] = trial
+        if use <= limit:
+            known = min(known, value)
+        if step == 0:
+            if use <= limit:
+                return 0.0, known
+            over_value, over_use, following = value, use, most_toll
+            continue
+        if step == 1:
+            if use > limit:  # what is forced alone uses too much, or almost
+                return toll, known
+            under_value, under_use = value, use
+        elif use <= limit:
+            if value + toll * use >= under_value + toll * under_use - _EVEN * (1.0 + abs(value)):
+                return toll, known
+            under_value, under_use = value, use
+        else:
+            if value + toll * use >= over_value + toll * over_use - _EVEN * (1.0 + abs(value)):
+                return toll, known
+            over_value, over_use = value, use
+        following = (under_value - over_value) / (over_use - under_use)
+    return toll, known
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _week_at(
+    item_start,
+    item_own,
+    item_rest,
+    item_use,
+    forced,
+    pause_turn,
+    pause_value,
+    pause_use,
+    pause_forced,
+    most,
+    gap,
+    ranks,
+    toll,
+    onward,
+    path_use,
+):
+    """The value, without the toll, and the use of the best week at a toll and without a cap.
+
+    Fills in the least value that can follow each state before each turn, (D + 1, states), and what
+    that uses.
+    """
+    days, waits = item_start.size - 1, gap + 1
+    half = (most + 1) * waits
+    onward[days] = 0.0
+    if pause_forced:
+        onward[days, :half] = FAR
+    for d in range(days - 1, -1, -1):
+        pause, pause_worth = NOTHING, FAR
+        for entry in range(pause_turn.size):
+            worth = pause_value[entry] + toll * pause_use[entry]
+            if pause_turn[entry] == d and worth < pause_worth:
+                pause, pause_worth = entry, worth
+        for used in range(most + 1):
+            window, window_worth = NOTHING, FAR
+            if used < most:
+                for item in range(item_start[d], item_start[d + 1]):
+                    worth = ranks[used] * item_own[item] + item_rest[item] + toll * item_use[item]
+                    if worth < window_worth:
+                        window, window_worth = item, worth
+            for wait in range(waits):
+                for paused in range(2):
+                    idle = paused * half + used * waits + max(0, wait - 1)
+                    best, ahead = FAR, 0.0
+                    if not forced[d]:
+                        best, ahead = onward[d + 1, idle], path_use[d + 1, idle]
+                        if paused == 0 and pause >= 0:
+                            worth = pause_worth + onward[d + 1, half + idle]
+                            if worth < best:
+                                best = worth
+                                ahead = pause_use[pause] + path_use[d + 1, half + idle]
+                    if wait == 0 and window >= 0:
+                        after = paused * half + (used + 1) * waits + gap
+                        worth = window_worth + onward[d + 1, after]
+                        if worth < best:
+                            best, ahead = worth, item_use[window] + path_use[d + 1, after]
+                    at = paused * half + used * waits + wait
+                    onward[d, at], path_use[d, at] = best, ahead
+    return onward[0, 0] - toll * path_use[0, 0], path_use[0, 0]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _kept(state, use, value, made, waits, most, least, pause_forced):
+    """The labels that no other dominates, by what they use.
+
+    `least` is room for the least value so far of each state or a freer one. Whoever has not paused
+    yet may still do so, unless it must: the turn may be gone.
+    """
+    least[:] = FAR
+    by_value = np.argsort(value[:made], kind="mergesort")
+    order = by_value[np.argsort(use[by_value], kind="mergesort")]
+    kept = np.empty(made, np.int64)
+    count, half = 0, (most + 1) * waits
+    for one in order:
+        if least[state[one]] <= value[one] + _EVEN:
+            continue
+        kept[count] = one
+        count += 1
+        wait, used = state[one] % waits, (state[one] // waits) % (most + 1)
+        paused = state[one] // half
+        for p in range(paused, paused + 1 if pause_forced else 2):
+            for u in range(used, most + 1):
+                for w in range(wait, waits):
+                    at = p * half + u * waits + w
+                    least[at] = min(least[at], value[one])
+    return kept[:count]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def undominated(use, own, rest, code, begin, end, low, high):
     """How many items from `begin` up to `end` are worth keeping; moves them to the front.
 
-    One is not if another uses no more and costs no more at the lowest and the highest rank.
+    One is not if it gains nothing, or if another uses no more and costs no more at the lowest and
+    the highest rank.
     """
     order = np.argsort(use[begin:end], kind="mergesort")
     kept = np.zeros(end - begin, np.int64)
     count = 0
     for place in order:
         one = begin + place
-        good = True
+        good = low * own[one] + rest[one] < 0.0
         for k in range(count):
             two = kept[k]
             at_low = low * own[two] + rest[two] <= low * own[one] + rest[one] + _EVEN
