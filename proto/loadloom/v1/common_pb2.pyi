@@ -36,7 +36,9 @@ class _MethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Method.ValueTy
     METHOD_MIXED_INTEGER: _Method.ValueType  # 3
     """The full mixed-integer programme."""
     METHOD_REFERENCE: _Method.ValueType  # 4
-    """The reference model, written for readers and slower than all others."""
+    """The reference model, written for readers and slower than all others; it tells no values, and so no
+    reasons.
+    """
 
 class Method(_Method, metaclass=_MethodEnumTypeWrapper):
     """The technique that a caller asks for, or that made an answer."""
@@ -50,7 +52,9 @@ METHOD_LINEAR: Method.ValueType  # 2
 METHOD_MIXED_INTEGER: Method.ValueType  # 3
 """The full mixed-integer programme."""
 METHOD_REFERENCE: Method.ValueType  # 4
-"""The reference model, written for readers and slower than all others."""
+"""The reference model, written for readers and slower than all others; it tells no values, and so no
+reasons.
+"""
 Global___Method: _TypeAlias = Method  # noqa: Y015
 
 class _TerminationReason:

@@ -1185,7 +1185,11 @@ class PlanBatch(_message.Message):
 
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.TerminationReason.ValueType]:
-        """The reason each solve stopped; rows of sites without a plan are not numbers in every column."""
+        """The reason each solve stopped; rows of sites without a plan are not numbers in every column. A
+        site that the exact dynamic programme cannot settle gets a quarter of a second of another
+        technique, as long as few in its batch need one; beyond that, no solution is found, and asking
+        for the site by PlanDispatch gives it all the time of a call.
+        """
 
     @_builtins.property
     def objective(self) -> _common_pb2.Series:

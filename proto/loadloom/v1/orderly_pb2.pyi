@@ -81,7 +81,9 @@ class _NoticeClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoticeCla
     """No time at all."""
 
 class NoticeClass(_NoticeClass, metaclass=_NoticeClassEnumTypeWrapper):
-    """The time before an event by which a user must have been told of it."""
+    """The time before an event by which a user must have been told of it. Weeks and days are those of
+    the calendar: at the same clock time, though clocks change in between.
+    """
 
 NOTICE_CLASS_UNSPECIFIED: NoticeClass.ValueType  # 0
 """The notice is not known; a week in requests."""
@@ -106,7 +108,9 @@ class _FairnessModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Fairness
     FAIRNESS_MODE_CONVEX: _FairnessMode.ValueType  # 1
     """Each further curtailed day of a user costs more, and past burdens weigh."""
     FAIRNESS_MODE_LEXIMIN: _FairnessMode.ValueType  # 2
-    """The largest burden is as low as it can be, then the next."""
+    """The largest burden is as low as it can be without more unserved, then the next. It needs a
+    `max_events_per_day` of 1.
+    """
     FAIRNESS_MODE_EQUAL_HOURS: _FairnessMode.ValueType  # 3
     """A rota: the slots off of the users of a group differ by at most one."""
 
@@ -118,7 +122,9 @@ FAIRNESS_MODE_UNSPECIFIED: FairnessMode.ValueType  # 0
 FAIRNESS_MODE_CONVEX: FairnessMode.ValueType  # 1
 """Each further curtailed day of a user costs more, and past burdens weigh."""
 FAIRNESS_MODE_LEXIMIN: FairnessMode.ValueType  # 2
-"""The largest burden is as low as it can be, then the next."""
+"""The largest burden is as low as it can be without more unserved, then the next. It needs a
+`max_events_per_day` of 1.
+"""
 FAIRNESS_MODE_EQUAL_HOURS: FairnessMode.ValueType  # 3
 """A rota: the slots off of the users of a group differ by at most one."""
 Global___FairnessMode: _TypeAlias = FairnessMode  # noqa: Y015
@@ -134,7 +140,9 @@ class _LegalOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LegalOrder
     LEGAL_ORDER_PRICED: _LegalOrder.ValueType  # 1
     """The costs of the measures alone decide."""
     LEGAL_ORDER_STRICT: _LegalOrder.ValueType  # 2
-    """Shifting comes before avoiding, avoiding before limiting, limiting before cutting."""
+    """As little as possible is unserved, whatever its price; of such plans those that cut least, of these
+    those that limit least, then those that avoid least. Shifting and moved rest days come first.
+    """
 
 class LegalOrder(_LegalOrder, metaclass=_LegalOrderEnumTypeWrapper):
     """Whether a kind of measure waits until the kinds before it do not suffice."""
@@ -144,7 +152,9 @@ LEGAL_ORDER_UNSPECIFIED: LegalOrder.ValueType  # 0
 LEGAL_ORDER_PRICED: LegalOrder.ValueType  # 1
 """The costs of the measures alone decide."""
 LEGAL_ORDER_STRICT: LegalOrder.ValueType  # 2
-"""Shifting comes before avoiding, avoiding before limiting, limiting before cutting."""
+"""As little as possible is unserved, whatever its price; of such plans those that cut least, of these
+those that limit least, then those that avoid least. Shifting and moved rest days come first.
+"""
 Global___LegalOrder: _TypeAlias = LegalOrder  # noqa: Y015
 
 class _OrderlyMethod:
@@ -194,9 +204,9 @@ class _ScheduleStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Schedul
     SCHEDULE_STATE_PUBLISHED: _ScheduleState.ValueType  # 3
     """The plan is announced."""
     SCHEDULE_STATE_CONFIRMED: _ScheduleState.ValueType  # 4
-    """The next of its days is confirmed."""
+    """The plan is announced, and its first day is confirmed."""
     SCHEDULE_STATE_RUNNING: _ScheduleState.ValueType  # 5
-    """Its week has begun."""
+    """Its week has begun, and may be over; it is not settled yet."""
     SCHEDULE_STATE_SETTLED: _ScheduleState.ValueType  # 6
     """Its week is over, and the ledger holds what was delivered."""
 
@@ -212,9 +222,9 @@ SCHEDULE_STATE_SOLVED: ScheduleState.ValueType  # 2
 SCHEDULE_STATE_PUBLISHED: ScheduleState.ValueType  # 3
 """The plan is announced."""
 SCHEDULE_STATE_CONFIRMED: ScheduleState.ValueType  # 4
-"""The next of its days is confirmed."""
+"""The plan is announced, and its first day is confirmed."""
 SCHEDULE_STATE_RUNNING: ScheduleState.ValueType  # 5
-"""Its week has begun."""
+"""Its week has begun, and may be over; it is not settled yet."""
 SCHEDULE_STATE_SETTLED: ScheduleState.ValueType  # 6
 """Its week is over, and the ledger holds what was delivered."""
 Global___ScheduleState: _TypeAlias = ScheduleState  # noqa: Y015
@@ -311,7 +321,9 @@ class Week(_message.Message):
     """The IANA zone whose clocks count, such as "Asia/Shanghai"; UTC when empty."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """The local midnight at which the first day begins."""
+        """The instant at which the first day begins: local midnight, or where clocks leave that out, the
+        moment at which they jump.
+        """
 
     def __init__(
         self,
@@ -386,14 +398,16 @@ class Users(_message.Message):
     INDUSTRY_FIELD_NUMBER: _builtins.int
     PRIORITY_CLASS_FIELD_NUMBER: _builtins.int
     GROUP_FIELD_NUMBER: _builtins.int
+    LOAD_PROFILE_FIELD_NUMBER: _builtins.int
+    LOAD_SCALE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The names, each one once."""
 
     @_builtins.property
     def load_kw(self) -> _common_pb2.Matrix:
-        """The forecast load in kW, a row for each user; a column for each slot of the week, or for each
-        slot of a day that holds on all days.
+        """The forecast load in kW, a row for each user, or for each profile if `load_profile` is given; a
+        column for each slot of the week, or for each slot of a day that holds on all days.
         """
 
     @_builtins.property
@@ -468,6 +482,16 @@ class Users(_message.Message):
     def group(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The rotation group of each user; users of a group are equals."""
 
+    @_builtins.property
+    def load_profile(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The row of `load_kw`, from 0, that each user's load follows. So users share profiles, and a week
+        of many of them stays a small message.
+        """
+
+    @_builtins.property
+    def load_scale(self) -> _common_pb2.Series:
+        """What multiplies the row of `load_kw` for each user; 1 when left out."""
+
     def __init__(
         self,
         *,
@@ -490,10 +514,12 @@ class Users(_message.Message):
         industry: _abc.Iterable[_builtins.str] | None = ...,
         priority_class: _abc.Iterable[_builtins.str] | None = ...,
         group: _abc.Iterable[_builtins.str] | None = ...,
+        load_profile: _abc.Iterable[_builtins.int] | None = ...,
+        load_scale: _common_pb2.Series | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["callable_days", b"callable_days", "carried_burden", b"carried_burden", "compliance", b"compliance", "contract_kwh", b"contract_kwh", "control", b"control", "load_kw", b"load_kw", "past_compliance", b"past_compliance", "protected_kw", b"protected_kw", "rest_days", b"rest_days", "telemetry", b"telemetry"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["callable_days", b"callable_days", "carried_burden", b"carried_burden", "compliance", b"compliance", "contract_kwh", b"contract_kwh", "control", b"control", "load_kw", b"load_kw", "load_scale", b"load_scale", "past_compliance", b"past_compliance", "protected_kw", b"protected_kw", "rest_days", b"rest_days", "telemetry", b"telemetry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["callable_days", b"callable_days", "carried_burden", b"carried_burden", "compliance", b"compliance", "contract_kwh", b"contract_kwh", "control", b"control", "feeder", b"feeder", "group", b"group", "industry", b"industry", "load_kw", b"load_kw", "max_days", b"max_days", "max_events_per_day", b"max_events_per_day", "min_gap_days", b"min_gap_days", "names", b"names", "past_compliance", b"past_compliance", "priority_class", b"priority_class", "protected_kw", b"protected_kw", "rest_days", b"rest_days", "telemetry", b"telemetry", "usual_rest_day", b"usual_rest_day"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callable_days", b"callable_days", "carried_burden", b"carried_burden", "compliance", b"compliance", "contract_kwh", b"contract_kwh", "control", b"control", "feeder", b"feeder", "group", b"group", "industry", b"industry", "load_kw", b"load_kw", "load_profile", b"load_profile", "load_scale", b"load_scale", "max_days", b"max_days", "max_events_per_day", b"max_events_per_day", "min_gap_days", b"min_gap_days", "names", b"names", "past_compliance", b"past_compliance", "priority_class", b"priority_class", "protected_kw", b"protected_kw", "rest_days", b"rest_days", "telemetry", b"telemetry", "usual_rest_day", b"usual_rest_day"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -639,7 +665,9 @@ class Shortage(_message.Message):
     UNSERVED_PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
     FEEDERS_FIELD_NUMBER: _builtins.int
     unserved_price_per_kwh: _builtins.float
-    """The cost of a kWh that is not covered, which must exceed that of the dearest relief."""
+    """The cost of a kWh that is not covered. It should exceed that of the dearest relief: measures that
+    cost more are not called, and `WeeklySchedule.notes` says so.
+    """
     @_builtins.property
     def shortage_kw(self) -> _common_pb2.Series:
         """The shortage in kW in every slot of the week; negative where there is room for rebounds."""
@@ -799,12 +827,18 @@ class OrderlyOptions(_message.Message):
     RELATIVE_GAP_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     METHOD_FIELD_NUMBER: _builtins.int
+    WORK_LIMIT_FIELD_NUMBER: _builtins.int
     relative_gap: _builtins.float
     """The relative gap at which a search may stop, 0..1; 1e-4 when zero."""
     seed: _builtins.int
     """The seed of every random choice."""
     method: Global___OrderlyMethod.ValueType
     """The technique."""
+    work_limit: _builtins.int
+    """The rounds of search to make after the first plan. With it the same request gives the same plan,
+    as rounds end the search and not the time; a time limit that comes first still ends it. No limit
+    when zero. Only the coupled technique counts rounds; the rota and small weeks need none.
+    """
     @_builtins.property
     def time_limit(self) -> _duration_pb2.Duration:
         """The longest time to solve; a minute when left out."""
@@ -816,10 +850,11 @@ class OrderlyOptions(_message.Message):
         relative_gap: _builtins.float = ...,
         seed: _builtins.int = ...,
         method: Global___OrderlyMethod.ValueType = ...,
+        work_limit: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time_limit", b"time_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["method", b"method", "relative_gap", b"relative_gap", "seed", b"seed", "time_limit", b"time_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["method", b"method", "relative_gap", b"relative_gap", "seed", b"seed", "time_limit", b"time_limit", "work_limit", b"work_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -844,6 +879,7 @@ class CreateScheduleRequest(_message.Message):
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     PLAN_TIME_FIELD_NUMBER: _builtins.int
+    LATE_NOTICE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's id of the request: the same id and content give the same operation. It may be empty."""
     title: _builtins.str
@@ -852,6 +888,8 @@ class CreateScheduleRequest(_message.Message):
     """Whether kinds of measures wait for others."""
     currency_code: _builtins.str
     """The ISO 4217 code of the currency of all costs; it may be empty."""
+    late_notice: _builtins.bool
+    """Whether the instant for which to plan may lie before the present, as for a week that is past."""
     @_builtins.property
     def week(self) -> Global___Week:
         """The days."""
@@ -887,7 +925,7 @@ class CreateScheduleRequest(_message.Message):
     @_builtins.property
     def plan_time(self) -> _timestamp_pb2.Timestamp:
         """The instant for which to plan: only users to whom notice can still be given are called. All can
-        be called when it is left out.
+        be called when it is left out. It must not lie before the present.
         """
 
     def __init__(
@@ -906,10 +944,11 @@ class CreateScheduleRequest(_message.Message):
         currency_code: _builtins.str = ...,
         options: Global___OrderlyOptions | None = ...,
         plan_time: _timestamp_pb2.Timestamp | None = ...,
+        late_notice: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ability", b"ability", "fairness", b"fairness", "measures", b"measures", "options", b"options", "plan_time", b"plan_time", "shortage", b"shortage", "users", b"users", "week", b"week"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ability", b"ability", "currency_code", b"currency_code", "fairness", b"fairness", "legal_order", b"legal_order", "measures", b"measures", "options", b"options", "plan_time", b"plan_time", "request_id", b"request_id", "shortage", b"shortage", "title", b"title", "users", b"users", "warning_levels", b"warning_levels", "week", b"week"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ability", b"ability", "currency_code", b"currency_code", "fairness", b"fairness", "late_notice", b"late_notice", "legal_order", b"legal_order", "measures", b"measures", "options", b"options", "plan_time", b"plan_time", "request_id", b"request_id", "shortage", b"shortage", "title", b"title", "users", b"users", "warning_levels", b"warning_levels", "week", b"week"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -929,6 +968,7 @@ class ScheduleEvents(_message.Message):
     RELIEF_KW_FIELD_NUMBER: _builtins.int
     ENERGY_KWH_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
+    LOAD_KWH_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def users(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The index of the user of each event."""
@@ -961,6 +1001,10 @@ class ScheduleEvents(_message.Message):
     def cost(self) -> _common_pb2.Series:
         """What each event costs."""
 
+    @_builtins.property
+    def load_kwh(self) -> _common_pb2.Series:
+        """The energy that the user was forecast to draw during each event, in kWh."""
+
     def __init__(
         self,
         *,
@@ -972,10 +1016,11 @@ class ScheduleEvents(_message.Message):
         relief_kw: _common_pb2.Series | None = ...,
         energy_kwh: _common_pb2.Series | None = ...,
         cost: _common_pb2.Series | None = ...,
+        load_kwh: _common_pb2.Series | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "energy_kwh", b"energy_kwh", "relief_kw", b"relief_kw"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "energy_kwh", b"energy_kwh", "load_kwh", b"load_kwh", "relief_kw", b"relief_kw"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "days", b"days", "energy_kwh", b"energy_kwh", "first_slots", b"first_slots", "measures", b"measures", "relief_kw", b"relief_kw", "slot_counts", b"slot_counts", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "days", b"days", "energy_kwh", b"energy_kwh", "first_slots", b"first_slots", "load_kwh", b"load_kwh", "measures", b"measures", "relief_kw", b"relief_kw", "slot_counts", b"slot_counts", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -992,6 +1037,8 @@ class RestMove(_message.Message):
     MEASURE_FIELD_NUMBER: _builtins.int
     ENERGY_KWH_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
+    USUAL_DAY_FIELD_NUMBER: _builtins.int
+    LOAD_KWH_FIELD_NUMBER: _builtins.int
     user: _builtins.int
     """The index of the user."""
     day: _builtins.int
@@ -1002,6 +1049,10 @@ class RestMove(_message.Message):
     """The energy relieved on that day, in kWh."""
     cost: _builtins.float
     """What it costs."""
+    usual_day: _builtins.int
+    """The day on which the user works instead, its usual day of rest; absent if it has none."""
+    load_kwh: _builtins.float
+    """The energy that the user was forecast to draw on the day on which it rests, in kWh."""
     def __init__(
         self,
         *,
@@ -1010,12 +1061,16 @@ class RestMove(_message.Message):
         measure: _builtins.int = ...,
         energy_kwh: _builtins.float = ...,
         cost: _builtins.float = ...,
+        usual_day: _builtins.int | None = ...,
+        load_kwh: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_usual_day", b"_usual_day", "usual_day", b"usual_day"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "day", b"day", "energy_kwh", b"energy_kwh", "measure", b"measure", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_usual_day", b"_usual_day", "cost", b"cost", "day", b"day", "energy_kwh", b"energy_kwh", "load_kwh", b"load_kwh", "measure", b"measure", "user", b"user", "usual_day", b"usual_day"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__usual_day: _TypeAlias = _typing.Literal["usual_day"]  # noqa: Y015
+    _WhichOneofArgType__usual_day: _TypeAlias = _typing.Literal["_usual_day", b"_usual_day"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__usual_day) -> _WhichOneofReturnType__usual_day | None: ...
 
 Global___RestMove: _TypeAlias = RestMove  # noqa: Y015
 
@@ -1126,7 +1181,7 @@ class SolveStage(_message.Message):
     value: _builtins.float
     """The value reached."""
     bound: _builtins.float
-    """The proven bound: no plan reaches less."""
+    """The proven bound: no plan that keeps what the stages before reached reaches less."""
     def __init__(
         self,
         *,
@@ -1224,6 +1279,9 @@ class WeeklySchedule(_message.Message):
     CONFIRMED_DAYS_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     MEASURES_FIELD_NUMBER: _builtins.int
+    WARNING_LEVELS_FIELD_NUMBER: _builtins.int
+    ABILITY_RULE_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, "schedules/" and its id."""
     title: _builtins.str
@@ -1312,6 +1370,18 @@ class WeeklySchedule(_message.Message):
         of that user.
         """
 
+    @_builtins.property
+    def warning_levels(self) -> _containers.RepeatedCompositeFieldContainer[Global___WarningLevel]:
+        """The levels of warning that `slot_levels` names, as they were given."""
+
+    @_builtins.property
+    def ability_rule(self) -> Global___AbilityRule:
+        """The formula of the abilities: the weights, which sum to 1, and the least scores."""
+
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What a planner should know about the request or the plan, in sentences."""
+
     def __init__(
         self,
         *,
@@ -1340,10 +1410,13 @@ class WeeklySchedule(_message.Message):
         confirmed_days: _abc.Iterable[_builtins.int] | None = ...,
         currency_code: _builtins.str = ...,
         measures: Global___Measures | None = ...,
+        warning_levels: _abc.Iterable[Global___WarningLevel] | None = ...,
+        ability_rule: Global___AbilityRule | None = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["burdens", b"burdens", "certificate", b"certificate", "create_time", b"create_time", "events", b"events", "measures", b"measures", "provenance", b"provenance", "publish_time", b"publish_time", "termination", b"termination", "week", b"week"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ability_rule", b"ability_rule", "burdens", b"burdens", "certificate", b"certificate", "create_time", b"create_time", "events", b"events", "measures", b"measures", "provenance", b"provenance", "publish_time", b"publish_time", "termination", b"termination", "week", b"week"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abilities", b"abilities", "burdens", b"burdens", "certificate", b"certificate", "confirmed_days", b"confirmed_days", "costs", b"costs", "coverage", b"coverage", "create_time", b"create_time", "currency_code", b"currency_code", "events", b"events", "fairness", b"fairness", "measures", b"measures", "method", b"method", "name", b"name", "provenance", b"provenance", "publish_time", b"publish_time", "published_revision", b"published_revision", "rest_moves", b"rest_moves", "revision", b"revision", "slot_levels", b"slot_levels", "stages", b"stages", "state", b"state", "termination", b"termination", "title", b"title", "users", b"users", "week", b"week"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abilities", b"abilities", "ability_rule", b"ability_rule", "burdens", b"burdens", "certificate", b"certificate", "confirmed_days", b"confirmed_days", "costs", b"costs", "coverage", b"coverage", "create_time", b"create_time", "currency_code", b"currency_code", "events", b"events", "fairness", b"fairness", "measures", b"measures", "method", b"method", "name", b"name", "notes", b"notes", "provenance", b"provenance", "publish_time", b"publish_time", "published_revision", b"published_revision", "rest_moves", b"rest_moves", "revision", b"revision", "slot_levels", b"slot_levels", "stages", b"stages", "state", b"state", "termination", b"termination", "title", b"title", "users", b"users", "warning_levels", b"warning_levels", "week", b"week"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1507,19 +1580,25 @@ class PublishScheduleRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    LATE_NOTICE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the schedule."""
     revision: _builtins.int
     """The number of the plan, which must be the latest: nobody announces what they have not seen."""
+    late_notice: _builtins.bool
+    """Whether users may be called to whom the notice that they need can no longer be given. A plan that
+    calls such users is refused without it; they are told at once with it.
+    """
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         revision: _builtins.int = ...,
+        late_notice: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["late_notice", b"late_notice", "name", b"name", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1611,19 +1690,24 @@ class ReviseScheduleRequest(_message.Message):
     PLAN_TIME_FIELD_NUMBER: _builtins.int
     CHANGE_TOLERANCE_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
+    LATE_NOTICE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's id of the request: the same id and content give the same operation. It may be empty."""
     name: _builtins.str
     """The name of the schedule."""
     change_tolerance: _builtins.float
     """The share of the cost that may be given up for fewer changes to what was announced, 0..1."""
+    late_notice: _builtins.bool
+    """Whether that instant may lie before the present, as for a week that is past."""
     @_builtins.property
     def shortage(self) -> Global___Shortage:
         """What is short now."""
 
     @_builtins.property
     def plan_time(self) -> _timestamp_pb2.Timestamp:
-        """The instant from which on notices can be given; now when left out."""
+        """The instant from which on notices can be given; now when left out. It must not lie before the
+        present.
+        """
 
     @_builtins.property
     def options(self) -> Global___OrderlyOptions:
@@ -1638,10 +1722,11 @@ class ReviseScheduleRequest(_message.Message):
         plan_time: _timestamp_pb2.Timestamp | None = ...,
         change_tolerance: _builtins.float = ...,
         options: Global___OrderlyOptions | None = ...,
+        late_notice: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "plan_time", b"plan_time", "shortage", b"shortage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_tolerance", b"change_tolerance", "name", b"name", "options", b"options", "plan_time", b"plan_time", "request_id", b"request_id", "shortage", b"shortage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_tolerance", b"change_tolerance", "late_notice", b"late_notice", "name", b"name", "options", b"options", "plan_time", b"plan_time", "request_id", b"request_id", "shortage", b"shortage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1657,6 +1742,7 @@ class ExplainScheduleRequest(_message.Message):
     USER_FIELD_NUMBER: _builtins.int
     EXACT_EXEMPTION_FIELD_NUMBER: _builtins.int
     TIME_LIMIT_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the schedule."""
     user: _builtins.str
@@ -1665,6 +1751,8 @@ class ExplainScheduleRequest(_message.Message):
     """Whether to solve the week without the user for the exact price of its exemption, which takes as
     long as a schedule does.
     """
+    revision: _builtins.int
+    """The number of the plan to explain; the latest when zero."""
     @_builtins.property
     def time_limit(self) -> _duration_pb2.Duration:
         """The longest time to spend; ten seconds when left out."""
@@ -1676,10 +1764,11 @@ class ExplainScheduleRequest(_message.Message):
         user: _builtins.str = ...,
         exact_exemption: _builtins.bool = ...,
         time_limit: _duration_pb2.Duration | None = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time_limit", b"time_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["exact_exemption", b"exact_exemption", "name", b"name", "time_limit", b"time_limit", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exact_exemption", b"exact_exemption", "name", b"name", "revision", b"revision", "time_limit", b"time_limit", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1699,6 +1788,8 @@ class UserReasons(_message.Message):
     EXEMPTION_ESTIMATE_FIELD_NUMBER: _builtins.int
     EXEMPTION_PRICE_FIELD_NUMBER: _builtins.int
     BINDING_RULES_FIELD_NUMBER: _builtins.int
+    EXEMPTION_LEAST_FIELD_NUMBER: _builtins.int
+    EXEMPTION_MOST_FIELD_NUMBER: _builtins.int
     user: _builtins.str
     """The name of the user."""
     cost: _builtins.float
@@ -1711,6 +1802,10 @@ class UserReasons(_message.Message):
     """What excusing the user would cost, estimated from the prices."""
     exemption_price: _builtins.float
     """What excusing the user costs, from a schedule without it; when it was asked for."""
+    exemption_least: _builtins.float
+    """The least that excusing the user costs, by the proofs of both schedules; when it was asked for."""
+    exemption_most: _builtins.float
+    """The most that excusing the user costs, by the proofs of both schedules; when it was asked for."""
     @_builtins.property
     def words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Its plan and its next best in words."""
@@ -1730,13 +1825,24 @@ class UserReasons(_message.Message):
         exemption_estimate: _builtins.float = ...,
         exemption_price: _builtins.float | None = ...,
         binding_rules: _abc.Iterable[_builtins.str] | None = ...,
+        exemption_least: _builtins.float | None = ...,
+        exemption_most: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_exemption_price", b"_exemption_price", "exemption_price", b"exemption_price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exemption_least", b"_exemption_least", "_exemption_most", b"_exemption_most", "_exemption_price", b"_exemption_price", "exemption_least", b"exemption_least", "exemption_most", b"exemption_most", "exemption_price", b"exemption_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exemption_price", b"_exemption_price", "binding_rules", b"binding_rules", "cost", b"cost", "exemption_estimate", b"exemption_estimate", "exemption_price", b"exemption_price", "next_best_extra", b"next_best_extra", "reduced_cost", b"reduced_cost", "user", b"user", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exemption_least", b"_exemption_least", "_exemption_most", b"_exemption_most", "_exemption_price", b"_exemption_price", "binding_rules", b"binding_rules", "cost", b"cost", "exemption_estimate", b"exemption_estimate", "exemption_least", b"exemption_least", "exemption_most", b"exemption_most", "exemption_price", b"exemption_price", "next_best_extra", b"next_best_extra", "reduced_cost", b"reduced_cost", "user", b"user", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__exemption_least: _TypeAlias = _typing.Literal["exemption_least"]  # noqa: Y015
+    _WhichOneofArgType__exemption_least: _TypeAlias = _typing.Literal["_exemption_least", b"_exemption_least"]  # noqa: Y015
+    _WhichOneofReturnType__exemption_most: _TypeAlias = _typing.Literal["exemption_most"]  # noqa: Y015
+    _WhichOneofArgType__exemption_most: _TypeAlias = _typing.Literal["_exemption_most", b"_exemption_most"]  # noqa: Y015
     _WhichOneofReturnType__exemption_price: _TypeAlias = _typing.Literal["exemption_price"]  # noqa: Y015
     _WhichOneofArgType__exemption_price: _TypeAlias = _typing.Literal["_exemption_price", b"_exemption_price"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exemption_least) -> _WhichOneofReturnType__exemption_least | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exemption_most) -> _WhichOneofReturnType__exemption_most | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__exemption_price) -> _WhichOneofReturnType__exemption_price | None: ...
 
 Global___UserReasons: _TypeAlias = UserReasons  # noqa: Y015
@@ -1792,6 +1898,7 @@ class ExplainScheduleResponse(_message.Message):
     UNCOVERED_FIELD_NUMBER: _builtins.int
     SHORTFALL_FIELD_NUMBER: _builtins.int
     RELAXATIONS_FIELD_NUMBER: _builtins.int
+    FEEDER_WORTH_PER_MW_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def user(self) -> Global___UserReasons:
         """The reasons for the plan of the user that was asked for."""
@@ -1812,6 +1919,10 @@ class ExplainScheduleResponse(_message.Message):
     def relaxations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The rules whose loosening helps most, the cheapest first, in words."""
 
+    @_builtins.property
+    def feeder_worth_per_mw(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Series]:
+        """What one more MW of shortage of each feeder costs in every slot, in the order of the feeders."""
+
     def __init__(
         self,
         *,
@@ -1820,10 +1931,11 @@ class ExplainScheduleResponse(_message.Message):
         uncovered: _abc.Iterable[Global___Uncovered] | None = ...,
         shortfall: _abc.Iterable[_builtins.str] | None = ...,
         relaxations: _abc.Iterable[_builtins.str] | None = ...,
+        feeder_worth_per_mw: _abc.Iterable[_common_pb2.Series] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user", "worth_per_mw", b"worth_per_mw"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["relaxations", b"relaxations", "shortfall", b"shortfall", "uncovered", b"uncovered", "user", b"user", "worth_per_mw", b"worth_per_mw"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feeder_worth_per_mw", b"feeder_worth_per_mw", "relaxations", b"relaxations", "shortfall", b"shortfall", "uncovered", b"uncovered", "user", b"user", "worth_per_mw", b"worth_per_mw"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2104,7 +2216,7 @@ class Delivery(_message.Message):
     first_slot: _builtins.int
     """The first slot of the event; 0 for a moved rest."""
     energy_kwh: _builtins.float
-    """The energy delivered, in kWh."""
+    """The energy delivered, in kWh; at most twice what the user was forecast to draw in the time."""
     def __init__(
         self,
         *,
@@ -2133,7 +2245,7 @@ class RecordDeliveryRequest(_message.Message):
     """The name of the schedule."""
     @_builtins.property
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delivery]:
-        """The deliveries; all are recorded or none."""
+        """The deliveries, each of another event; all are recorded or none."""
 
     def __init__(
         self,
@@ -2157,21 +2269,27 @@ class RecordDeliveryResponse(_message.Message):
 
     RECORDED_COUNT_FIELD_NUMBER: _builtins.int
     MISSING_COUNT_FIELD_NUMBER: _builtins.int
+    MISSED_COUNT_FIELD_NUMBER: _builtins.int
     recorded_count: _builtins.int
     """The number of events and rest days with a record."""
     missing_count: _builtins.int
     """The number of events and rest days without one; those whose user was not reached are not called,
     so they need none.
     """
+    missed_count: _builtins.int
+    """The number of events and rest days with a record whose user was not reached. What was delivered
+    counts in the ledger all the same.
+    """
     def __init__(
         self,
         *,
         recorded_count: _builtins.int = ...,
         missing_count: _builtins.int = ...,
+        missed_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["missing_count", b"missing_count", "recorded_count", b"recorded_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["missed_count", b"missed_count", "missing_count", b"missing_count", "recorded_count", b"recorded_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2274,6 +2392,7 @@ class LedgerEntry(_message.Message):
     PLANNED_KWH_FIELD_NUMBER: _builtins.int
     BURDEN_FIELD_NUMBER: _builtins.int
     CARRIED_BURDEN_FIELD_NUMBER: _builtins.int
+    WEEK_DATE_FIELD_NUMBER: _builtins.int
     user: _builtins.str
     """The name of the user."""
     schedule: _builtins.str
@@ -2286,6 +2405,8 @@ class LedgerEntry(_message.Message):
     """What was added to the burden, as a share of a week's contract."""
     carried_burden: _builtins.float
     """The burden after this week."""
+    week_date: _builtins.str
+    """The local date of its first day, such as "2026-12-07"."""
     @_builtins.property
     def week_start_time(self) -> _timestamp_pb2.Timestamp:
         """The local midnight at which its first day began."""
@@ -2300,10 +2421,11 @@ class LedgerEntry(_message.Message):
         planned_kwh: _builtins.float = ...,
         burden: _builtins.float = ...,
         carried_burden: _builtins.float = ...,
+        week_date: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["week_start_time", b"week_start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["burden", b"burden", "carried_burden", b"carried_burden", "energy_kwh", b"energy_kwh", "planned_kwh", b"planned_kwh", "schedule", b"schedule", "user", b"user", "week_start_time", b"week_start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["burden", b"burden", "carried_burden", b"carried_burden", "energy_kwh", b"energy_kwh", "planned_kwh", b"planned_kwh", "schedule", b"schedule", "user", b"user", "week_date", b"week_date", "week_start_time", b"week_start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

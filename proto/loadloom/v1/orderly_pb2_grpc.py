@@ -136,7 +136,7 @@ class OrderlyServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSchedule(self, request, context):
-        """Deletes a schedule that was never published.
+        """Deletes a schedule that was never published, or that is settled; the ledger keeps its entries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

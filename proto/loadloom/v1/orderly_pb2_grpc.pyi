@@ -49,7 +49,7 @@ class OrderlyServiceStub:
     ListSchedules: _grpc.UnaryUnaryMultiCallable[_orderly_pb2.ListSchedulesRequest, _orderly_pb2.ListSchedulesResponse]
     """The schedules there are, the latest week first, without their plans."""
     DeleteSchedule: _grpc.UnaryUnaryMultiCallable[_orderly_pb2.DeleteScheduleRequest, _orderly_pb2.DeleteScheduleResponse]
-    """Deletes a schedule that was never published."""
+    """Deletes a schedule that was never published, or that is settled; the ledger keeps its entries."""
     PublishSchedule: _grpc.UnaryUnaryMultiCallable[_orderly_pb2.PublishScheduleRequest, _orderly_pb2.PublishScheduleResponse]
     """Announces the plan to its users: their notices fall due from now on."""
     ConfirmDay: _grpc.UnaryUnaryMultiCallable[_orderly_pb2.ConfirmDayRequest, _orderly_pb2.ConfirmDayResponse]
@@ -90,7 +90,7 @@ class OrderlyServiceAsyncStub(OrderlyServiceStub):
     ListSchedules: _aio.UnaryUnaryMultiCallable[_orderly_pb2.ListSchedulesRequest, _orderly_pb2.ListSchedulesResponse]  # type: ignore[assignment]
     """The schedules there are, the latest week first, without their plans."""
     DeleteSchedule: _aio.UnaryUnaryMultiCallable[_orderly_pb2.DeleteScheduleRequest, _orderly_pb2.DeleteScheduleResponse]  # type: ignore[assignment]
-    """Deletes a schedule that was never published."""
+    """Deletes a schedule that was never published, or that is settled; the ledger keeps its entries."""
     PublishSchedule: _aio.UnaryUnaryMultiCallable[_orderly_pb2.PublishScheduleRequest, _orderly_pb2.PublishScheduleResponse]  # type: ignore[assignment]
     """Announces the plan to its users: their notices fall due from now on."""
     ConfirmDay: _aio.UnaryUnaryMultiCallable[_orderly_pb2.ConfirmDayRequest, _orderly_pb2.ConfirmDayResponse]  # type: ignore[assignment]
@@ -152,7 +152,7 @@ class OrderlyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orderly_pb2.DeleteScheduleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orderly_pb2.DeleteScheduleResponse, _abc.Awaitable[_orderly_pb2.DeleteScheduleResponse]]:
-        """Deletes a schedule that was never published."""
+        """Deletes a schedule that was never published, or that is settled; the ledger keeps its entries."""
 
     @_abc_1.abstractmethod
     def PublishSchedule(

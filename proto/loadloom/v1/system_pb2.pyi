@@ -94,6 +94,10 @@ class Limits(_message.Message):
     POINTS_UNDER_WAY_FIELD_NUMBER: _builtins.int
     USERS_FIELD_NUMBER: _builtins.int
     SCHEDULE_POINTS_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
+    STREAMS_UNDER_WAY_FIELD_NUMBER: _builtins.int
+    BYTES_UNDER_WAY_FIELD_NUMBER: _builtins.int
     message_bytes: _builtins.int
     """The largest message in either direction, in bytes."""
     intervals: _builtins.int
@@ -107,7 +111,9 @@ class Limits(_message.Message):
     solve_seconds: _builtins.float
     """The longest time one solve may take, in seconds."""
     calls_under_way: _builtins.int
-    """The number of calls that may wait or run before new ones are shed."""
+    """The number of calls that may wait or run before new ones are shed; streams, and questions about the
+    server itself, have no part in it.
+    """
     points_under_way: _builtins.int
     """The largest number of values of all batches of all streams that may be under way at any time,
     those of the requests and of every column of the plans; batches beyond it wait for their turn.
@@ -117,6 +123,16 @@ class Limits(_message.Message):
     schedule_points: _builtins.int
     """The largest number of values of one quantity of a schedule: users, or measures whose slots are
     restricted, times days times slots.
+    """
+    devices: _builtins.int
+    """The largest number of loads, plants and storages of one site."""
+    targets: _builtins.int
+    """The largest number of targets of all storages of one site."""
+    streams_under_way: _builtins.int
+    """The number of streams of batches that may be open before new ones are shed."""
+    bytes_under_way: _builtins.int
+    """The largest size of all requests for single answers that wait or run before new ones are shed, in
+    bytes; one request alone is always taken.
     """
     def __init__(
         self,
@@ -131,10 +147,14 @@ class Limits(_message.Message):
         points_under_way: _builtins.int = ...,
         users: _builtins.int = ...,
         schedule_points: _builtins.int = ...,
+        devices: _builtins.int = ...,
+        targets: _builtins.int = ...,
+        streams_under_way: _builtins.int = ...,
+        bytes_under_way: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_under_way", b"batches_under_way", "calls_under_way", b"calls_under_way", "intervals", b"intervals", "message_bytes", b"message_bytes", "points", b"points", "points_under_way", b"points_under_way", "schedule_points", b"schedule_points", "sites_per_batch", b"sites_per_batch", "solve_seconds", b"solve_seconds", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_under_way", b"batches_under_way", "bytes_under_way", b"bytes_under_way", "calls_under_way", b"calls_under_way", "devices", b"devices", "intervals", b"intervals", "message_bytes", b"message_bytes", "points", b"points", "points_under_way", b"points_under_way", "schedule_points", b"schedule_points", "sites_per_batch", b"sites_per_batch", "solve_seconds", b"solve_seconds", "streams_under_way", b"streams_under_way", "targets", b"targets", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
