@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from statistics import median
 
 import grpc
 import numpy as np
@@ -10,10 +11,15 @@ from google.longrunning import operations_pb2 as longrunning
 from google.longrunning.operations_pb2_grpc import OperationsStub
 from google.protobuf.struct_pb2 import Struct
 
+from benchmarks import operations_week
+from benchmarks.orderly_instances import park
 from benchmarks.registry import Bar, BenchSpec, Effort, Findings, Table
 from benchmarks.report import number
 from benchmarks.servers import running, settle
+from loadloom.v1 import orderly_pb2
+from loadloom.v1.orderly_pb2_grpc import OrderlyServiceStub
 
+ENGINE = ("loadloom.engine.main", "--port=0", "--log-level=error", "--job-workers=1")
 SERVER = ("benchmarks.operations_server", "--port=0", "--log-level=error")
 METHOD = "/loadloom.benchmark.SleepService/Sleep"
 CANCELS_SHARE = 50
@@ -22,10 +28,21 @@ CANCELS_SHARE = 50
 SLEEP_S = 600.0
 """Longer than any measurement."""
 
+USERS, SLOTS = 2_000, 8
+"""The week that is revised."""
+
+SEARCH_S = 0.4
+"""The time in which a revision may search for a better plan; the rest is what a job costs."""
+
+REVISIONS_SHARE = 150
+"""Revisions are this many times fewer than submissions."""
+
 
 @contextmanager
-def _calls(address: str) -> Iterator[tuple[Callable[..., longrunning.Operation], OperationsStub]]:
-    """What submits a sleep, and the operations."""
+def submitter(
+    address: str,
+) -> Iterator[tuple[Callable[..., longrunning.Operation], OperationsStub]]:
+    """What submits a sleep to a server of `operations_server`, and the operations."""
     with grpc.insecure_channel(address) as channel:
         sleep = channel.unary_unary(
             METHOD,
@@ -51,7 +68,7 @@ def submit(effort: Effort) -> Findings:
     for name, workers in (("no worker", 0), ("beside a running job", 1)):
         with running((*SERVER, f"--job-workers={workers}")) as server:
             settle(server)
-            with _calls(server.address) as (send, operations):
+            with submitter(server.address) as (send, operations):
                 first = send(seconds=SLEEP_S)
                 if workers:
                     _until_running(operations, first.name)
@@ -60,10 +77,10 @@ def submit(effort: Effort) -> Findings:
                     for _ in range(effort.calls)
                 ]
     bars = [
-        Bar(what=f"p99, {name}", measured=_quantile_ms(one, 99), limit=25.0, unit="ms")
+        Bar(what=f"p99, {name}", measured=quantile_ms(one, 99), limit=25.0, unit="ms")
         for name, one in latencies.items()
     ]
-    return Findings(tables=(_table("Submitted until on the disk", latencies),), bars=tuple(bars))
+    return Findings(tables=(table("Submitted until on the disk", latencies),), bars=tuple(bars))
 
 
 def cancel(effort: Effort) -> Findings:
@@ -76,15 +93,15 @@ def cancel(effort: Effort) -> Findings:
     latencies = {}
     with running((*SERVER, "--job-workers=1")) as server:
         settle(server)
-        with _calls(server.address) as (send, operations):
+        with submitter(server.address) as (send, operations):
             for name, deaf in (("heeded", False), ("killed", True)):
                 latencies[name] = [_cancelled_s(send, operations, deaf) for _ in range(count)]
     limits = {"heeded": 300.0, "killed": 1_500.0}
     bars = [
-        Bar(what=f"p99, {name}", measured=_quantile_ms(one, 99), limit=limits[name], unit="ms")
+        Bar(what=f"p99, {name}", measured=quantile_ms(one, 99), limit=limits[name], unit="ms")
         for name, one in latencies.items()
     ]
-    return Findings(tables=(_table("Cancelled until the next ended", latencies),), bars=tuple(bars))
+    return Findings(tables=(table("Cancelled until the next ended", latencies),), bars=tuple(bars))
 
 
 def _cancelled_s(
@@ -103,6 +120,56 @@ def _cancelled_s(
     return _seconds(pass_on)
 
 
+def revise(effort: Effort) -> Findings:
+    """A plant trips, and somebody waits for the week of a whole town to be planned anew.
+
+    A week is planned and announced; then ever more is short. The time is from the call of
+    ReviseSchedule until its operation has ended with a refereed plan that is on the disk.
+    """
+    week = park(USERS, SLOTS)
+    asked = operations_week.request(week, "benchmark")
+    asked.options.time_limit.seconds = 5
+    latencies, solves, gaps = [], [], []
+    with running(ENGINE) as server, grpc.insecure_channel(server.address) as channel:
+        settle(server)
+        stub, operations = OrderlyServiceStub(channel), OperationsStub(channel)
+        made = _planned(operations, stub.CreateSchedule(asked))
+        announce = orderly_pb2.PublishScheduleRequest(name=made.name, revision=made.revision)
+        stub.PublishSchedule(announce)
+        for turn in range(max(5, effort.calls // REVISIONS_SHARE)):
+            change = orderly_pb2.ReviseScheduleRequest(name=made.name)
+            change.shortage.CopyFrom(operations_week.shortage(week, 1.05 + 0.01 * turn))
+            change.options.time_limit.FromNanoseconds(round(SEARCH_S * 1e9))
+            began = time.perf_counter()
+            found = _planned(operations, stub.ReviseSchedule(change))
+            latencies.append(time.perf_counter() - began)
+            solves.append(found.provenance.solve_time.ToNanoseconds() / 1e9)
+            gaps.append(found.certificate.relative_gap)
+    rows = Table(
+        title=f"{USERS:,} users, {SLOTS} slots a day, revised as a job",
+        headings=("number", "median s", "most s", "of which solve s", "gap %"),
+        rows=(
+            (
+                str(len(latencies)),
+                *(number(value) for value in (median(latencies), max(latencies), median(solves))),
+                number(100.0 * median(gaps)),
+            ),
+        ),
+    )
+    bar = Bar(what="median", measured=median(latencies), limit=1.0, unit="s")
+    return Findings(tables=(rows,), bars=(bar,))
+
+
+def _planned(operations: OperationsStub, made: longrunning.Operation) -> orderly_pb2.WeeklySchedule:
+    """The schedule that an operation ends with."""
+    ended = operations.WaitOperation(longrunning.WaitOperationRequest(name=made.name))
+    found = orderly_pb2.WeeklySchedule()
+    if not ended.response.Unpack(found):
+        msg = f"a schedule ended with {ended.error.message}"
+        raise RuntimeError(msg)
+    return found
+
+
 def _until_running(operations: OperationsStub, name: str) -> None:
     """Waits until the solve of an operation has reported."""
     from loadloom.client.operations import unpacked
@@ -118,13 +185,15 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _quantile_ms(latencies_s: list[float], percent: float) -> float:
+def quantile_ms(latencies_s: list[float], percent: float) -> float:
+    """A percentile of times in seconds, in milliseconds."""
     return 1e3 * float(np.percentile(latencies_s, percent))
 
 
-def _table(title: str, latencies: dict[str, list[float]]) -> Table:
+def table(title: str, latencies: dict[str, list[float]]) -> Table:
+    """The median, the p99 and the most of times in seconds, by case."""
     rows = tuple(
-        (name, str(len(one)), *(number(_quantile_ms(one, percent)) for percent in (50, 99, 100)))
+        (name, str(len(one)), *(number(quantile_ms(one, percent)) for percent in (50, 99, 100)))
         for name, one in latencies.items()
     )
     return Table(title=title, headings=("case", "number", "p50 ms", "p99 ms", "most ms"), rows=rows)
@@ -142,5 +211,11 @@ SPECS = (
         question="How soon is a worker free again?",
         bar="p99 at most 300 ms when the solve heeds a cancel, 1.5 s when it is killed",
         run=cancel,
+    ),
+    BenchSpec(
+        name="revise",
+        question="How soon is an announced week of 2,000 users planned anew?",
+        bar="at most 1 s from the request until the operation is done",
+        run=revise,
     ),
 )

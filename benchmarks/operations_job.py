@@ -14,11 +14,11 @@ from loadloom.engine.services.operations import Operations
 STEP_S = 0.005
 
 
-def sleep(request: bytes, progress: Progress, deadline: Deadline) -> bytes:  # noqa: ARG001
-    """The request again, after the time it asks for; a deaf one looks for no cancel meanwhile."""
+def sleep(request: bytes, progress: Progress, deadline: Deadline) -> bytes:
+    """The request again after the time it asks for, or at its deadline; a deaf one is not told."""
     asked: dict[str, Any] = dict(Struct.FromString(request).items())
-    until = time.monotonic() + asked["seconds"]
-    progress.report(value=0.0, phase="sleeping")
+    until = time.monotonic() + min(asked["seconds"], deadline.remaining_s)
+    progress.report(value=0.0, phase="sleeping", best=lambda: request)
     if asked.get("deaf"):
         time.sleep(asked["seconds"])
     while time.monotonic() < until and not progress.report(value=time.monotonic()):
@@ -35,7 +35,8 @@ def services(operations: Operations) -> Iterator[grpc.GenericRpcHandler]:
     """The service's one handler."""
 
     async def submit(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:  # noqa: ARG001
-        return await operations.submit(SLEEP, raw)
+        asked: dict[str, Any] = dict(Struct.FromString(raw).items())
+        return await operations.submit(SLEEP, raw, limit_s=asked.get("limit_s"))
 
     handler = grpc.unary_unary_rpc_method_handler(submit)
     yield grpc.method_handlers_generic_handler(

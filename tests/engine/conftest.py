@@ -135,6 +135,7 @@ class Told:
     paths: dict[str, str] = field(default_factory=dict)
     retry_s: float | None = None
     facts: dict[str, str] = field(default_factory=dict)
+    message: str = ""
 
 
 def read_status(status: Status) -> Told:
@@ -148,7 +149,7 @@ def read_status(status: Status) -> Told:
         elif detail.Unpack(retry):
             found["retry_s"] = retry.retry_delay.ToNanoseconds() / 1e9
     code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
-    return Told(code, **found)
+    return Told(code, message=status.message, **found)
 
 
 def failed(call: Callable[[], object]) -> Told:
@@ -207,7 +208,7 @@ class Process:
 
     def settle(self, count: int) -> list[int]:
         """The pids of that many workers, once they have all loaded their libraries."""
-        eventually(lambda: len(self.workers()), lambda found: found == count)
+        eventually(self._loaded, lambda found: found == count, timeout_s=60.0)
         last = self.workers()
         while True:
             time.sleep(0.3)
@@ -215,6 +216,14 @@ class Process:
             if len(now) == count and sum(now.values()) - sum(last.values()) < 0.02:
                 return list(now)
             last = now
+
+    def _loaded(self) -> int:
+        """How many workers have loaded the library that comes last, however slow the machine."""
+        found = 0
+        for pid in self.workers():
+            with suppress(OSError):
+                found += "highspy" in Path(f"/proc/{pid}/maps").read_text()
+        return found
 
 
 def eventually(look: Callable, good: Callable[[object], bool], timeout_s: float = 20.0) -> object:

@@ -132,6 +132,25 @@ def test_calls_that_outlast_the_grace_are_cut_off(launch, connect, request_hard)
         assert not any(map(psutil.pid_exists, pids))
 
 
+@pytest.mark.parametrize("told", ["signal", "end of input"])
+def test_a_server_with_a_parent_ends_in_order_however_it_is_told(tmp_path, told):
+    command = [sys.executable, "-m", "loadloom.engine.main", "--port=0", "--with-parent"]
+    command += [f"--database-url=sqlite:///{tmp_path}/db", "--workers=1"]
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+        ) as process,
+    ):
+        assert process.stdout.readline()
+        if told == "signal":
+            process.send_signal(signal.SIGTERM)
+        else:
+            process.stdin.close()
+        assert process.wait(30) == 0
+    assert "Fatal" not in (tmp_path / "log").read_text()
+
+
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """An authority, and a server and a client that it vouches for, as files."""
@@ -237,22 +256,3 @@ def test_limits_of_the_settings_are_kept_and_told(tight, request_one, failure):
     info = SystemServiceStub(tight).GetSystemInfo(GetSystemInfoRequest())
     assert told.paths.keys() == {"grid.count"}
     assert (info.limits.intervals, info.limits.solve_seconds) == (10, 3.0)
-
-
-def test_calls_beyond_the_limit_are_shed_and_told_when_to_try_again(tight, failure, request_one):
-    request_one.grid.count = 10
-    del request_one.site.meter.buy_price_per_kwh.values[10:]
-    del request_one.site.photovoltaics[:]
-    stub, sent = DispatchServiceStub(tight), queue.Queue()
-    held = tight.stream_stream(STREAM)(iter(sent.get, None))
-    sent.put(encode_setup(StreamSetup(grid=request_one.grid)))
-    next(held)
-    told = failure(lambda: stub.PlanDispatch(request_one))
-    assert told.code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert told.reason == "OVERLOADED"
-    assert told.retry_s > 0
-    health = health_pb2_grpc.HealthStub(tight).Check(health_pb2.HealthCheckRequest())
-    assert health.status == health_pb2.HealthCheckResponse.SERVING
-    sent.put(None)
-    assert not list(held)
-    assert stub.PlanDispatch(request_one).plan.HasField("schedule")

@@ -65,6 +65,15 @@ def test_other_machines_are_not_listened_to_without_tls(host):
     assert load(["--host", host, "--insecure"]).host == host
 
 
+def test_other_machines_are_not_listened_to_without_tokens():
+    tls = ["--tls-certificate=c.pem", "--tls-key=k.pem", "--host=0.0.0.0"]
+    with pytest.raises(BadSettings, match="give token_hashes, or tls_client_ca, or set insecure"):
+        load(tls)
+    assert load([*tls, "--token-hashes=hashes"]).host == "0.0.0.0"
+    assert load([*tls, "--tls-client-ca=ca.pem"]).token_hashes is None
+    assert load([*tls, "--insecure"]).token_hashes is None
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
 def test_loopback_needs_no_tls(host):
     assert load(["--host", host]).host == host
@@ -107,6 +116,7 @@ def test_variables_that_look_like_settings_and_are_none_are_told():
             "LOADLOOM_LIMITS__PIONTS": "1",
             "LOADLOOM_LIMITS__POINTS": "1",
             "LOADLOOM_LIMITS": "{}",
+            "LOADLOOM_TOKEN": "that of a client",
             "LOADLOOM_SERVICE_PORT_8421_TCP_ADDR": "as Kubernetes sets it",
             "HOME": "/",
         }

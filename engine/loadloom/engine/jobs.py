@@ -36,6 +36,9 @@ from loadloom.engine.store.operations import Standing
 REPORT_S = 0.1
 """The shortest time between two events of a solve."""
 
+BEST_SHARE = 0.1
+"""The most of a solve's time that goes into writing responses that are the last only maybe."""
+
 ASK_S = 0.002
 """The shortest time between two looks for a cancel, each some microseconds long."""
 
@@ -48,7 +51,7 @@ class Progress:
     ) -> None:
         self._send, self._ask = send, cancel_asked
         self._standing = Standing()
-        self._sent_s = self._asked_s = -inf
+        self._sent_s = self._asked_s = self._best_s = -inf
         self._cancelled = False
 
     def report(
@@ -70,16 +73,24 @@ class Progress:
             bound: the proven bound.
             relative_gap: the gap between the two, as the family defines it.
             phase: what the solve does now.
-            best: writes the response if this plan is the last; it is called only when it is sent.
+            best: writes the response if this plan is the last; it is called only when it is sent,
+                and not before the time that it took the last time is `BEST_SHARE` of what passed.
         """
         news = {"value": value, "bound": bound, "relative_gap": relative_gap, "phase": phase}
         changes = {name: one for name, one in news.items() if one is not None}
         entered = phase not in {None, self._standing.phase}
         self._standing = replace(self._standing, **changes)
         if entered or monotonic() >= self._sent_s + REPORT_S:
-            self._send(self._standing, None if best is None else best())
-            self._sent_s = monotonic()
+            self._tell(best)
         return self.cancelled
+
+    def _tell(self, best: Callable[[], bytes] | None) -> None:
+        began = monotonic()
+        written = best is not None and began >= self._best_s
+        self._send(self._standing, best() if best is not None and written else None)
+        self._sent_s = monotonic()
+        if written:
+            self._best_s = self._sent_s + (self._sent_s - began) / BEST_SHARE
 
     @property
     def cancelled(self) -> bool:
@@ -97,10 +108,6 @@ def keep_nothing(connection: Connection, claim: Claim, response: bytes) -> None:
     """Writes nothing: the response alone is what there is to keep."""
 
 
-def warm_nothing() -> None:
-    """Compiles nothing."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A method that is solved as a job.
@@ -111,9 +118,8 @@ class Job:
         response: the message of the response.
         solve: the bytes of the response to those of the request; a function of a module, which is
             imported by the server too, so it imports what is heavy when it runs.
-        loads: the modules to load ahead for it; loading them must not start a thread.
-        warm: compiles what the solve would else have to compile; run in a process of its own when a
-            worker starts, before it takes jobs.
+        loads: the modules to load ahead for it, where processes of solves come from; a module may
+            compile its kernels as it is loaded, but must leave no thread behind.
         keep: writes what else there is to keep of a response into the database, in the transaction
             that ends the operation, and thus exactly once. It runs in the worker, and is quick.
     """
@@ -123,5 +129,4 @@ class Job:
     response: type[Message]
     solve: Solve
     loads: tuple[str, ...] = ()
-    warm: Callable[[], None] = warm_nothing
     keep: Keep = keep_nothing

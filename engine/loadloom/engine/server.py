@@ -6,8 +6,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from threading import Thread
 
@@ -18,18 +18,21 @@ from google.longrunning.operations_pb2_grpc import add_OperationsServicer_to_ser
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer  # its public name escapes type checkers
 from grpc_reflection.v1alpha import reflection
-from prometheus_client import start_http_server
 
 from loadloom.engine.family import Runner
 from loadloom.engine.guard import log, tls
+from loadloom.engine.guard.admission import Admission
 from loadloom.engine.guard.edge import Edge
+from loadloom.engine.guard.gate import Gate
 from loadloom.engine.guard.metrics import Metrics
+from loadloom.engine.guard.tokens import Tokens
 from loadloom.engine.job_table import JOBS
 from loadloom.engine.jobs import Job
+from loadloom.engine.run.job_metrics import StoredJobs
 from loadloom.engine.run.jobs import Supervisor
 from loadloom.engine.run.lanes import Workers
-from loadloom.engine.run.listening import obstacle
-from loadloom.engine.run.memory import keep_freed
+from loadloom.engine.run.listening import metrics_served, obstacle
+from loadloom.engine.run.memory import give_back, keep_freed
 from loadloom.engine.services import dispatch, operations, orderly, orderly_jobs, system
 from loadloom.engine.services.operations import Operations
 from loadloom.engine.settings import Limits, Settings, unknown_variables
@@ -98,7 +101,9 @@ def serve_until_told(settings: Settings, offer: Offer = USUAL) -> None:
 
 def _stop_at_the_end_of_input() -> None:
     """Tells this process to stop when nobody holds the other end of its standard input any more."""
-    sys.stdin.buffer.read()
+    # Not through Python's buffer: at the end of the process it would be waited for, for a second.
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -124,14 +129,17 @@ async def running(settings: Settings, offer: Offer = USUAL) -> AsyncIterator[Eng
         OSError: an address cannot be listened on, or the database cannot be used.
     """
     metrics = Metrics()
-    edge = Edge(settings.limits.calls_under_way, metrics)
+    tokens = None if settings.token_hashes is None else Tokens(settings.token_hashes)
+    edge = Edge(Admission(settings.limits, give_back), metrics, Gate(tokens))
     status = HealthServicer()
     server = grpc.aio.server(interceptors=[edge], options=_options(settings.limits))
     address = _bind(server, settings)
     database = await to_thread.run_sync(prepared, settings.database_url)
     front = Operations(settings, database)
     supervisor = Supervisor(settings, offer.jobs, database, metrics)
-    with closing(database), _metrics_served(settings, metrics):
+    metrics.registry.register(StoredJobs(database))
+    served = metrics_served(settings.metrics_host, settings.metrics_port, metrics.registry)
+    with closing(database), served:
         async with anyio.create_task_group() as tasks:
             workers = Workers(settings, metrics, tasks)
             runner = Runner(settings, metrics, workers)
@@ -145,8 +153,9 @@ async def running(settings: Settings, offer: Offer = USUAL) -> AsyncIterator[Eng
                 # Kernels first: if they must be compiled, the workers find them in the cache.
                 await to_thread.run_sync(warm)
                 watches = (front.watch.run, schedules.watch.run)
-                for task in (workers.warm, *watches, front.sweep, supervisor.run):
+                for task in (workers.begin, *watches, front.sweep):
                     tasks.start_soon(task)
+                tasks.start_soon(supervisor.run, front.submitted)
                 await _say(status, health_pb2.HealthCheckResponse.SERVING)
                 yield Engine(address=address, metrics=metrics)
             finally:
@@ -199,9 +208,10 @@ def _add_services(
     server.add_generic_rpc_handlers((dispatch.DispatchService(settings, runner).handler(),))
     add_SystemServiceServicer_to_server(system.SystemService(settings.limits, families), server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
-    reflection.enable_server_reflection(
-        (*NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
-    )
+    if settings.token_hashes is None:
+        reflection.enable_server_reflection(
+            (*NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+        )
 
 
 def _add_operations(server: grpc.aio.Server, front: Operations, offer: Offer) -> None:
@@ -217,25 +227,6 @@ async def _say(
     """Tells callers of the health service how every service does."""
     for name in ("", *NAMES):
         await status.set(name, serving)
-
-
-@contextmanager
-def _metrics_served(settings: Settings, metrics: Metrics) -> Iterator[None]:
-    """Serves the metrics while the block runs, if they are wanted."""
-    if not settings.metrics_port:
-        yield
-        return
-    if reason := obstacle(settings.metrics_host, settings.metrics_port, "metrics_"):
-        raise OSError(f"cannot serve metrics: {reason}")
-    server, thread = start_http_server(
-        settings.metrics_port, settings.metrics_host, metrics.registry
-    )
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 async def _drain(

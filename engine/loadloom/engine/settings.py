@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import psutil
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -36,6 +37,9 @@ from pydantic_settings import (
 
 PREFIX = "LOADLOOM_"
 
+CLIENTS_OWN = "TOKEN"
+"""The variable, without the prefix, from which clients take their token."""
+
 ALIKE = 0.7
 """How much alike two names are, 0..1, for one to be taken for a misspelling of the other."""
 
@@ -49,6 +53,14 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def half_of_memory_mib() -> int:
+    """Half of the memory of this machine, or of what its processes are confined to, in MiB."""
+    confined = Path("/sys/fs/cgroup/memory.max")
+    text = confined.read_text().strip() if confined.is_file() else ""
+    most = psutil.virtual_memory().total
+    return min(most, int(text) if text.isdecimal() else most) >> 21
 
 
 def own_database() -> str:
@@ -70,6 +82,10 @@ class Limits(BaseModel):
     """The largest number of intervals of a grid; by default a leap year of five-minute steps."""
     points: PositiveInt = 2_000_000
     """The largest number of values of one site, spread over its grid, or in one message."""
+    devices: PositiveInt = 1_000
+    """The largest number of loads, plants and storages of one site."""
+    targets: PositiveInt = 10_000
+    """The largest number of targets of all storages of one site."""
     sites_per_batch: PositiveInt = 10_000
     """The largest number of sites in one batch."""
     batches_under_way: PositiveInt = 4
@@ -85,11 +101,17 @@ class Limits(BaseModel):
     solve_seconds: PositiveFloat = 60.0
     """The longest time one solve may take."""
     calls_under_way: PositiveInt = 1_000
-    """The number of calls that may wait or run before new ones are shed."""
+    """The number of calls that may wait or run before new ones are shed; streams, and questions
+    about the server itself, have no part in it."""
+    bytes_under_way: PositiveInt = 256 * 2**20
+    """The largest size of all requests for single answers that wait or run before new ones are
+    shed; one request alone is always taken."""
+    streams_under_way: PositiveInt = 10_000
+    """The number of streams of batches that may be open before new ones are shed."""
 
 
 class Settings(BaseSettings):
-    """The Loadloom server: dispatch plans over gRPC."""
+    """The Loadloom server: plans, and the operations that make them, over gRPC."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -98,7 +120,7 @@ class Settings(BaseSettings):
         frozen=True,
         cli_implicit_flags=True,
         cli_kebab_case=True,
-        cli_prog_name="python -m loadloom.engine.main",
+        cli_prog_name="loadloom serve",
         use_attribute_docstrings=True,
     )
 
@@ -114,8 +136,11 @@ class Settings(BaseSettings):
     """The key of the certificate, PEM."""
     tls_client_ca: Path | None = None
     """The authorities that vouch for callers, PEM; no certificate is asked for without."""
+    token_hashes: Path | None = None
+    """The file of the digests of callers' tokens, which `loadloom token new` writes. With it every
+    call but those about health needs a token; without it everybody may do everything."""
     insecure: bool = False
-    """Whether to listen without TLS on addresses that other machines reach."""
+    """Whether to listen without TLS, or without tokens, on addresses that other machines reach."""
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
     """The address to serve Prometheus metrics on."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
@@ -136,6 +161,8 @@ class Settings(BaseSettings):
     """The share of a call's remaining time that is kept back for the answer."""
     reserve_s: NonNegativeFloat = 0.1
     """The most time that is kept back for the answer."""
+    setup_s: PositiveFloat = 20.0
+    """The time in which a stream must send its setup."""
     unread_s: PositiveFloat = 10.0
     """The time that an answer of a stream may stay unread while batches of others wait for room."""
     overrun_s: PositiveFloat = 1.0
@@ -151,8 +178,8 @@ class Settings(BaseSettings):
     """The attempts that a job has whose solve dies, before it has failed."""
     job_limit_s: PositiveFloat = 3_600.0
     """The longest time that one attempt at a job may take."""
-    job_memory_mib: NonNegativeInt = 0
-    """The memory that one job may take; 0 for what the machine has."""
+    job_memory_mib: NonNegativeInt = Field(default_factory=half_of_memory_mib)
+    """The memory that one job may take; by default half of the machine's, and no limit with 0."""
     lease_s: PositiveFloat = 15.0
     """The time after which a job is taken from a worker that has not been heard of."""
     retention_days: PositiveFloat = 30.0
@@ -175,7 +202,7 @@ class Settings(BaseSettings):
         return init_settings, env_settings, _File(settings_cls)
 
     @model_validator(mode="after")
-    def _check_tls(self) -> Self:
+    def _check_guard(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key must be given together")
         if self.tls_client_ca is not None and self.tls_certificate is None:
@@ -184,6 +211,12 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"host {self.host} can be reached from other machines: give tls_certificate and "
                 "tls_key, or set insecure to listen without TLS"
+            )
+        known = self.token_hashes is not None or self.tls_client_ca is not None
+        if not known and not self.insecure and not _is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host} can be reached from other machines: give token_hashes, or "
+                "tls_client_ca, or set insecure to let everybody do everything"
             )
         return self
 
@@ -235,7 +268,9 @@ def unknown_variables(environment: Mapping[str, str]) -> dict[str, str]:
     given = {name: name.upper() for name in environment if name.upper().startswith(PREFIX)}
     short = {name: upper.removeprefix(PREFIX) for name, upper in given.items()}
     return {
-        name: _not_known(word, known, PREFIX) for name, word in short.items() if word not in known
+        name: _not_known(word, known, PREFIX)
+        for name, word in short.items()
+        if word not in (*known, CLIENTS_OWN)
     }
 
 

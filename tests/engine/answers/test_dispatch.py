@@ -77,3 +77,12 @@ def test_tasks_and_answers_travel_to_workers_and_back(task):
     back = pickle.loads(pickle.dumps(answers.answer(there)))
     assert back.certificate == answers.answer(task).certificate
     assert str(pickle.loads(pickle.dumps(RejectedPlan("why")))) == "why"
+
+
+def test_reasons_of_long_horizons_are_not_given_beside_other_calls(request_one):
+    request_one.grid.count = 8_760
+    del request_one.site.photovoltaics[:]
+    del request_one.site.meter.buy_price_per_kwh.values[1:]
+    plain = convert.parse(request_one, Limits())
+    assert answers.light(plain)
+    assert not answers.light(replace(plain, detail=answers.REASONS))

@@ -13,8 +13,11 @@ from loadloom.engine.guard.calls import Deadline
 from loadloom.engine.jobs import Progress
 from loadloom.engine.task import RejectedPlan
 from loadloom.models.orderly import referee
-from loadloom.models.orderly.problem import WarningLevel
+from loadloom.models.orderly.figures import slot_levels
+from loadloom.models.orderly.problem import FairnessMode, LegalOrder, WarningLevel
+from loadloom.models.orderly.solution import Road
 from loadloom.models.orderly.solve import solve
+from loadloom.solvers.termination import Reason
 from tests.engine.services.orderly_weeks import week_request
 from tests.models.orderly.cases import drawn
 
@@ -31,6 +34,10 @@ def solution(asked):
 
 def silent():
     return Progress(send=lambda *_: None, cancel_asked=lambda: False)
+
+
+def nothing(_: answers.Answer) -> bytes:
+    return b""
 
 
 def test_a_plan_that_breaks_a_rule_is_rejected(asked, solution):
@@ -56,7 +63,7 @@ def test_a_cancelled_solve_stops_with_its_best_plan(asked):
     heard = []
     progress = Progress(send=lambda *said: heard.append(said), cancel_asked=lambda: True)
     began = monotonic()
-    found = answers.answer(asked.problem, options, progress, Deadline(at_s=inf))
+    found = answers.answer(asked.problem, options, progress, Deadline(at_s=inf), nothing)
     assert monotonic() - began < options.time_limit_s / 2
     assert found.certificate.objective >= found.certificate.bound
     assert heard
@@ -66,7 +73,7 @@ def test_a_cancelled_solve_stops_with_its_best_plan(asked):
 def test_the_costs_of_events_add_up_to_the_referees(seed):
     problem = drawn(seed)
     options = replace(parse(week_request()).options, road=None, time_limit_s=0.5)
-    found = answers.answer(problem, options, silent(), Deadline())
+    found = answers.answer(problem, options, silent(), Deadline(), nothing)
     losses = found.losses
     parts = (
         losses.energy_loss,
@@ -84,13 +91,36 @@ def test_the_costs_of_events_add_up_to_the_referees(seed):
     assert unserved == pytest.approx(found.solution.unserved_kw)
 
 
+@pytest.mark.parametrize("legal_order", LegalOrder)
+@pytest.mark.parametrize("mode", [FairnessMode.CONVEX, FairnessMode.LEXIMIN])
+def test_plans_put_by_on_the_way_are_refereed_and_proven(asked, monkeypatch, mode, legal_order):
+    monkeypatch.setattr(answers, "SPARE_S", 0.0)
+    fairness = replace(asked.problem.fairness, mode=mode)
+    problem = replace(asked.problem, fairness=fairness, legal_order=legal_order)
+    options = replace(asked.options, road=Road.COUPLED, time_limit_s=2.0)
+    put_by, sent = [], []
+
+    def write(found: answers.Answer) -> bytes:
+        put_by.append(found)
+        return b"written"
+
+    progress = Progress(send=lambda _, best: sent.append(best), cancel_asked=lambda: False)
+    last = answers.answer(problem, options, progress, Deadline(), write)
+    assert put_by
+    assert sent.count(b"written") == len(put_by)
+    for found in put_by:
+        assert found.solution.termination.reason is Reason.FEASIBLE
+        assert found.certificate.bound <= last.certificate.objective * (1.0 + 1e-9)
+        assert found.certificate.objective >= last.certificate.bound * (1.0 - 1e-9)
+
+
 def test_a_slot_has_the_highest_level_that_its_shortage_reaches(asked):
     levels = (
         WarningLevel(name="II", least_share=0.3),
         WarningLevel(name="IV", least_share=0.1),
         WarningLevel(name="I", least_share=0.9),
     )
-    names = answers.slot_levels(replace(asked.problem, warning_levels=levels))
+    names = slot_levels(replace(asked.problem, warning_levels=levels))
     # 150 kW of 400 kW are short in slot 6 of the first five days.
     assert {i for i, name in enumerate(names) if name == "II"} == {6 + 8 * d for d in range(5)}
     assert set(names) == {"", "II"}

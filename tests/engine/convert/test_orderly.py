@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from loadloom.engine.convert.commissions import Commission, head_of, plan_of, unpacked
+from loadloom.engine.convert.notices import occasions
 from loadloom.engine.convert.orderly import parse, parse_commission
 from loadloom.engine.convert.schedules import seen_by
 from loadloom.models.orderly.problem import FairnessMode, Kind, LegalOrder, Notice
@@ -51,6 +52,25 @@ def test_a_matrix_holds_for_all_users_days_or_slots_that_it_does_not_tell_apart(
     load = parse(request).problem.users.load_kw
     shape = {1: (rows, 1, 1), 8: (rows, 1, 8), 56: (rows, 7, 8)}[cols]
     assert np.array_equal(load, np.broadcast_to(values.reshape(shape), (4, 7, 8)))
+
+
+@pytest.mark.parametrize("cols", [1, 8, 56])
+@pytest.mark.parametrize("scale", [[], [2.0], [1.0, 0.0, 0.5, 3.0]])
+def test_users_that_share_profiles_have_their_rows_times_their_scale(cols, scale):
+    request, profile = week_request(), [1, 0, 1, 1]
+    rows = np.arange(1.0, 2 * cols + 1).reshape(2, cols)
+    request.users.load_kw.rows, request.users.load_kw.cols = rows.shape
+    request.users.load_kw.values.values[:] = rows.ravel()
+    request.users.load_profile.extend(profile)
+    if scale:
+        request.users.load_scale.values.extend(scale)
+    shared = parse(request).problem
+    each = rows[profile] * (np.broadcast_to(scale, 4)[:, None] if scale else 1.0)
+    request.users.ClearField("load_profile")
+    request.users.ClearField("load_scale")
+    request.users.load_kw.rows = 4
+    request.users.load_kw.values.values[:] = each.ravel()
+    assert np.array_equal(shared.users.load_kw, parse(request).problem.users.load_kw)
 
 
 @pytest.mark.parametrize("cols", [1, 8, 56])
@@ -173,3 +193,16 @@ def test_of_a_schedule_a_user_sees_its_own_measures_whole():
     assert list(bert.events.measures) == [0]
     assert list(bert.events.relief_kw.values) == [80.0]
     assert not bert.rest_moves
+
+
+def test_a_rest_on_a_day_that_is_left_out_is_no_relief():
+    # Samoa went from 29 to 31 December 2011.
+    midnight = datetime(2011, 12, 26, 10, tzinfo=UTC)
+    week = week_request(start=midnight, zone="Pacific/Apia").week
+    schedule = pb.WeeklySchedule(week=week, users=["anna"])
+    schedule.measures.kind.append(pb.MEASURE_KIND_REST)
+    schedule.rest_moves.add(user=0, day=4, measure=0, usual_day=2, energy_kwh=0.0)
+    (rest,) = occasions(schedule).values()
+    assert rest.start == rest.end
+    assert rest.relief_kw == 0.0
+    assert rest.reach.isoformat() == "2011-12-28T00:00:00-10:00"

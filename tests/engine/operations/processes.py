@@ -23,6 +23,9 @@ from tests.engine.operations.probes import SERVICE
 
 ROOT = Path(__file__).parents[3]
 
+SLACK_S = 3.0
+"""How much later than a server promises things may happen on a machine that others use too."""
+
 
 def eventually(look: Callable, good: Callable[[object], bool] = bool, timeout_s: float = 30.0):
     until = time.monotonic() + timeout_s

@@ -6,6 +6,7 @@ import resource
 import signal
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from contextlib import ExitStack, closing, suppress
@@ -15,14 +16,17 @@ import grpc
 import psutil
 import pytest
 from google.rpc.code_pb2 import Code
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from loadloom.engine.store import operations as store
-from loadloom.engine.store.database import StoreAway
+from loadloom.engine.store.database import BUSY_S, StoreAway
 from loadloom.engine.store.migrate import prepared
 from tests.engine.operations.processes import (
     CANCELLED,
     QUEUED,
+    ROOT,
     RUNNING,
+    SLACK_S,
     SUCCEEDED,
     Caller,
     answer,
@@ -31,11 +35,14 @@ from tests.engine.operations.processes import (
 )
 from tests.engine.operations.test_store import new
 
+GRACE_S = 1.0
+
 QUICK = ("--job-workers=2", "--grace-s=1", "--workers=1", "--lease-s=2", "--job-attempts=30")
 
 
+UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 GONE = {
-    grpc.StatusCode.UNAVAILABLE,
+    UNAVAILABLE,
     grpc.StatusCode.CANCELLED,
     grpc.StatusCode.DEADLINE_EXCEEDED,
 }
@@ -188,7 +195,7 @@ def test_a_frozen_worker_that_wakes_up_is_refused(launch, url):
 
 
 def test_told_to_stop_a_server_gives_its_jobs_back_and_tells_who_waits(launch, url):
-    words = ("--job-workers=1", "--grace-s=1", "--workers=1")
+    words = ("--job-workers=1", f"--grace-s={GRACE_S}", "--workers=1")
     with launch(url, *words) as server:
         caller = Caller(server.address)
         runs = caller.submit(do="deaf", value=3)
@@ -198,12 +205,15 @@ def test_told_to_stop_a_server_gives_its_jobs_back_and_tells_who_waits(launch, u
         next(stream)
         wait = threading.Thread(target=_unavailable, args=(lambda: caller.wait(runs.name),))
         wait.start()
+        watch = health_pb2_grpc.HealthStub(caller.channel).Watch(health_pb2.HealthCheckRequest())
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         told = time.monotonic()
         server.popen.send_signal(signal.SIGTERM)
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
         _unavailable(lambda: list(stream))
         wait.join()
-        assert server.popen.wait(10) == 0
-        assert time.monotonic() - told < 5.0
+        assert server.popen.wait(20) == 0
+        assert time.monotonic() - told < GRACE_S + 1.0 + SLACK_S
         ends = [event["ending"] for event in server.events("job")]
         assert ends == ["handed back"]
     with launch(url, "--job-workers=0", "--workers=1") as server:
@@ -285,6 +295,33 @@ def test_a_database_that_is_away_is_unavailable_and_comes_back_alone(launch, fai
         ended = caller.wait(runs.name)
         assert (answer(ended)["done"], metadata(ended).attempt) == ("runs", 1)
         assert answer(caller.get(before.name))["done"] == "before"
+
+
+def test_a_process_frozen_while_it_writes_blocks_nobody_for_long(launch, failure, new_url):
+    """SQLite has no cure for it but to go on, or to be killed; callers are told at once."""
+    url = new_url("sqlite")
+    with launch(url, "--job-workers=1", "--workers=1", "--lease-s=60") as server:
+        caller = Caller(server.address)
+        before = caller.submit(key="before")
+        caller.wait(before.name)
+        command = [sys.executable, "-m", "tests.engine.operations.freezer", url]
+        with subprocess.Popen(command, cwd=ROOT) as frozen:
+            try:
+                eventually(lambda: _thread_states(frozen.pid) == {"T"})
+                for within_s in (BUSY_S + 5.0, 5.0):  # who comes later need not wait
+                    began = time.monotonic()
+                    told = failure(lambda: caller.submit(key="lost"))
+                    assert time.monotonic() - began < within_s
+                    assert (told.code, told.reason) == (UNAVAILABLE, "DATABASE_AWAY")
+                    assert told.retry_s > 0
+                assert answer(caller.get(before.name))["done"] == "before"
+                assert [o.name for o in caller.page().operations] == [before.name]
+            finally:
+                frozen.send_signal(signal.SIGCONT)
+            assert frozen.wait(30) == 0
+        made = caller.submit(key="after")
+        assert answer(caller.wait(made.name))["done"] == "after"
+        assert len(caller.page().operations) == 3  # the frozen one went on where it was
 
 
 def test_a_full_disk_acknowledges_nothing_that_is_not_there(launch, failure, new_url):

@@ -8,12 +8,13 @@ from pkgutil import iter_modules
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 import loadloom.engine.store
 from loadloom.engine.settings import BadSettings
 from loadloom.engine.store.database import Database
-from loadloom.engine.store.migrate import migrate, prepared
+from loadloom.engine.store.migrate import migrate, prepared, revisions
 from loadloom.engine.store.schema import metadata
 
 
@@ -30,6 +31,12 @@ def test_migrating_again_changes_nothing(database):
     migrate(database)
     with database.reading() as connection:
         assert connection.execute(text("SELECT count(*) FROM mine")).scalar() == 0
+
+
+def test_files_are_named_after_their_revisions_in_order():
+    folder = Path(loadloom.engine.store.__path__[0]) / "migrations"
+    scripts = ScriptDirectory(str(folder)).walk_revisions("base", "heads")
+    assert revisions() == [script.revision for script in scripts][::-1]
 
 
 def test_many_at_once_make_it_once(url):

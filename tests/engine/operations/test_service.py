@@ -15,6 +15,7 @@ from tests.engine.operations.processes import (
     FAILED,
     QUEUED,
     RUNNING,
+    SLACK_S,
     SUCCEEDED,
     answer,
     eventually,
@@ -155,6 +156,19 @@ def test_a_poison_job_has_failed_after_three_attempts_and_hits_no_other(caller, 
     done = caller.wait(other.name)
     assert answer(done)["done"] == "other"
     assert metadata(done).attempt == 1
+
+
+@pytest.mark.parametrize("poison", ["segfault", "memory", "deaf"])
+def test_the_job_after_one_that_dies_is_done_soon_whatever_it_dies_of(serve, new_url, poison):
+    """Within two seconds, as a rule; slower machines have their slack."""
+    settings = {"job_workers": 1, "job_memory_mib": 1024, "job_limit_s": 1.0, "overrun_s": 0.2}
+    with serve(new_url("sqlite"), **settings) as caller:
+        made, after = caller.submit(do=poison), caller.submit(key="after")
+        ended, done = caller.wait(made.name), caller.wait(after.name)
+        assert (metadata(ended).state, metadata(ended).attempt) == (FAILED, 3)
+        assert (answer(done)["done"], metadata(done).attempt) == ("after", 1)
+        ends = [metadata(one).end_time.ToNanoseconds() / 1e9 for one in (ended, done)]
+        assert 0.0 < ends[1] - ends[0] < 2.0 + SLACK_S
 
 
 def test_a_refusal_of_the_solve_is_the_operations_error(caller):

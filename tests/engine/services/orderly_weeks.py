@@ -11,6 +11,8 @@ from anyio.from_thread import start_blocking_portal
 from google.longrunning import operations_pb2 as longrunning
 from google.longrunning.operations_pb2_grpc import OperationsStub
 
+from loadloom.engine.job_table import JOBS
+from loadloom.engine.jobs import Job
 from loadloom.engine.server import Offer, running
 from loadloom.engine.settings import Settings
 from loadloom.v1 import orderly_pb2 as pb
@@ -128,8 +130,12 @@ class Planner:
     def published(self, **changes: object) -> pb.WeeklySchedule:
         return self.publish(self.create(**changes))
 
-    def publish(self, schedule: pb.WeeklySchedule) -> pb.WeeklySchedule:
-        request = pb.PublishScheduleRequest(name=schedule.name, revision=schedule.revision)
+    def publish(
+        self, schedule: pb.WeeklySchedule, *, late_notice: bool = False
+    ) -> pb.WeeklySchedule:
+        request = pb.PublishScheduleRequest(
+            name=schedule.name, revision=schedule.revision, late_notice=late_notice
+        )
         return self.stub.PublishSchedule(request, timeout=20).schedule
 
     def get(self, name: str, **wanted: object) -> pb.WeeklySchedule:
@@ -185,14 +191,16 @@ def keys(schedule: pb.WeeklySchedule) -> set[tuple[int, ...]]:
 
 
 @contextmanager
-def planning(url: str, clock: Clock | None = None, **settings: object) -> Iterator[Planner]:
+def planning(
+    url: str, clock: Clock | None = None, jobs: Sequence[Job] = JOBS, **settings: object
+) -> Iterator[Planner]:
     """A planner of a server in this process, whose worker is a process as ever."""
     clock = clock or Clock()
     usual = {"port": 0, "workers": 1, "job_workers": 1, "grace_s": 1.0, "database_url": url}
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(
-            running(Settings(**{**usual, **settings}), Offer(clock=clock))
+            running(Settings(**{**usual, **settings}), Offer(clock=clock, jobs=jobs))
         ) as engine,
     ):
         planner = Planner(engine.address, clock)

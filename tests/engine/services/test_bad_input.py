@@ -79,6 +79,13 @@ def make(change: str) -> Callable[[Request], None]:
     return lambda request: exec(code, {"r": request, "math": math})
 
 
+UNEVEN = """
+r.grid.ClearField("step")
+s = r.grid.steps
+[s.add(seconds=3600) for _ in range(24)]
+"""
+"""Steps one by one, named `s`, instead of one for all."""
+
 B, M, P = "site.storages[0].", "site.meter.", "site.photovoltaics[0]."
 
 TABLE = [
@@ -142,6 +149,8 @@ TABLE = [
     ("endless step", make("r.grid.step.seconds = 10**17"), "grid.step"),
     ("no intervals", make("r.grid.count = 0"), "grid.count"),
     ("count unlike steps", wrong_count, "grid.count"),
+    ("step of decades", make("r.grid.step.seconds = 2**31 - 1"), "grid.step"),
+    ("one of the steps of decades", make(UNEVEN + "s[3].seconds = 10**11"), "grid.steps[3]"),
     ("beyond the year 9999", far_end, "grid.count"),
     ("unknown zone", make("r.grid.time_zone = 'Europe/Atlantis'"), "grid.time_zone"),
     ("a path for a zone", make("r.grid.time_zone = '../../etc/passwd'"), "grid.time_zone"),
@@ -236,7 +245,14 @@ def test_a_million_values_for_a_day_are_a_wrong_length(stub, request_one, failur
 LARGE = [
     (make("r.grid.count = 10**6"), "grid.count", "intervals"),
     (make("r.grid.count = 2**32 - 1"), "grid.count", "intervals"),
-    (make("[r.site.loads.add(name=str(i)) for i in range(10**5)]"), "site", "points"),
+    (make("r.grid.count = 2**32 - 1; r.grid.steps.add(seconds=1)"), "grid.count", "intervals"),
+    (make("[r.site.loads.add(name=str(i)) for i in range(10**5)]"), "site", "devices"),
+    (make("[r.site.storages[0].targets.add() for _ in range(10**5)]"), "site.storages", "targets"),
+    (
+        make("r.grid.count = 10**5; [r.site.loads.add(name=str(i)) for i in range(20)]"),
+        "site",
+        "points",
+    ),
 ]
 
 

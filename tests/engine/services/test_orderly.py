@@ -76,7 +76,7 @@ def test_a_week_lives_from_the_draft_to_the_ledger(planner):
 def test_the_ledger_carries_burdens_over_three_weeks(planner):
     for week in range(3):
         start = MONDAY + timedelta(days=7 * week)
-        planner.clock.time = start - timedelta(days=3)
+        planner.clock.time = start - timedelta(days=8)
         schedule = planner.create(start=start)
         # What the plan says of burdens after the week builds on the ledger.
         planned = dict(zip(schedule.users, schedule.burdens.values, strict=True))

@@ -54,6 +54,17 @@ TABLE = [
     ("load rows", "u.load_kw.rows = 3", "users.load_kw.rows"),
     ("load cols", "u.load_kw.cols = 7", "users.load_kw.cols"),
     ("load values", "u.load_kw.cols = 8", "users.load_kw.values"),
+    ("profile 1 of 1", "u.load_profile.extend([0, 1, 0, 0])", "users.load_profile[1]"),
+    ("3 profiles", "u.load_profile.extend([0, 0, 0])", "users.load_profile"),
+    ("rows of no profile", "u.load_profile.append(0); u.load_kw.rows = 2", "users.load_kw.values"),
+    ("no rows of profiles", "u.load_profile.append(0); u.load_kw.rows = 0", "users.load_kw.rows"),
+    ("scale alone", "u.load_scale.values.append(2)", "users.load_scale"),
+    ("negative scale", "u.load_profile.append(0); u.load_scale.values.extend([1, -1, 1, 1])",
+     "users.load_scale[1]"),
+    ("NaN scale", "u.load_profile.append(0); u.load_scale.values.append(math.nan)",
+     "users.load_scale[0]"),
+    ("scale beyond powers", "u.load_profile.append(0); u.load_scale.values.append(1e8)",
+     "users.load_scale"),
     ("protected NaN", "u.protected_kw.CopyFrom(u.load_kw); "
      "u.protected_kw.values.values[0] = math.nan", "users.protected_kw[0][0]"),
     ("contract of 0", "u.contract_kwh.values[0] = 0", "users.contract_kwh[0]"),
@@ -122,6 +133,10 @@ TABLE = [
     ("seed too large", "r.options.seed = 2**32 - 1", "options.seed"),
     ("unknown method", "r.options.method = 99", "options.method"),
     ("no such plan time", "r.plan_time.seconds = 10**15", "plan_time"),
+    ("too many levels", "[r.warning_levels.add(name='I', least_share=1) for _ in range(101)]",
+     "warning_levels"),
+    ("too many factors", "r.fairness.gamma.extend([1] * 32)", "fairness.gamma"),
+    ("past plan time", "r.plan_time.seconds = 1", "plan_time"),
     ("odd id", "r.request_id = 'a\\tb'", "request_id"),
 ]  # fmt: skip
 
@@ -165,6 +180,10 @@ LARGE = [
     ("u.names.extend(map(str, range(10**5)))", "users.names", "users of a schedule"),
     ("u.names.extend(map(str, range(49_000))); r.week.slot_count = 96", "users",
      "points of a schedule"),
+    ("r.week.day_count = 31; r.week.slot_count = 96; "
+     "[s.feeders.add(name=str(i)).shortage_kw.values.append(1) for i in range(6_716)]",
+     "shortage.feeders", "points of a schedule"),
+    ("m.user.extend([0] * 10**6)", "measures.user", "measures of a schedule"),
 ]  # fmt: skip
 
 

@@ -118,7 +118,7 @@ def test_who_was_not_reached_is_missed_and_not_called(planner, failure):
 
 def test_what_is_announced_late_is_told_at_once_and_only_once(planner):
     planner.clock.time = MONDAY - timedelta(days=2)
-    schedule = planner.published(short={0: 320.0})
+    schedule = planner.publish(planner.create(short={0: 320.0}), late_notice=True)
     found = [planner.notices(schedule.name, user=user) for user in planner.names]
     begin, now = MONDAY + EVENING, planner.clock.time
     day, call = begin - timedelta(days=1), begin - QUARTER

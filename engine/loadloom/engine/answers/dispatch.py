@@ -16,8 +16,12 @@ from loadloom.solvers import termination
 COST, SCHEDULE, VALUES, REASONS = 1, 2, 3, 4
 """The levels of detail in the numbers of PlanDetail."""
 
-DIAGNOSIS_S = 5.0
-"""The most time to spend on naming the conflicts of an infeasible site."""
+DIAGNOSIS_S, DIAGNOSIS_SHARE = 5.0, 0.5
+"""The most time to spend on naming the conflicts of an infeasible site, and the share of what is
+left for its solve; the share, because the answer that it is infeasible must come in any case."""
+
+INLINE_REASONS = 200
+"""Reasons for up to so many intervals take less than some 5 ms."""
 
 ROUNDING = 1e-6
 """The share of the cost by which a bound may exceed it before it counts as a contradiction."""
@@ -42,6 +46,8 @@ class Answer:
 
 def light(task: Task[Problem]) -> bool:
     """Whether the task is quick enough for a thread beside others."""
+    if task.detail >= REASONS and task.problem.horizon.count > INLINE_REASONS:
+        return False
     return fits_inline(task.problem, task.options)
 
 
@@ -68,7 +74,8 @@ def _refereed(task: Task[Problem], solution: Solution, started: float) -> Answer
     solve_s = perf_counter() - started
     problem, schedule = task.problem, solution.schedule
     if solution.termination.reason is termination.Reason.INFEASIBLE:
-        left_s = min(DIAGNOSIS_S, max(task.options.time_limit_s - solve_s, 1e-3))
+        left_s = DIAGNOSIS_SHARE * max(task.options.time_limit_s - solve_s, 1e-3)
+        left_s = min(DIAGNOSIS_S, left_s)
         return Answer(solution=solution, conflicts=_conflicts(problem, left_s), solve_s=solve_s)
     if schedule is None:
         return Answer(solution=solution, solve_s=solve_s)

@@ -8,12 +8,11 @@ What would have been due before the plan is announced is told at once, by a sing
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import IntEnum
-from zoneinfo import ZoneInfo
 
 from loadloom.engine.store.notices import NewNotice
-from loadloom.models.orderly.problem import Notice
+from loadloom.models.orderly.problem import Notice, notice_deadline
 
 
 class Kind(IntEnum):
@@ -25,8 +24,12 @@ class Kind(IntEnum):
     RELEASE = 4
 
 
-CALENDAR_DAYS = {Kind.ANNOUNCEMENT: 7, Kind.REMINDER: 1}
-CALL_LEAD = timedelta(minutes=15)
+DUE = {
+    Kind.ANNOUNCEMENT: Notice.WEEK,
+    Kind.REMINDER: Notice.DAY,
+    Kind.CALL: Notice.QUARTER_HOUR,
+}
+"""How long ahead each kind is due: as long as the notice of this class takes."""
 
 FIRST = {
     Notice.WEEK: Kind.ANNOUNCEMENT,
@@ -48,6 +51,8 @@ class Occasion:
         day, first_slot, slot_count: the window.
         relief_kw: the mean relief.
         energy_kwh: the energy.
+        load_kwh: the energy that the user was forecast to draw in the window; inf where an older
+            plan does not tell.
         start, end: the instants of the window, in the week's zone.
         reach: the instant by which its user must have been reached: the start, or that of the usual
             rest day when that comes first.
@@ -61,9 +66,14 @@ class Occasion:
     slot_count: int
     relief_kw: float
     energy_kwh: float
+    load_kwh: float
     start: datetime
     end: datetime
     reach: datetime
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether the notice that it needs can no longer be given."""
+        return notice_deadline(self.reach, self.notice) < now
 
 
 def due_times(reach: datetime, notice: Notice, now: datetime) -> list[tuple[Kind, datetime]]:
@@ -76,11 +86,7 @@ def due_times(reach: datetime, notice: Notice, now: datetime) -> list[tuple[Kind
 
 def due_time(reach: datetime, kind: Kind) -> datetime:
     """When a notice is due for what begins at `reach`, in its zone."""
-    if kind is Kind.CALL:
-        return (reach.astimezone(UTC) - CALL_LEAD).astimezone(reach.tzinfo)
-    # Without its zone the clock is turned back by whole days, and the zone says what that was.
-    clock = reach.replace(tzinfo=None, fold=0) - timedelta(days=CALENDAR_DAYS[kind])
-    return clock.replace(tzinfo=reach.tzinfo or ZoneInfo("UTC"))
+    return notice_deadline(reach, DUE[kind])
 
 
 def calls(occasions: Iterable[tuple[str, Occasion]], now: datetime) -> Iterator[NewNotice]:

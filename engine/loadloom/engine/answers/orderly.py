@@ -1,6 +1,8 @@
 """The refereed answer to a weekly schedule; what runs in the process of a job."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from math import isfinite
 from time import monotonic, perf_counter
 
@@ -20,6 +22,9 @@ from loadloom.models.orderly.solution import Progress as Step
 
 OVERHEAD_S = 30.0
 """The time of an attempt beyond that of its solve: to read, to referee and to write large weeks."""
+
+SPARE_S = 2.0
+"""The time after which a solve is long enough for a plan to be put by."""
 
 ROUNDING = 1e-6
 """The share of the cost by which a bound may exceed it before it counts as a contradiction."""
@@ -70,9 +75,16 @@ class Answer:
 
 
 def answer(
-    problem: Problem, options: OrderlyOptions, progress: Progress, deadline: Deadline
+    problem: Problem,
+    options: OrderlyOptions,
+    progress: Progress,
+    deadline: Deadline,
+    write: Callable[[Answer], bytes],
 ) -> Answer:
     """The best plan within the limits, refereed; progress is told on the way.
+
+    So is, from time to time, the response that `write` makes of the best plan so far: it is the
+    operation's own if this process has to be killed.
 
     Raises:
         InvalidProblem: the technique does not fit the problem, or what was announced cannot be
@@ -82,18 +94,28 @@ def answer(
     # Solvers and kernels take a second to load, and the server only hands jobs on.
     from loadloom.models.orderly.solve import solve
 
+    def spare(solution: Callable[[], Solution], seconds: float) -> bytes:
+        return write(refereed(problem, solution(), seconds))
+
     def report(step: Step) -> bool:
+        seconds, best = perf_counter() - started, None
+        if step.solution is not None and seconds >= SPARE_S:
+            best = partial(spare, step.solution, seconds)
         stop = progress.report(
             value=_known(step.objective),
             bound=_known(step.bound),
             relative_gap=_known(step.relative_gap),
             phase=step.phase,
+            best=best,
         )
-        return not stop and deadline.remaining_s > 0.0
+        in_time = deadline.remaining_s > 0.0 and (clock is not None or seconds < limit_s)
+        return in_time and not stop
 
     started = perf_counter()
     limit_s = min(options.time_limit_s, max(deadline.remaining_s - OVERHEAD_S, 1.0))
-    solution = solve(problem, replace(options, time_limit_s=limit_s), report, monotonic)
+    # Whoever looks at the clock does not do the same again, so a count of rounds goes without one.
+    clock = None if options.work_limit else monotonic
+    solution = solve(problem, replace(options, time_limit_s=limit_s), report, clock)
     found = refereed(problem, solution, perf_counter() - started)
     proof = found.certificate
     progress.report(
@@ -132,18 +154,6 @@ def refereed(problem: Problem, solution: Solution, solve_s: float) -> Answer:
     )
 
 
-def slot_levels(problem: Problem) -> list[str]:
-    """The name of the level of warning in every slot of the week, empty below the first."""
-    levels = sorted(problem.warning_levels, key=lambda level: level.least_share)
-    load_kw = problem.users.load_kw.sum(axis=0)
-    peak_kw = max(float(load_kw.max()), 1e-9)
-    share = problem.shortage.shortage_kw.reshape(-1) / peak_kw
-    names = np.full(share.size, "", dtype=object)
-    for level in levels:
-        names[(share >= level.least_share) & (share > 0.0)] = level.name
-    return names.tolist()
-
-
 def _known(value: float) -> float | None:
     return value if isfinite(value) else None
 
@@ -159,12 +169,13 @@ def _certificate(solution: Solution, objective: float) -> Certificate:
 
 def _losses(problem: Problem, plan: Plan, effect: referee.Effect) -> Losses:
     measures = problem.measures
-    factor = problem.history_weight[plan.user] * problem.gamma[_places(plan)]
+    factor = problem.history_weight[plan.user] * problem.gamma[referee.day_places(plan)]
+    powers = zip(referee.event_relief_kw(problem, plan), plan.slot_count, strict=True)
     moved = np.maximum(plan.rest_measure, 0)
     rest = problem.history_weight * (plan.rest_day >= 0)
     nothing = not measures.count
     return Losses(
-        relief_kw=tuple(referee.event_relief_kw(problem, plan, n) for n in range(plan.event_count)),
+        relief_kw=tuple(power[:count] for power, count in powers),
         energy_kwh=effect.curtailed_kwh,
         energy_loss=factor * measures.cost_per_kwh[plan.measure] * effect.curtailed_kwh,
         start_loss=factor * measures.start_cost[plan.measure],
@@ -172,14 +183,3 @@ def _losses(problem: Problem, plan: Plan, effect: referee.Effect) -> Losses:
         rest_energy_loss=rest if nothing else rest * measures.cost_per_kwh[moved] * effect.rest_kwh,
         rest_start_loss=rest if nothing else rest * measures.start_cost[moved],
     )
-
-
-def _places(plan: Plan) -> np.ndarray:
-    """The place of each event's day among the curtailed days of its user, from 0."""
-    if not plan.event_count:
-        return np.zeros(0, np.int64)
-    new_user = np.diff(plan.user, prepend=-1) != 0
-    new_day = new_user | (np.diff(plan.day, prepend=-1) != 0)
-    days = np.cumsum(new_day) - 1
-    begin = np.maximum.accumulate(np.where(new_user, days, 0))
-    return days - begin

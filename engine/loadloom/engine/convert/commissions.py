@@ -48,6 +48,14 @@ def unpacked(raw: bytes) -> Commission:
     )
 
 
+def split(raw: bytes) -> tuple[bytes, bytes]:
+    """The commission in two pieces that make it whole again: what is its own, and the request."""
+    stream = BytesIO(raw)
+    _next(pb.WeeklySchedule, stream)
+    _next(pb.ReviseScheduleRequest, stream)
+    return raw[: stream.tell()], raw[stream.tell() :]
+
+
 def head_of(raw: bytes) -> pb.WeeklySchedule:
     """The head of the commission in the bytes."""
     return _next(pb.WeeklySchedule, BytesIO(raw))

@@ -21,7 +21,7 @@ from loadloom.engine.settings import Limits
 from loadloom.engine.task import Origin
 from loadloom.models.certificate import Certificate, Proof
 from loadloom.models.checks import Violation
-from loadloom.models.horizon import FloatArray, Horizon
+from loadloom.models.horizon import LONGEST_STEP_H, FloatArray, Horizon
 from loadloom.models.options import Method, SolveOptions
 from loadloom.solvers import termination
 from loadloom.v1 import common_pb2 as pb
@@ -107,9 +107,9 @@ def accepted(value: T | None, *groups: Iterable[Violation]) -> T:
 def grid(message: pb.TimeGrid, limits: Limits) -> Grid:
     """The time axis, with violations under paths like "grid.step"."""
     intervals = len(message.steps) or message.count
-    if intervals > limits.intervals:
-        path = "grid.steps" if message.steps else "grid.count"
-        raise refusal.too_large(path, "intervals", intervals, limits.intervals)
+    for path, asked in (("grid.steps", len(message.steps)), ("grid.count", message.count)):
+        if asked > limits.intervals:
+            raise refusal.too_large(path, "intervals", asked, limits.intervals)
     found: list[Violation] = []
     step_h = _steps_h(message, found)
     start = _start(message.start_time, found) if message.HasField("start_time") else None
@@ -148,8 +148,9 @@ def _steps_h(message: pb.TimeGrid, found: list[Violation]) -> FloatArray | None:
 
 def _length_s(path: str, step: Duration, found: list[Violation]) -> float:
     length_s = seconds(step)
-    if length_s is None or length_s < SHORTEST_STEP_S:
-        found.append(Violation(path, "must be a duration of at least one second"))
+    if length_s is None or not SHORTEST_STEP_S <= length_s <= LONGEST_STEP_H * 3600:
+        right = f"must be a duration of at least one second and at most {LONGEST_STEP_H:g} h"
+        found.append(Violation(path, right))
         return SHORTEST_STEP_S
     return length_s
 

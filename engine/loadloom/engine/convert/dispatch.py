@@ -101,6 +101,7 @@ def _problem(
     site: pb.Site, axis: common.Grid, found: list[Violation], limits: Limits
 ) -> Problem | None:
     """The site's problem; or None, with all that is wrong noted by paths within the site."""
+    _check_sizes(site, limits)
     count = axis.count or max(map(len, _all_values(site)), default=0) or 1
     columns = 4 + len(site.loads) + len(site.photovoltaics) + 4 * len(site.storages)
     if columns * count > limits.points:
@@ -116,6 +117,16 @@ def _problem(
     except InvalidProblem as error:
         found.extend(error.violations)
         return None
+
+
+def _check_sizes(site: pb.Site, limits: Limits) -> None:
+    """Checks that a site has no more parts than are read in a moment."""
+    devices = len(site.loads) + len(site.photovoltaics) + len(site.storages)
+    if devices > limits.devices:
+        raise refusal.too_large("site", "devices", devices, limits.devices)
+    targets = sum(len(storage.targets) for storage in site.storages)
+    if targets > limits.targets:
+        raise refusal.too_large("site.storages", "targets", targets, limits.targets)
 
 
 def _answer_columns(site: pb.Site) -> int:

@@ -5,6 +5,7 @@ import binascii
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -32,18 +33,14 @@ STATES = {
 STATE_OF = {number: state for state, number in STATES.items()}
 
 
-def occasions(schedule: pb.WeeklySchedule, usual_rest_day: Sequence[int]) -> dict[str, Occasion]:
-    """What the plan of a schedule announces, by what makes it the same in another plan.
-
-    `usual_rest_day` has a day for each user, -1 for none.
-    """
+def occasions(schedule: pb.WeeklySchedule) -> dict[str, Occasion]:
+    """What the plan of a schedule announces, by what makes it the same in another plan."""
     week = week_of(schedule.week)
     found = dict(_events(schedule, week))
     for move in schedule.rest_moves:
-        usual = int(usual_rest_day[move.user])
-        reach = week.begin(min(move.day, usual) if usual >= 0 else move.day, 0)
-        window = (move.day, 0, week.slot_count)
-        start, end = _span(week, *window)
+        first = min(move.day, move.usual_day) if move.HasField("usual_day") else move.day
+        reach = week.begin(first, 0)
+        start, end = _span(week, move.day, 0, week.slot_count)
         hours = (end.timestamp() - start.timestamp()) / 3600.0
         found[f"{move.user}/{move.day}/rest/{move.measure}"] = Occasion(
             user=schedule.users[move.user],
@@ -52,8 +49,9 @@ def occasions(schedule: pb.WeeklySchedule, usual_rest_day: Sequence[int]) -> dic
             day=move.day,
             first_slot=0,
             slot_count=week.slot_count,
-            relief_kw=move.energy_kwh / hours,
+            relief_kw=move.energy_kwh / hours if hours else 0.0,  # some days are left out
             energy_kwh=move.energy_kwh,
+            load_kwh=move.load_kwh or inf,
             start=start,
             end=end,
             reach=reach,
@@ -64,6 +62,7 @@ def occasions(schedule: pb.WeeklySchedule, usual_rest_day: Sequence[int]) -> dic
 def _events(schedule: pb.WeeklySchedule, week: Week) -> Iterator[tuple[str, Occasion]]:
     events = schedule.events
     relief, energy = from_series(events.relief_kw), from_series(events.energy_kwh)
+    load = from_series(events.load_kwh)
     ends = np.cumsum(events.slot_counts)
     columns = (events.users, events.days, events.measures, events.first_slots, events.slot_counts)
     for n, (user, day, m, first, count) in enumerate(zip(*columns, strict=True)):
@@ -79,6 +78,7 @@ def _events(schedule: pb.WeeklySchedule, week: Week) -> Iterator[tuple[str, Occa
                 slot_count=count,
                 relief_kw=float(relief[ends[n] - count : ends[n]].mean()),
                 energy_kwh=float(energy[n]),
+                load_kwh=float(load[n]) if load.size else inf,
                 start=start,
                 end=end,
                 reach=start,
@@ -131,6 +131,7 @@ def render_entry(entry: Entry) -> pb.LedgerEntry:
         planned_kwh=entry.planned_kwh,
         burden=entry.burden,
         carried_burden=entry.carried_burden,
+        week_date=entry.week_date,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from loadloom.engine.convert import common
 from loadloom.engine.convert.commissions import Commission, plan_of
 from loadloom.engine.convert.orderly_columns import Columns, slots_of
-from loadloom.engine.guard import refusal
+from loadloom.engine.convert.orderly_sizes import check_size
 from loadloom.engine.settings import Limits
 from loadloom.models.checks import Checks, InvalidProblem, Violation
 from loadloom.models.horizon import FloatArray
@@ -138,7 +138,7 @@ class _Reader:
         message = self.message
         week = self._week(message.week)
         if limits is not None:
-            _check_size(message, week_of(message.week), limits)
+            check_size(message, week_of(message.week), limits)
         options = self._options(message.options)
         now = self._instant("plan_time") if message.HasField("plan_time") else None
         problem = None if week is None else self._problem(week, now)
@@ -209,7 +209,7 @@ class _Reader:
         columns = self._columns("users", message, len(message.names), week)
         return Users(
             names=tuple(message.names),
-            load_kw=columns.powers("load_kw"),
+            load_kw=columns.profiled("load_kw", "load_profile", "load_scale"),
             protected_kw=columns.powers("protected_kw"),
             contract_kwh=columns.numbers("contract_kwh", 1.0),
             max_days=columns.integers("max_days", week.day_count),
@@ -309,6 +309,7 @@ class _Reader:
             time_limit_s=limit_s or TIME_LIMIT_S,
             relative_gap=message.relative_gap or OrderlyOptions().relative_gap,
             seed=message.seed,
+            work_limit=message.work_limit or None,
             road=ROADS.get(message.method),
         )
 
@@ -322,18 +323,6 @@ class _Reader:
         self, path: str, message: pb.Users | pb.Measures, count: int, week: Week
     ) -> Columns:
         return Columns(path=path, message=message, count=count, shape=week.shape, found=self.found)
-
-
-def _check_size(message: pb.CreateScheduleRequest, week: Week, limits: Limits) -> None:
-    """Raises the refusal of a schedule that is larger than the limits."""
-    users, slots = len(message.users.names), week.day_count * week.slot_count
-    if users > limits.users:
-        raise refusal.too_large("users.names", "users of a schedule", users, limits.users)
-    restricted = len(message.measures.user) if message.measures.HasField("allowed") else 0
-    for path, rows in (("users", users), ("measures.allowed", restricted)):
-        if rows * slots > limits.schedule_points:
-            most = limits.schedule_points
-            raise refusal.too_large(path, "points of a schedule", rows * slots, most)
 
 
 def _closed(

@@ -1,7 +1,7 @@
 """The columns of weekly schedules: one value for all, or one for each user, measure or slot."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from google.protobuf.message import Message
@@ -99,6 +99,36 @@ class Columns:
         if not ((values >= 0.0) & (values <= MAGNITUDE)).all():
             return self._told(path, values.reshape(matrix.rows, matrix.cols))
         return self._cube(values, matrix.rows, matrix.cols)
+
+    def profiled(self, name: str, profile: str, scale: str) -> FloatArray:
+        """A matrix of powers, which broadcasts to (count, D, S), whose rows may be shared.
+
+        With a column `profile`, the powers of each are its row of the matrix times its `scale`.
+        """
+        if not getattr(self.message, profile):
+            if self.message.HasField(scale):
+                self._note(scale, f"needs {profile} beside it")
+            return self.powers(name)
+        before = len(self.found)
+        row_count: int = getattr(self.message, name).rows
+        if not row_count:
+            self._note(f"{name}.rows", "is 0; must be the number of profiles")
+            return np.zeros((1, 1, 1))
+        rows = replace(self, count=row_count).powers(name)
+        chosen, factors = self.integers(profile, 0), self.numbers(scale, 1.0)
+        checks = Checks()
+        checks.numbers(f"{self.path}.{scale}", factors, low=0.0)
+        places = chosen.astype(np.float64)
+        checks.numbers(f"{self.path}.{profile}", places, low=0.0, high=row_count - 1.0)
+        self.found.extend(checks.violations)
+        if len(self.found) > before:
+            return np.zeros((1, 1, 1))
+        powers = rows[np.atleast_1d(chosen)] * factors.reshape(-1, 1, 1)
+        largest_kw = float(powers.max(initial=0.0))
+        if largest_kw > MAGNITUDE:
+            self._note(scale, f"makes a power of {largest_kw:g} kW; the most is {MAGNITUDE:g}")
+            return np.zeros((1, 1, 1))
+        return powers
 
     def days(self, name: str, default: bool) -> BoolArray:
         """A mask of days, which broadcasts to (count, D)."""

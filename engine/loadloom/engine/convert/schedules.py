@@ -1,19 +1,19 @@
 """Weekly schedules as messages: whole for the planner, or as one of their users may see them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from loadloom.engine.answers.orderly import Answer, slot_levels
+from loadloom.engine.answers.orderly import Answer
 from loadloom.engine.convert import common
 from loadloom.engine.convert.commissions import plan_of
 from loadloom.engine.convert.orderly import ROADS
 from loadloom.engine.store.schedule_tables import ScheduleState
 from loadloom.engine.store.schedules import Schedule
 from loadloom.models.horizon import FloatArray
-from loadloom.models.orderly.ability import PARTS
-from loadloom.models.orderly.figures import Spread, spread
+from loadloom.models.orderly.ability import PARTS, weights
+from loadloom.models.orderly.figures import EVERYBODY, Spread, fairness, slot_levels
 from loadloom.models.orderly.problem import Problem
 from loadloom.models.orderly.solution import Prices, Road, Solution
 from loadloom.solvers.termination import Termination
@@ -32,9 +32,6 @@ TOOLS = {
     Road.ROTA: ("numpy",),
 }
 """The libraries that take part in each technique."""
-
-EVERYBODY = "all"
-"""The scope of the figures that are of all users, which all may know."""
 
 
 def timestamp(seconds: float | None) -> Timestamp | None:
@@ -72,12 +69,16 @@ def render(
         currency_code=problem.currency_code,
         measures=request.measures,
     )
-    _write_events(schedule.events, answer)
-    schedule.rest_moves.extend(_rest_moves(answer))
+    _write_events(schedule.events, problem, answer)
+    schedule.rest_moves.extend(_rest_moves(problem, answer))
     schedule.coverage.extend(_coverage(problem, answer))
     write(schedule.burdens, answer.burdens)
-    schedule.fairness.extend(_figures(problem, answer.burdens))
+    spreads = fairness(problem, answer.burdens)
+    schedule.fairness.extend(figure(scope, spread) for scope, spread in spreads.items())
     schedule.abilities.extend(_abilities(answer))
+    schedule.warning_levels.extend(request.warning_levels)
+    schedule.ability_rule.CopyFrom(_ability_rule(problem))
+    schedule.notes.extend(_notes(problem))
     schedule.provenance.CopyFrom(_provenance(head, answer))
     return schedule
 
@@ -99,21 +100,7 @@ def figure(scope: str, found: Spread) -> pb.FairnessFigures:
     )
 
 
-def _figures(problem: Problem, burdens: FloatArray) -> Iterator[pb.FairnessFigures]:
-    """How burdens spread: over all, then by industry, priority class, group and feeder."""
-    users, feeders = problem.users, np.array(["", *problem.shortage.feeders], dtype=object)
-    yield figure(EVERYBODY, spread(burdens))
-    for word, column in (
-        ("industry", np.array(users.industry, dtype=object)),
-        ("priority class", np.array(users.priority_class, dtype=object)),
-        ("group", np.array(users.group, dtype=object)),
-        ("feeder", feeders[users.feeder + 1]),
-    ):
-        for name in sorted(set(column.tolist()) - {""}):
-            yield figure(f"{word} {name}", spread(burdens[column == name]))
-
-
-def _write_events(events: pb.ScheduleEvents, answer: Answer) -> None:
+def _write_events(events: pb.ScheduleEvents, problem: Problem, answer: Answer) -> None:
     plan, losses = answer.solution.plan, answer.losses
     events.users.extend(plan.user.tolist())
     events.days.extend(plan.day.tolist())
@@ -124,10 +111,14 @@ def _write_events(events: pb.ScheduleEvents, answer: Answer) -> None:
         write(events.relief_kw, np.concatenate(losses.relief_kw))
     write(events.energy_kwh, losses.energy_kwh)
     write(events.cost, losses.energy_loss + losses.start_loss)
+    slots, first = np.arange(problem.week.slot_count), plan.first_slot[:, None]
+    within = (slots >= first) & (slots < first + plan.slot_count[:, None])
+    load_kwh = problem.users.load_kw[plan.user, plan.day] * problem.week.slot_h[plan.day]
+    write(events.load_kwh, np.where(within, load_kwh, 0.0).sum(axis=1))
 
 
-def _rest_moves(answer: Answer) -> list[pb.RestMove]:
-    plan, losses = answer.solution.plan, answer.losses
+def _rest_moves(problem: Problem, answer: Answer) -> list[pb.RestMove]:
+    plan, losses, users = answer.solution.plan, answer.losses, problem.users
     cost = losses.rest_energy_loss + losses.rest_start_loss
     return [
         pb.RestMove(
@@ -136,8 +127,26 @@ def _rest_moves(answer: Answer) -> list[pb.RestMove]:
             measure=int(plan.rest_measure[user]),
             energy_kwh=losses.rest_kwh[user],
             cost=cost[user],
+            usual_day=usual if (usual := int(users.usual_rest_day[user])) >= 0 else None,
+            load_kwh=float(
+                users.load_kw[user, plan.rest_day[user]] @ problem.week.slot_h[plan.rest_day[user]]
+            ),
         )
         for user in np.flatnonzero(plan.rest_day >= 0).tolist()
+    ]
+
+
+def _notes(problem: Problem) -> list[str]:
+    """What a planner should know about the request."""
+    measures, short = problem.measures, problem.shortage
+    weight = problem.history_weight / problem.users.compliance
+    dear = measures.cost_per_kwh * weight[measures.user] >= short.unserved_price_per_kwh
+    if not dear.any():
+        return []
+    return [
+        f"A kWh that is not covered costs {short.unserved_price_per_kwh:g}, and one of "
+        f"{int(dear.sum())} of the {measures.count} measures costs as much or more: rather than "
+        "call for those, the plan may leave a shortage uncovered."
     ]
 
 
@@ -188,6 +197,13 @@ def _covered(
     if price_per_kwh is not None:
         write(coverage.price_per_kwh, price_per_kwh)
     return coverage
+
+
+def _ability_rule(problem: Problem) -> pb.AbilityRule:
+    rule = pb.AbilityRule(least_scores=problem.ability.least_score)
+    for name, weight in zip(PARTS, weights(problem.ability).tolist(), strict=True):
+        setattr(rule, f"{name}_weight", weight)
+    return rule
 
 
 def _abilities(answer: Answer) -> list[pb.Ability]:
@@ -291,6 +307,8 @@ PUBLIC = (
     "publish_time",
     "week",
     "slot_levels",
+    "warning_levels",
+    "ability_rule",
     "termination",
     "confirmed_days",
     "currency_code",

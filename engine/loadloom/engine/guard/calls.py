@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from loadloom.engine.guard.roles import EVERYBODY, Caller
 from loadloom.engine.settings import Settings
 
 
@@ -37,12 +38,18 @@ class Call:
     """A call under way."""
 
     method: str
+    caller: Caller = EVERYBODY
     started_s: float = field(default_factory=monotonic)
     notes: dict[str, Any] = field(default_factory=dict)
 
 
 current: ContextVar[Call] = ContextVar("current")
 """The call that the running code works for; threads started for it see it too."""
+
+
+def caller() -> Caller:
+    """Who makes the current call."""
+    return current.get().caller
 
 
 def note(**facts: Any) -> None:  # noqa: ANN401 -- whatever JSON can say

@@ -1,7 +1,8 @@
 """The edge of the server: one interceptor over every method, health and reflection among them.
 
-It turns bytes into messages, so that malformed ones are the caller's fault, sheds calls beyond the
-limit, logs, counts and times every call, and turns whatever goes wrong into a status with details.
+It asks who calls and whether it may, turns bytes into messages, so that malformed ones are the
+caller's fault, sheds calls beyond the limit, logs, counts and times every call, and turns whatever
+goes wrong into a status with details.
 """
 
 import asyncio
@@ -16,7 +17,9 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from loadloom.engine.guard import log, refusal
+from loadloom.engine.guard.admission import OURS, Admission
 from loadloom.engine.guard.calls import Call, current
+from loadloom.engine.guard.gate import Gate
 from loadloom.engine.guard.metrics import Metrics
 from loadloom.engine.guard.refusal import Refusal
 
@@ -25,12 +28,6 @@ Handler = Any
 """A handler of gRPC, whose types cover the synchronous kind alone."""
 
 Decoder = Callable[[bytes], Any]
-
-OURS = "/loadloom."
-"""How the methods begin whose calls are work; all others are questions about the server."""
-
-WAITS = ("/loadloom.v1.OperationEventService/", "/loadloom.v1.OrderlyService/StreamNotices")
-"""How methods of ours begin that wait and do no work; they have a limit of their own."""
 
 
 @contextmanager
@@ -56,9 +53,8 @@ def faults_refused() -> Iterator[None]:
 class Edge(grpc.aio.ServerInterceptor):
     """The interceptor of one server."""
 
-    def __init__(self, calls_under_way: int, metrics: Metrics) -> None:
-        self._most, self._metrics = calls_under_way, metrics
-        self._under_way = 0
+    def __init__(self, admission: Admission, metrics: Metrics, gate: Gate) -> None:
+        self._admission, self._metrics, self._gate = admission, metrics, gate
         self._wrapped: dict[str, Handler] = {}
         self._watches: set[anyio.CancelScope] = set()
 
@@ -88,9 +84,10 @@ class Edge(grpc.aio.ServerInterceptor):
         async def answer(raw: bytes, context: Context) -> Any:  # noqa: ANN401 -- any message
             async with self._call(method, context) as call:
                 call.notes["bytes_in"] = len(raw)
-                response = await handler.unary_unary(
-                    _decoded(handler.request_deserializer, raw), context
-                )
+                with self._admission.held(len(raw)):
+                    response = await handler.unary_unary(
+                        _decoded(handler.request_deserializer, raw), context
+                    )
                 if isinstance(response, bytes):
                     call.notes["bytes_out"] = len(response)
                 return response
@@ -143,17 +140,16 @@ class Edge(grpc.aio.ServerInterceptor):
         """A call under way: admitted, counted, and ended with the status that befits it."""
         call = Call(method=method)
         current.set(call)
-        counts = method.startswith(OURS) and not method.startswith(WAITS)
-        self._under_way += counts
-        try:
+        # Until the caller has the status, as one who does not read keeps an answer in memory.
+        with self._admission.counted(method) as places:
             async with self._told(call, context):
-                if counts and self._under_way > self._most:
-                    raise refusal.overloaded(self._most)
                 with faults_refused():
+                    call.caller = self._gate.admitted(method, _metadata(context))
+                    if call.caller.token:
+                        call.notes["token"] = call.caller.token
+                    if places is not None:
+                        places.check()
                     yield call
-        finally:
-            # When the caller has the status, as one who does not read keeps an answer in memory.
-            self._under_way -= counts
 
     @asynccontextmanager
     async def _told(self, call: Call, context: Context) -> AsyncIterator[None]:
@@ -183,6 +179,11 @@ class Edge(grpc.aio.ServerInterceptor):
         self._metrics.call_seconds.labels(call.method).observe(seconds)
         level = logging.INFO if call.method.startswith(OURS) else logging.DEBUG
         log.event(level, "call", method=call.method, code=code.name, seconds=seconds, **call.notes)
+
+
+def _metadata(context: Context) -> tuple[tuple[str, str | bytes], ...]:
+    """What came with the call beside its messages."""
+    return tuple(context.invocation_metadata() or ())
 
 
 def _decoded(decoder: Decoder | None, raw: bytes) -> Any:  # noqa: ANN401 -- any message

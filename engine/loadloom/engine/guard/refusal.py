@@ -101,13 +101,22 @@ def too_large(path: str, limit: str, asked: int, most: int) -> Refusal:
     )
 
 
-def overloaded(most: int) -> Refusal:
+def overloaded(most: int, what: str = "calls") -> Refusal:
     """The refusal of a call beyond what the server takes at once."""
     return Refusal(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         "OVERLOADED",
-        f"{most:,} calls are under way, which is all this server takes at once; try again",
+        f"{most:,} {what} are under way, which is all this server takes at once; try again",
         retry_s=1.0,
+    )
+
+
+def no_setup(seconds: float) -> Refusal:
+    """The refusal of a stream that did not begin."""
+    return Refusal(
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        "SETUP_MISSING",
+        f"no setup came within {seconds:.3g} s; send it as soon as the stream is open",
     )
 
 
@@ -155,6 +164,37 @@ def store_away() -> Refusal:
         "the database of operations cannot be used now; try again",
         retry_s=1.0,
     )
+
+
+def no_token() -> Refusal:
+    """The refusal of a call that bears no token."""
+    return Refusal(
+        grpc.StatusCode.UNAUTHENTICATED,
+        "TOKEN_MISSING",
+        "this server asks for a token; send it as metadata: authorization: Bearer TOKEN",
+    )
+
+
+def unknown_token() -> Refusal:
+    """The refusal of a call whose token nobody was given, or was revoked."""
+    said = "the token is not known to this server; it may have been revoked"
+    return Refusal(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_UNKNOWN", said)
+
+
+def denied(role: str, least: str | None) -> Refusal:
+    """The refusal of a call that the caller's role may not make; `least` is one that may."""
+    return Refusal(
+        grpc.StatusCode.PERMISSION_DENIED,
+        "ROLE_LACKS",
+        f"a {role} may not call this" + (f"; a token of role {least} may" if least else ""),
+        facts={"role": role, **({"least": least} if least else {})},
+    )
+
+
+def other_user() -> Refusal:
+    """The refusal of a member's call about another user."""
+    said = "the token is that of one user, who sees its own side alone; leave the user out"
+    return Refusal(grpc.StatusCode.PERMISSION_DENIED, "OTHER_USER", said)
 
 
 def not_found(name: str) -> Refusal:

@@ -22,6 +22,8 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from loadloom.engine.guard import log
 from loadloom.engine.guard.calls import Deadline
 from loadloom.engine.guard.refusal import Refusal
@@ -74,6 +76,18 @@ def fork_server(jobs: Iterable[Job]) -> ForkServerContext:
     modules = {name for job in jobs for name in (*job.loads, job.solve.__module__)}
     context.set_forkserver_preload(["__main__", __name__, *sorted(modules)])
     return context
+
+
+def kill_fork_server() -> None:
+    """Ends the fork server of this process, even while it loads."""
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if any("multiprocessing.forkserver" in word for word in child.cmdline()):
+                child.kill()
+
+
+def do_nothing() -> None:
+    """Returns, in a process that thereby shows that the fork server is ready."""
 
 
 class JobProcess:

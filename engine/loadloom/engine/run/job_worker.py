@@ -7,6 +7,7 @@ killed `FORCE_S` later, and the next process is a fork of loaded libraries away,
 free again within some 0.1 s, or 0.7 s.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -22,6 +23,7 @@ from uuid import uuid4
 
 from loadloom.engine.guard import log, refusal
 from loadloom.engine.jobs import Job
+from loadloom.engine.run.job_metrics import JobMetrics
 from loadloom.engine.run.job_process import (
     Died,
     JobProcess,
@@ -29,8 +31,11 @@ from loadloom.engine.run.job_process import (
     Reported,
     Said,
     Solved,
+    do_nothing,
     fork_server,
+    kill_fork_server,
 )
+from loadloom.engine.run.listening import metrics_served
 from loadloom.engine.settings import Settings
 from loadloom.engine.store import claims
 from loadloom.engine.store.claims import Claim, Errors, LostClaim
@@ -89,11 +94,15 @@ def run(settings: Settings, jobs: Sequence[Job], name: str = "") -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the fork server inherits it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     forkserver.ensure_running()
+    gc.freeze()  # what is loaded stays; to free it one by one would take half a second at the end
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     if (parent := parent_process()) is not None:
         Thread(target=_stop_without, args=(parent.sentinel,), daemon=True).start()
-    worker.run()
+    # A worker beside a server leaves the port to the server, which tells of the database.
+    port = settings.metrics_port if parent is None else 0
+    with metrics_served(settings.metrics_host, port, worker.metrics.registry):
+        worker.run()
 
 
 def _end_all(fault: threading.ExceptHookArgs) -> None:
@@ -117,6 +126,7 @@ class Worker:
         self.database = Database(settings.database_url)
         self.errors = errors(settings)
         self.context = fork_server(jobs)
+        self.metrics = JobMetrics()
         self._stopping, self._turn = Event(), Lock()
         self._stopped_s = inf
 
@@ -133,7 +143,8 @@ class Worker:
 
     def run(self) -> None:
         """Returns when told to stop and all jobs are ended or given back."""
-        self._warm()
+        if not self._loaded():
+            return
         log.event(logging.INFO, "worker ready", worker=self.name, jobs=self.settings.job_workers)
         slots = [Thread(target=self._serve) for _ in range(self.settings.job_workers)]
         for slot in slots:
@@ -145,22 +156,42 @@ class Worker:
         self.database.close()
         log.event(logging.INFO, "worker stopped", worker=self.name)
 
-    def _warm(self) -> None:
-        """Waits until the fork server has loaded the libraries and kernels are compiled."""
-        for warm in {job.warm for job in self.jobs.values()}:
-            first = self.context.Process(target=warm, daemon=True)
-            first.start()
+    def _loaded(self) -> bool:
+        """Whether the fork server has loaded all that solves need; not if told to stop before.
+
+        The first time on a machine it compiles kernels, for a minute or so.
+        """
+        loaded = Event()
+
+        def begin() -> None:
+            try:
+                first = self.context.Process(target=do_nothing, daemon=True)
+                first.start()
+            except EOFError:
+                if not self._stopping.is_set():
+                    raise
+                return
             first.join()
-            first.close()
+            loaded.set()
+
+        Thread(target=begin, daemon=True).start()
+        while not loaded.wait(POLL_S):
+            if self._stopping.is_set():
+                kill_fork_server()
+                return False
+        return True
 
     def _serve(self) -> None:
         """Solves one job after the other."""
         while (claim := self._claimed()) is not None:
             started = monotonic()
+            self.metrics.attempts.labels(claim.method, claim.attempt > 1).inc()
             try:
                 word = self._work(claim)
             except LostClaim:
                 word = "lost"
+            self.metrics.ends.labels(claim.method, word).inc()
+            self.metrics.seconds.labels(claim.method).observe(monotonic() - started)
             log.event(
                 logging.INFO,
                 "job",

@@ -15,6 +15,7 @@ from loadloom.engine.guard import log
 from loadloom.engine.guard.metrics import Metrics
 from loadloom.engine.jobs import Job
 from loadloom.engine.run import job_worker
+from loadloom.engine.run.lanes import LEISURE_S
 from loadloom.engine.settings import Settings
 from loadloom.engine.store import claims
 from loadloom.engine.store.database import Database, StoreAway
@@ -27,7 +28,7 @@ YOUNG_S = 10.0
 STOP_S = 0.8
 """The time beyond the grace that a worker has to give its jobs back."""
 
-SIGNAL_S = 0.5
+SIGNAL_S = 0.1
 """How often a worker is told to stop: it may not have been listening yet."""
 
 
@@ -46,10 +47,15 @@ class Supervisor:
         self._stopping = False
         self._process: SpawnProcess | None = None
 
-    async def run(self) -> None:
-        """Starts the worker again and again, until told to stop."""
+    async def run(self, wanted: anyio.Event) -> None:
+        """Starts the worker again and again, until told to stop; at leisure, or when it is wanted.
+
+        Whatever waits in the database from before is there to be solved a moment later.
+        """
         if not self._jobs or not self._settings.job_workers:
             return
+        with anyio.move_on_after(LEISURE_S):
+            await wanted.wait()
         pause_s = FIRST_PAUSE_S
         while not self._stopping:
             began = monotonic()

@@ -17,12 +17,21 @@ from anyio import BrokenWorkerProcess, CapacityLimiter, to_process, to_thread
 from anyio.abc import TaskGroup
 
 from loadloom.engine.guard import log, refusal
+from loadloom.engine.guard.calls import current
 from loadloom.engine.guard.metrics import Metrics
+from loadloom.engine.run.turns import Turns
 from loadloom.engine.run.worker import load, load_and_hold, work
 from loadloom.engine.settings import Settings
 
 HANDOVERS, HANDOVER_S = 10, 0.002
 """How often to look again, and how long after, for a worker that no other call is about to take."""
+
+LEISURE_S = 1.0
+"""How long after its start a server begins the processes that nobody has needed yet.
+
+An engine that lives for one short call is gone before, and longer ones answer their first calls
+with all cores.
+"""
 
 HOLD_S = 0.05
 """How long a warm worker waits for the others: far longer than it takes to hand over a call."""
@@ -53,7 +62,7 @@ class Workers:
     def __init__(self, settings: Settings, metrics: Metrics, tasks: TaskGroup) -> None:
         self._processes, self._overrun_s = settings.workers + 1, settings.overrun_s
         self._metrics, self._tasks = metrics, tasks
-        self._slots = CapacityLimiter(settings.workers)
+        self._slots = Turns(settings.workers)
         self._places = CapacityLimiter(self._processes)
         self._unlimited = CapacityLimiter(inf)  # whoever runs something holds a place already
         self._reserved: set[int] = set()
@@ -64,12 +73,13 @@ class Workers:
     async def ready(self) -> AsyncIterator[None]:
         """A worker that lives and has loaded its libraries is there to `run` while the block lasts.
 
+        Calls take turns, so that one with many solves does not keep others waiting for all of them.
         A worker that died idle, or is still to be started, thereby costs nobody's solve any time.
 
         Raises:
             Refusal: one worker after the other died.
         """
-        async with self._slots:
+        async with self._slots.turn(id(current.get(None))):
             pid = await self._reserve()
             try:
                 async with self._places:
@@ -132,10 +142,18 @@ class Workers:
         self._replace()
         raise refusal.out_of_time(f"no plan was found within {limit_s:.3g} s")
 
-    async def warm(self) -> None:
-        """Starts all workers that are not there, and has each load its libraries."""
+    async def begin(self) -> None:
+        """Starts the workers at leisure, each time as many as there are, as callers need cores."""
+        await anyio.sleep(LEISURE_S)
+        count = 0
+        while count < self._processes:
+            count = min(2 * count or 1, self._processes)
+            await self._warm(count)
+
+    async def _warm(self, count: int) -> None:
+        """Has that many workers loaded, and starts those that are not there."""
         async with anyio.create_task_group() as group:
-            for _ in range(self._processes):
+            for _ in range(count):
                 group.start_soon(self._warm_one)
 
     async def _warm_one(self) -> None:
@@ -157,5 +175,5 @@ class Workers:
             self._tasks.start_soon(self._warm_again)
 
     async def _warm_again(self) -> None:
-        await self.warm()
+        await self._warm(self._processes)
         self._replacing = False

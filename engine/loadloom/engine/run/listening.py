@@ -1,7 +1,11 @@
 """What keeps a server from listening somewhere, told before anything is tried in earnest."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
+
+from prometheus_client import CollectorRegistry, start_http_server
 
 
 def obstacle(host: str, port: int, prefix: str = "") -> str:
@@ -20,6 +24,27 @@ def obstacle(host: str, port: int, prefix: str = "") -> str:
         except OSError as error:
             return _told(error, host, port, prefix)
     return ""
+
+
+@contextmanager
+def metrics_served(host: str, port: int, registry: CollectorRegistry) -> Iterator[None]:
+    """Serves metrics while the block runs; not with port 0.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    if not port:
+        yield
+        return
+    if reason := obstacle(host, port, "metrics_"):
+        raise OSError(f"cannot serve metrics: {reason}")
+    server, thread = start_http_server(port, host, registry)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def _try(family: int, kind: int, protocol: int, address: tuple[object, ...]) -> None:

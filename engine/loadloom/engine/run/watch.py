@@ -1,7 +1,8 @@
 """The watch over operations: one question to the database for all calls that wait for a change."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import anyio
 
@@ -11,26 +12,29 @@ from loadloom.engine.guard.refusal import Refusal
 POLL_S, POLL_S_A_CALL = 0.05, 0.0001
 """The time between two questions: 50 ms, and 0.15 s for 1,000 calls, which cost 3 ms of them."""
 
-Latest = Callable[[Sequence[int]], Awaitable[dict[int, tuple[int, bool]]]]
-"""The latest event of each operation and whether it has ended; none for those that are gone."""
+K = TypeVar("K", bound=Hashable)
+"""What tells apart the things that change: the numbers of operations, or tenants for notices."""
+
+Latest = Callable[[Sequence[K]], Awaitable[dict[K, tuple[int, bool]]]]
+"""The latest event of each thing and whether it has ended; none for those that are gone."""
 
 
 @dataclass(slots=True, eq=False)
-class _Call:
+class _Call(Generic[K]):
     """A call that waits for an event beyond one."""
 
-    number: int
+    key: K
     event: float
     woken: anyio.Event = field(default_factory=anyio.Event)
     refused: Refusal | None = None
 
 
-class Watch:
-    """Wakes calls when the operations they wait for have changed."""
+class Watch(Generic[K]):
+    """Wakes calls when the things they wait for have changed."""
 
-    def __init__(self, latest: Latest, most: int) -> None:
+    def __init__(self, latest: Latest[K], most: int) -> None:
         self._latest, self._most = latest, most
-        self._calls: set[_Call] = set()
+        self._calls: set[_Call[K]] = set()
         self._open = 0
         self._wanted = anyio.Event()
         self._closed = False
@@ -51,15 +55,15 @@ class Watch:
         """Counts a call no more."""
         self._open -= 1
 
-    async def beyond(self, number: int, event: float) -> None:
-        """Returns when the operation has an event beyond that one, or has ended, or is gone.
+    async def beyond(self, key: K, event: float) -> None:
+        """Returns when the thing has an event beyond that one, or has ended, or is gone.
 
         Raises:
             Refusal: the server is going away, or the database cannot be used.
         """
         if self._closed:
             raise refusal.going_away()
-        call = _Call(number, event)
+        call = _Call(key, event)
         self._calls.add(call)
         self._wanted.set()
         try:
@@ -81,12 +85,12 @@ class Watch:
     async def _look(self) -> None:
         asked = tuple(self._calls)
         try:
-            latest = await self._latest(list({call.number for call in asked}))
+            latest = await self._latest(list({call.key for call in asked}))
         except Refusal as refused:
             self._refuse_all(refused)
             return
         for call in asked:
-            event, ended = latest.get(call.number, (0, True))
+            event, ended = latest.get(call.key, (0, True))
             if ended or event > call.event:
                 call.woken.set()
 

@@ -8,11 +8,11 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from loadloom.engine.answers.notices import Occasion
-from loadloom.engine.convert.commissions import unpacked
 from loadloom.engine.convert.common import declared
 from loadloom.engine.convert.notices import occasions
 from loadloom.engine.family import decoded
 from loadloom.engine.guard import refusal
+from loadloom.engine.guard.roles import Caller
 from loadloom.engine.settings import Limits
 from loadloom.engine.store import schedules as store
 from loadloom.engine.store.database import Database
@@ -29,15 +29,20 @@ class Desk:
 
     Attributes:
         database: where they are.
-        tenant: whose they are.
+        caller: who asks.
         clock: tells the time, for a transaction.
         limits: what requests must keep.
     """
 
     database: Database
-    tenant: str
+    caller: Caller
     clock: Clock
     limits: Limits
+
+    @property
+    def tenant(self) -> str:
+        """Whose they are."""
+        return self.caller.tenant
 
     def found(self, name: str) -> tuple[Schedule, float]:
         """The schedule of a name, and the time."""
@@ -50,6 +55,11 @@ class Desk:
             plan = store.plan(connection, schedule, revision)
         return plan, pb.WeeklySchedule.FromString(plan.response)
 
+    def commission(self, schedule: Schedule, plan: store.Revision) -> bytes:
+        """The commission of a plan, which is as large as what the planner sent."""
+        with self.database.reading() as connection:
+            return plan.commission + store.request(connection, schedule)
+
     def announced(self, schedule: Schedule) -> tuple[pb.WeeklySchedule, dict[str, Occasion]]:
         """The plan that was announced last, and what it announces.
 
@@ -58,15 +68,8 @@ class Desk:
         """
         if not schedule.published_revision:
             raise refusal.wrong_state(f"{schedule.name} is not announced to its users yet")
-        plan, message = self.plan(schedule, schedule.published_revision)
-        return message, announced_by(plan, message)
-
-
-def announced_by(plan: store.Revision, message: pb.WeeklySchedule) -> dict[str, Occasion]:
-    """What a plan announces."""
-    users = unpacked(plan.commission).request.users
-    usual = list(users.usual_rest_day) or [-1]
-    return occasions(message, usual if len(usual) > 1 else usual * len(users.names))
+        _, message = self.plan(schedule, schedule.published_revision)
+        return message, occasions(message)
 
 
 def checked(kind: type[M], raw: bytes) -> M:

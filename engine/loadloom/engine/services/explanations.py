@@ -21,6 +21,8 @@ from loadloom.v1 import orderly_pb2 as pb
 LIMIT_S = 10.0
 """The time to spend, unless a caller says otherwise."""
 
+_PROOF_SHARE = 0.2  # of the time, to prove what cannot be covered; the rest tries other rules
+
 RESERVE_S = 0.3
 """The time of a call that is kept back for the way to the worker and back."""
 
@@ -58,11 +60,11 @@ def asked_for(desk: Desk, raw: bytes, left_s: float) -> Question:
     row, _ = desk.found(request.name)
     if not row.revision:
         raise WrongState(f"{row.name} has no plan yet")
-    plan, schedule = desk.plan(row, row.revision)
+    plan, schedule = desk.plan(row, request.revision or row.revision)
     if request.user and request.user not in schedule.users:
         raise NoSuchSchedule(f"user of this name in {row.name}")
     return Question(
-        commission=plan.commission,
+        commission=desk.commission(row, plan),
         schedule=plan.response,
         user=request.user,
         exact=request.exact_exemption,
@@ -76,33 +78,40 @@ def explained(question: Question) -> bytes:
     Raises:
         InvalidProblem: the week cannot be solved without the user.
     """
-    from loadloom.models.orderly import explain  # it brings the solvers
+    from loadloom.models.orderly import explain, order, shortfall  # they bring the solvers
 
     until = monotonic() + question.limit_s
     asked = parse_commission(unpacked(question.commission))
     schedule = pb.WeeklySchedule.FromString(question.schedule)
     problem, solution = asked.problem, solution_of(schedule, asked.problem)
+    solution = replace(solution, burden_cap=order.caps_of(problem, solution.plan))
     response = pb.ExplainScheduleResponse()
     if solution.prices is not None:
-        convert.write_worth(response, explain.one_more_mw(problem, solution.prices))
-    shortfalls = explain.shortfalls(problem, solution.plan)
-    solves = bool(question.exact and question.user) + convert.RULES * bool(shortfalls)
-    share_s = max(0.0, until - monotonic()) / max(solves, 1)
-    options = replace(asked.options, time_limit_s=share_s)
+        worth = explain.one_more_mw(problem, solution.prices)
+        on_feeders = explain.one_more_mw_on_feeders(problem, solution.prices)
+        convert.write_worth(response, worth, on_feeders)
+    shortfalls = shortfall.shortfalls(problem, solution.plan)
+    exact = question.exact and bool(question.user)
+    left_s = max(0.0, until - monotonic())
+    options = replace(asked.options, time_limit_s=left_s / (1.0 + bool(shortfalls)))
     if question.user:
         user = list(schedule.users).index(question.user)
         response.user.CopyFrom(_reasons(problem, solution, user))
-        if question.exact:
+        if exact:
             try:
-                _, most = explain.exemption_cost(problem, solution, user, options, monotonic)
+                excused = explain.exemption(problem, solution, user, options, monotonic)
             except InvalidProblem as error:  # a rota takes all users of a group, for one
                 why = Violation("exact_exemption", f"the week cannot be solved so: {error}")
                 raise InvalidProblem([why]) from error
-            response.user.exemption_price = most
+            convert.write_exemption(response.user, excused)
     if shortfalls:
-        words = explain.shortage_words(problem, solution.plan)
-        found = explain.relaxations(problem, solution, options, monotonic)
-        convert.write_shortfalls(response, shortfalls, words, found)
+        left_s = max(0.0, until - monotonic())
+        proving = replace(options, time_limit_s=_PROOF_SHARE * left_s)
+        proof = shortfall.shortage_proof(problem, solution.plan, proving, monotonic)
+        words = shortfall.shortage_words(problem, solution.plan, proof)
+        solving = replace(options, time_limit_s=max(0.0, until - monotonic()))
+        found = shortfall.relaxations(problem, solution, solving, monotonic)
+        convert.write_shortfalls(response, problem, shortfalls, words, found)
     return response.SerializeToString()
 
 

@@ -17,7 +17,7 @@ from loadloom.engine.convert import operations as convert
 from loadloom.engine.convert.common import declared
 from loadloom.engine.family import digest
 from loadloom.engine.guard import log, refusal
-from loadloom.engine.guard.calls import deadline, note
+from loadloom.engine.guard.calls import caller, deadline, note
 from loadloom.engine.jobs import Job
 from loadloom.engine.run.lanes import Lane
 from loadloom.engine.run.watch import Watch
@@ -42,9 +42,6 @@ EVENTS_NAME = pb.DESCRIPTOR.services_by_name["OperationEventService"].full_name
 THREADS = 4
 """The threads that wait for the database."""
 
-TENANT = ""
-"""Whose all operations are until callers are told apart."""
-
 EVENTS_AT_ONCE = 500
 """The most events that one question brings."""
 
@@ -59,13 +56,20 @@ Arguments = TypeVarTuple("Arguments")
 
 
 class Operations:
-    """The operations of a server: how families submit jobs, and what the services below ask."""
+    """The operations of a server: how families submit jobs, and what the services below ask.
+
+    Attributes:
+        settings: the settings of the server.
+        watch: wakes calls that wait.
+        submitted: set when the first job comes.
+    """
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings, self._database = settings, database
         self._lane = Lane(THREADS)
         self._asked: dict[object, asyncio.Task[Any]] = {}
         self.watch = Watch(self._latest, settings.waiting_calls)
+        self.submitted = anyio.Event()
 
     async def submit(
         self,
@@ -75,7 +79,6 @@ class Operations:
         asked: bytes | None = None,
         also: Also = write_nothing,
         request_id: str = "",
-        tenant: str = TENANT,
         priority: int = 0,
         limit_s: float | None = None,
         deadline_s: float | None = None,
@@ -90,7 +93,6 @@ class Operations:
             asked: what the caller sent, for which the request id stands; `raw` unless it is told.
             also: writes what else there is to write, if a new operation is made, beside it.
             request_id: the caller's name for the request: the same one brings the same operation.
-            tenant: whose operation it is.
             priority: higher ones are solved first.
             limit_s: the time that one attempt may take; the server's own limit when it is shorter.
             deadline_s: the time by which the operation must have ended, from now on.
@@ -103,7 +105,7 @@ class Operations:
             said = "must be at most 200 printable characters of ASCII"
             raise refusal.invalid([Violation("request_id", said)])
         new = NewOperation(
-            tenant=tenant,
+            tenant=caller().tenant,
             method=job.method,
             request=raw,
             digest=digest(raw if asked is None else asked),
@@ -114,6 +116,7 @@ class Operations:
             deadline_s=deadline_s,
             also=also,
         )
+        self.submitted.set()
         operation = await self.ask(store.create, new)
         note(operation=operation.name)
         return convert.render(operation).SerializeToString()
@@ -152,7 +155,7 @@ class Operations:
         with self.waiting(), anyio.move_on_after(within_s if within_s < inf else None):
             while not operation.ended:
                 await self.watch.beyond(operation.number, inf)
-                operation = await self.ask_once(store.find, TENANT, operation.name)
+                operation = await self.ask_once(store.find, caller().tenant, operation.name)
         return operation
 
     @contextmanager
@@ -225,8 +228,10 @@ class OperationsService(OperationsServicer):
         """A page of operations, the latest first, without their responses."""
         wanted, before, size = convert.parse_list(request)
 
+        tenant = caller().tenant
+
         def page(database: Database) -> list[Operation]:
-            return store.page(database, TENANT, wanted, before=before, size=size + 1)
+            return store.page(database, tenant, wanted, before=before, size=size + 1)
 
         found = await self._operations.ask(page)
         response = longrunning.ListOperationsResponse()
@@ -243,7 +248,7 @@ class OperationsService(OperationsServicer):
         """Nothing, once the operation is cancelled, or its worker is asked to."""
         error = refusal.cancelled().status().SerializeToString()
         name = convert.parse_name(request.name)
-        await self._operations.ask(store.cancel, TENANT, name, error)
+        await self._operations.ask(store.cancel, caller().tenant, name, error)
         return Empty()
 
     async def DeleteOperation(  # noqa: N802 -- named by the proto
@@ -253,11 +258,11 @@ class OperationsService(OperationsServicer):
     ) -> Empty:
         """Nothing, once the operation, which has ended, is forgotten."""
         name = convert.parse_name(request.name)
-        await self._operations.ask(store.remove, TENANT, name)
+        await self._operations.ask(store.remove, caller().tenant, name)
         return Empty()
 
     async def _found(self, name: str) -> Operation:
-        return await self._operations.ask(store.find, TENANT, convert.parse_name(name))
+        return await self._operations.ask(store.find, caller().tenant, convert.parse_name(name))
 
     def _rendered(self, operation: Operation) -> longrunning.Operation:
         most = self._operations.settings.limits.message_bytes - ENVELOPE_BYTES
@@ -284,7 +289,7 @@ class OperationEventService(OperationEventServiceServicer):
         operations, after = self._operations, request.after_event
         with operations.waiting():
             while True:
-                found = await operations.ask(store.find, TENANT, request.name)
+                found = await operations.ask(store.find, caller().tenant, request.name)
                 asked = (store.events, found.number, after, EVENTS_AT_ONCE)
                 while news := await operations.ask_once(*asked):
                     for event in news:

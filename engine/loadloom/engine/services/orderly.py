@@ -10,7 +10,7 @@ from loadloom.engine.answers.orderly import OVERHEAD_S
 from loadloom.engine.convert.notices import render
 from loadloom.engine.family import Runner
 from loadloom.engine.guard import refusal
-from loadloom.engine.guard.calls import deadline
+from loadloom.engine.guard.calls import caller, deadline
 from loadloom.engine.jobs import Job
 from loadloom.engine.run.lanes import Workers
 from loadloom.engine.run.watch import Watch
@@ -18,7 +18,7 @@ from loadloom.engine.services import schedule_accounts as accounts
 from loadloom.engine.services import schedule_life as life
 from loadloom.engine.services.desk import Desk, checked, refused
 from loadloom.engine.services.explanations import asked_for, explained
-from loadloom.engine.services.operations import TENANT, Operations
+from loadloom.engine.services.operations import Operations
 from loadloom.engine.services.orderly_jobs import CREATE, NAME, REVISE
 from loadloom.engine.store import notices as store
 from loadloom.engine.store.database import Database
@@ -120,32 +120,32 @@ class OrderlyService:
         request = checked(pb.StreamNoticesRequest, raw)
         if request.schedule:
             await self._ask(Desk.found, request.schedule)
-        wanted, after = store.Wanted(user=request.user, schedule=request.schedule), 0
-        after = request.after_notice
+        tenant, user = caller().tenant, caller().seen_as(request.user)
+        wanted, after = store.Wanted(user=user, schedule=request.schedule), request.after_notice
         with self._operations.waiting():
             while True:
-                last = (await self._latest((0,)))[0][0]
-                asked = (store.due_after, TENANT, wanted, after, NOTICES_AT_ONCE)
+                last = (await self._latest((tenant,)))[tenant][0]
+                asked = (store.due_after, tenant, wanted, after, NOTICES_AT_ONCE)
                 while news := await self._operations.ask_once(*asked):
                     for notice in news:
                         message = pb.StreamNoticesResponse(notice=render(notice))
                         yield message.SerializeToString()
                     after = news[-1].number
-                    asked = (store.due_after, TENANT, wanted, after, NOTICES_AT_ONCE)
+                    asked = (store.due_after, tenant, wanted, after, NOTICES_AT_ONCE)
                 after = max(after, last)
-                await self.watch.beyond(0, after)
+                await self.watch.beyond(tenant, after)
 
-    async def _latest(self, numbers: Sequence[int]) -> dict[int, tuple[int, bool]]:
-        """The number of the last notice that is due, for whoever waits for one."""
-        last = await self._operations.ask_once(store.latest, TENANT, self._clock)
-        return dict.fromkeys(numbers, (last, False))
+    async def _latest(self, tenants: Sequence[str]) -> dict[str, tuple[int, bool]]:
+        """The number of the last notice of each tenant that is due, for whoever waits for one."""
+        ask = self._operations.ask_once
+        return {each: (await ask(store.latest, each, self._clock), False) for each in tenants}
 
     async def _ask(self, question: Callable[..., A], *arguments: object) -> A:
         """What a function returns from a desk, in a thread of the store."""
 
         def asked(database: Database) -> A:
             limits = self._operations.settings.limits
-            desk = Desk(database=database, tenant=TENANT, clock=self._clock, limits=limits)
+            desk = Desk(database=database, caller=caller(), clock=self._clock, limits=limits)
             with refused():
                 return question(desk, *arguments)
 

@@ -2,8 +2,8 @@
 
 from sqlalchemy import Connection
 
-from loadloom.engine.answers.orderly import answer
-from loadloom.engine.convert.commissions import head_of, unpacked
+from loadloom.engine.answers.orderly import Answer, answer
+from loadloom.engine.convert.commissions import head_of, split, unpacked
 from loadloom.engine.convert.orderly import parse_commission, renamed
 from loadloom.engine.convert.schedules import render
 from loadloom.engine.guard import refusal
@@ -21,19 +21,15 @@ def solve(request: bytes, progress: Progress, deadline: Deadline) -> bytes:
     """The schedule that a commission asks for."""
     commission = unpacked(request)
     asked = parse_commission(commission)
+
+    def write(found: Answer) -> bytes:
+        message = render(commission.head, commission.request, asked.problem, found)
+        return message.SerializeToString()
+
     try:
-        found = answer(asked.problem, asked.options, progress, deadline)
+        return write(answer(asked.problem, asked.options, progress, deadline, write))
     except InvalidProblem as error:  # what was announced, or the technique, does not fit
         raise refusal.invalid(list(map(renamed, error.violations))) from error
-    return render(commission.head, commission.request, asked.problem, found).SerializeToString()
-
-
-def warm() -> None:
-    """Compiles the kernels of the solve."""
-    # It brings the kernels, which the server itself never needs.
-    from loadloom.models.orderly.solve import warm as compile_all
-
-    compile_all()
 
 
 def keep(connection: Connection, claim: Claim, response: bytes) -> None:
@@ -42,7 +38,7 @@ def keep(connection: Connection, claim: Claim, response: bytes) -> None:
     plan = store.Revision(
         revision=head.revision,
         base=head.published_revision,
-        commission=claim.request,
+        commission=split(claim.request)[0],
         response=response,
     )
     store.add_revision(connection, head.name, plan)
@@ -54,8 +50,7 @@ def _job(method: str, request: type[pb.CreateScheduleRequest | pb.ReviseSchedule
         request=request,
         response=pb.WeeklySchedule,
         solve=solve,
-        loads=("highspy", "loadloom.models.orderly.stages", "loadloom.models.orderly.leximin"),
-        warm=warm,
+        loads=("highspy", "loadloom.engine.services.orderly_kernels"),
         keep=keep,
     )
 

@@ -8,7 +8,7 @@ from loadloom.engine.answers.notices import Occasion
 from loadloom.engine.convert import schedules as convert
 from loadloom.engine.convert.commissions import unpacked
 from loadloom.engine.convert.notices import STATE_OF, page_token, place, render, render_entry
-from loadloom.engine.convert.orderly import parse_commission
+from loadloom.engine.convert.orderly import parse_commission, week_of
 from loadloom.engine.guard import refusal
 from loadloom.engine.services.desk import Desk
 from loadloom.engine.services.schedule_life import latest_events
@@ -18,12 +18,16 @@ from loadloom.engine.store.ledger import Entry, Event
 from loadloom.engine.store.schedule_tables import ScheduleState
 from loadloom.engine.store.schedules import Schedule, WrongState
 from loadloom.models.checks import Violation
-from loadloom.models.orderly.figures import spread
+from loadloom.models.orderly.figures import EVERYBODY, spread
 from loadloom.models.orderly.problem import Problem
 from loadloom.v1 import orderly_pb2 as pb
 
 NOTICES_PAGE, ENTRIES_PAGE = 100, 1_000
 """The notices and entries in a page unless asked otherwise."""
+
+MOST_OF_LOAD = 2.0
+"""The largest delivery as a multiple of the forecast load: nobody saves much more than it draws,
+and forecasts err."""
 
 
 def list_notices(desk: Desk, request: pb.ListNoticesRequest) -> pb.ListNoticesResponse:
@@ -40,7 +44,8 @@ def list_notices(desk: Desk, request: pb.ListNoticesRequest) -> pb.ListNoticesRe
         raise refusal.invalid(found)
     desk.found(request.schedule)
     notices.latest(desk.database, desk.tenant, desk.clock)
-    wanted = notices.Wanted(user=request.user, schedule=request.schedule, states=tuple(states))
+    user = desk.caller.seen_as(request.user)
+    wanted = notices.Wanted(user=user, schedule=request.schedule, states=tuple(states))
     size = request.page_size or NOTICES_PAGE
     beyond = None if after is None else (after[0], after[1])
     with desk.database.reading() as connection:
@@ -53,7 +58,7 @@ def list_notices(desk: Desk, request: pb.ListNoticesRequest) -> pb.ListNoticesRe
 
 def acknowledge(desk: Desk, request: pb.AcknowledgeNoticeRequest) -> pb.AcknowledgeNoticeResponse:
     """The notice, which has reached its user."""
-    number, user = request.number, request.user
+    number, user = request.number, desk.caller.seen_as(request.user)
     found = notices.acknowledge(desk.database, desk.tenant, number, user, desk.clock)
     return pb.AcknowledgeNoticeResponse(notice=render(found))
 
@@ -68,9 +73,16 @@ def record(desk: Desk, request: pb.RecordDeliveryRequest) -> pb.RecordDeliveryRe
     found: list[Violation] = []
     for index, delivery in enumerate(request.deliveries):
         event = (delivery.user, delivery.day, delivery.first_slot)
+        path, occasion = f"deliveries[{index}]", events.get(event)
+        if event in energies:
+            found.append(Violation(path, "is of an event of an earlier delivery in the request"))
+        elif said := _fault(occasion, now):
+            found.append(Violation(path, said))
+        elif occasion is not None and delivery.energy_kwh > MOST_OF_LOAD * occasion.load_kwh:
+            most = f"must be at most {MOST_OF_LOAD * occasion.load_kwh:,.1f}, twice its forecast"
+            said = f"is {delivery.energy_kwh:,.1f}; {most} in the time"
+            found.append(Violation(f"{path}.energy_kwh", said))
         energies[event] = delivery.energy_kwh
-        if said := _fault(events.get(event), now):
-            found.append(Violation(f"deliveries[{index}]", said))
     if found:
         raise refusal.invalid(found)
     with desk.database.writing() as connection:
@@ -81,7 +93,9 @@ def record(desk: Desk, request: pb.RecordDeliveryRequest) -> pb.RecordDeliveryRe
         recorded = ledger.recorded(connection, row.number).keys() & events.keys()
         missed = _missed(desk, connection, row, announced)
     return pb.RecordDeliveryResponse(
-        recorded_count=len(recorded), missing_count=len(events.keys() - recorded - missed)
+        recorded_count=len(recorded),
+        missing_count=len(events.keys() - recorded - missed),
+        missed_count=len(recorded & missed),
     )
 
 
@@ -122,7 +136,7 @@ def settle(desk: Desk, request: pb.SettleScheduleRequest) -> pb.SettleScheduleRe
 def _settle(desk: Desk, row: Schedule, *, missing_as_zero: bool) -> None:
     schedule, announced = desk.announced(row)
     plan, _ = desk.plan(row, row.published_revision)
-    problem = parse_commission(unpacked(plan.commission)).problem
+    problem = parse_commission(unpacked(desk.commission(row, plan))).problem
     events = _by_event(announced)
     with desk.database.writing() as connection:
         notices.lock(desk.database, connection, desk.tenant, ledger.COUNTER)
@@ -159,12 +173,14 @@ def _entries(
         energy[i] += delivered.get(event, 0.0)
         weighted[i] += delivered.get(event, 0.0) * weights[event]
     burden = weighted / problem.users.contract_kwh
+    week_date = week_of(schedule.week).date(0).isoformat()
     before = problem.users.carried_burden
     return [
         Entry(
             user=name,
             schedule=row.name,
             week_start=row.week_start,
+            week_date=week_date,
             energy_kwh=float(energy[i]),
             planned_kwh=float(planned[i]),
             burden=float(burden[i]),
@@ -193,14 +209,16 @@ def read_ledger(desk: Desk, request: pb.GetLedgerRequest) -> pb.GetLedgerRespons
     after = place(request.page_token, (str, float, int), found)
     if found:
         raise refusal.invalid(found)
+    users = [desk.caller.seen_as(user) for user in request.users or [""]]
+    everybody = users == [""]
     size = request.page_size or ENTRIES_PAGE
     beyond = None if after is None else (after[0], after[1], after[2])
     with desk.database.reading() as connection:
-        rows = ledger.page(connection, desk.tenant, list(request.users), beyond, size + 1)
+        rows = ledger.page(connection, desk.tenant, [] if everybody else users, beyond, size + 1)
         carried = ledger.all_carried(connection, desk.tenant)
     response = pb.GetLedgerResponse(entries=map(render_entry, rows[:size]))
     burdens = np.array(list(carried.values()), dtype=np.float64)
-    response.fairness.CopyFrom(convert.figure(convert.EVERYBODY, spread(burdens)))
+    response.fairness.CopyFrom(convert.figure(EVERYBODY, spread(burdens)))
     if len(rows) > size:
         last = rows[size - 1]
         response.next_page_token = page_token(last.user, last.week_start, last.number)

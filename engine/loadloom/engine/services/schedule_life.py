@@ -1,8 +1,8 @@
 """The life of schedules: asked for, looked at, announced, confirmed, revised, deleted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
@@ -12,18 +12,25 @@ from loadloom.engine.answers import notices as planned
 from loadloom.engine.answers.notices import Occasion
 from loadloom.engine.answers.orderly import OVERHEAD_S
 from loadloom.engine.convert import schedules as convert
-from loadloom.engine.convert.commissions import Commission, unpacked
-from loadloom.engine.convert.common import declared
-from loadloom.engine.convert.notices import page_token, place
+from loadloom.engine.convert.commissions import Commission, split, unpacked
+from loadloom.engine.convert.common import declared, instant
+from loadloom.engine.convert.notices import occasions, page_token, place
 from loadloom.engine.convert.orderly import Asked, parse, parse_commission, week_of
 from loadloom.engine.family import decoded, digest
 from loadloom.engine.guard import refusal
 from loadloom.engine.guard.calls import note
-from loadloom.engine.services.desk import Desk, announced_by
+from loadloom.engine.guard.roles import Role
+from loadloom.engine.services.desk import Desk
 from loadloom.engine.store import ledger, notices
 from loadloom.engine.store import schedules as store
 from loadloom.engine.store.schedule_tables import ScheduleState
-from loadloom.engine.store.schedules import NewSchedule, NoSuchSchedule, Schedule, WrongState
+from loadloom.engine.store.schedules import (
+    NewSchedule,
+    NoSuchSchedule,
+    Overtaken,
+    Schedule,
+    WrongState,
+)
 from loadloom.models.checks import Violation
 from loadloom.models.orderly.problem import Problem
 from loadloom.v1 import orderly_pb2 as pb
@@ -31,6 +38,9 @@ from loadloom.wire.arrays import packed
 
 PAGE = 50
 """The schedules in a page unless asked otherwise."""
+
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""How far the clock of a caller may be behind: what it calls now is not the past."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +65,18 @@ def create(desk: Desk, raw: bytes) -> Order:
             known = ledger.carried(connection, desk.tenant, names)
             burdens = [known.get(name, 0.0) for name in names]
             request.users.carried_burden.MergeFromString(packed(burdens))
+    head = pb.WeeklySchedule(
+        name=f"schedules/{uuid4().hex}",
+        title=request.title,
+        revision=1,
+        create_time=convert.timestamp(time_s),
+    )
+    head.provenance.request_digest = digest(raw)
+    commission = Commission(head=head, revise=pb.ReviseScheduleRequest(), request=request)
+    whole = commission.packed()
     week = week_of(request.week)
     new = NewSchedule(
-        name=f"schedules/{uuid4().hex}",
+        name=head.name,
         tenant=desk.tenant,
         title=request.title,
         week=request.week.SerializeToString(),
@@ -65,17 +84,10 @@ def create(desk: Desk, raw: bytes) -> Order:
         week_start=week.begin(0, 0).timestamp(),
         week_end=week.begin(week.day_count - 1, week.slot_count).timestamp(),
         create_time=time_s,
+        request=split(whole)[1],
     )
-    head = pb.WeeklySchedule(
-        name=new.name,
-        title=request.title,
-        revision=1,
-        create_time=convert.timestamp(time_s),
-    )
-    head.provenance.request_digest = digest(raw)
-    revise = pb.ReviseScheduleRequest()
-    commission = Commission(head=head, revise=revise, request=request)
-    return _order(commission, asked, request.request_id, partial(_draft, new))
+    also = partial(_draft, desk, request, new)
+    return _order(whole, asked, request.request_id, also)
 
 
 def revise(desk: Desk, raw: bytes) -> Order:
@@ -102,32 +114,65 @@ def revise(desk: Desk, raw: bytes) -> Order:
         head.events.CopyFrom(message.events)
         head.rest_moves.extend(message.rest_moves)
     head.provenance.request_digest = digest(raw)
-    base = unpacked(plan.commission).request
+    base = unpacked(desk.commission(row, plan)).request
     commission = Commission(head=head, revise=request, request=base)
     asked = parse_commission(commission, desk.limits)
     _note(asked.problem)
-    return _order(commission, asked, request.request_id, partial(_take, row))
+    also = partial(_take, desk, request, row)
+    return _order(commission.packed(), asked, request.request_id, also)
+
+
+def _check_plan_time(
+    request: pb.CreateScheduleRequest | pb.ReviseScheduleRequest, time_s: float
+) -> None:
+    """Refuses an instant of planning that is past, unless the caller means it.
+
+    It is looked at when the job is written: who asks again under the same id gets its operation,
+    however late.
+    """
+    if request.late_notice or not request.HasField("plan_time"):
+        return
+    plan_time, now = instant(request.plan_time), datetime.fromtimestamp(time_s, UTC)
+    if plan_time is not None and plan_time < now - CLOCKS_DIFFER:
+        said = (
+            f"is {plan_time:%Y-%m-%d %H:%M} UTC; must not be past, as notices cannot be given then"
+        )
+        raise refusal.invalid([Violation("plan_time", f"{said}, or late_notice must be set")])
 
 
 def _order(
-    commission: Commission,
+    commission: bytes,
     asked: Asked,
     request_id: str,
     also: Callable[[Connection, str], None],
 ) -> Order:
     return Order(
-        commission=commission.packed(),
+        commission=commission,
         request_id=request_id,
         limit_s=asked.options.time_limit_s + OVERHEAD_S,
         also=also,
     )
 
 
-def _draft(new: NewSchedule, connection: Connection, operation: str) -> None:
+def _draft(
+    desk: Desk,
+    request: pb.CreateScheduleRequest,
+    new: NewSchedule,
+    connection: Connection,
+    operation: str,
+) -> None:
+    _check_plan_time(request, desk.clock(connection))
     store.draft(connection, new, operation)
 
 
-def _take(row: Schedule, connection: Connection, operation: str) -> None:  # noqa: ARG001
+def _take(
+    desk: Desk,
+    request: pb.ReviseScheduleRequest,
+    row: Schedule,
+    connection: Connection,
+    operation: str,  # noqa: ARG001
+) -> None:
+    _check_plan_time(request, desk.clock(connection))
     store.ask_revision(connection, row)
 
 
@@ -138,9 +183,10 @@ def _note(problem: Problem) -> None:
 
 def get(desk: Desk, request: pb.GetScheduleRequest) -> pb.GetScheduleResponse:
     """A schedule, whole or as one of its users sees it."""
+    user = desk.caller.seen_as(request.user)
     row, time_s = desk.found(request.name)
-    if request.user:
-        schedule = convert.current(_seen(desk, row, request), row, time_s)
+    if user:
+        schedule = convert.current(_seen(desk, row, request.revision, user), row, time_s)
     else:
         schedule = _whole(desk, row, request.revision or row.revision, time_s)
     return pb.GetScheduleResponse(schedule=schedule)
@@ -153,20 +199,20 @@ def _whole(desk: Desk, row: Schedule, revision: int, time_s: float) -> pb.Weekly
     return convert.current(desk.plan(row, revision)[1], row, time_s)
 
 
-def _seen(desk: Desk, row: Schedule, request: pb.GetScheduleRequest) -> pb.WeeklySchedule:
+def _seen(desk: Desk, row: Schedule, revision: int, user: str) -> pb.WeeklySchedule:
     """What a user may see: the plan that was announced last, as far as it is the user's."""
     here = f"plan for this user in {row.name}"
-    if not row.published_revision or request.revision not in {0, row.published_revision}:
+    if not row.published_revision or revision not in {0, row.published_revision}:
         raise NoSuchSchedule(here)
     _, schedule = desk.plan(row, row.published_revision)
     names = list(schedule.users)
-    if request.user not in names:
+    if user not in names:
         raise NoSuchSchedule(here)
-    return convert.seen_by(schedule, names.index(request.user))
+    return convert.seen_by(schedule, names.index(user))
 
 
 def page(desk: Desk, request: pb.ListSchedulesRequest) -> pb.ListSchedulesResponse:
-    """The schedules there are, the latest week first."""
+    """The schedules there are, the latest week first; for members those that were announced."""
     found: list[Violation] = []
     after = place(request.page_token, (float, int), found)
     if found:
@@ -175,7 +221,8 @@ def page(desk: Desk, request: pb.ListSchedulesRequest) -> pb.ListSchedulesRespon
     with desk.database.reading() as connection:
         time_s = desk.clock(connection)
         beyond = None if after is None else (after[0], after[1])
-        rows = store.page(connection, desk.tenant, beyond, size + 1)
+        announced = desk.caller.role is Role.MEMBER
+        rows = store.page(connection, desk.tenant, beyond, size + 1, announced=announced)
     response = pb.ListSchedulesResponse()
     response.schedules.extend(convert.summary(row, time_s) for row in rows[:size])
     if len(rows) > size:
@@ -184,7 +231,7 @@ def page(desk: Desk, request: pb.ListSchedulesRequest) -> pb.ListSchedulesRespon
 
 
 def delete(desk: Desk, request: pb.DeleteScheduleRequest) -> pb.DeleteScheduleResponse:
-    """Nothing, once a schedule that was never announced is deleted."""
+    """Nothing, once a schedule that was never announced, or is settled, is deleted."""
     store.remove(desk.database, desk.tenant, request.name)
     return pb.DeleteScheduleResponse()
 
@@ -208,7 +255,11 @@ def publish(desk: Desk, request: pb.PublishScheduleRequest) -> pb.PublishSchedul
     row, time_s = desk.found(request.name)
     if row.published_revision != request.revision:
         _check_publication(row, request.revision)
-        _publish(desk, row, request.revision)
+        try:
+            _publish(desk, row, request.revision, late_notice=request.late_notice)
+        except Overtaken:  # maybe by another call that announces the same plan
+            if desk.found(request.name)[0].published_revision != request.revision:
+                raise
         row, time_s = desk.found(request.name)
     return pb.PublishScheduleResponse(schedule=_whole(desk, row, request.revision, time_s))
 
@@ -221,12 +272,12 @@ def _check_publication(row: Schedule, revision: int) -> None:
         raise refusal.invalid([Violation("revision", said)])
 
 
-def _publish(desk: Desk, row: Schedule, revision: int) -> None:
+def _publish(desk: Desk, row: Schedule, revision: int, *, late_notice: bool) -> None:
     plan, message = desk.plan(row, revision)
     if plan.base != row.published_revision:
         said = f"plan {revision} was made when plan {plan.base} was the one announced; revise again"
         raise WrongState(said)
-    after = announced_by(plan, message)
+    after = occasions(message)
     before = desk.announced(row)[1] if row.published_revision else {}
     released = {key: before[key] for key in before if key not in after}
     called = {key: after[key] for key in after if key not in before}
@@ -237,6 +288,8 @@ def _publish(desk: Desk, row: Schedule, revision: int) -> None:
         now = datetime.fromtimestamp(time_s, UTC)
         if any(occasion.reach <= now for occasion in released.values()):
             raise WrongState(f"plan {revision} releases events that have begun; revise again")
+        if not late_notice:
+            _check_notice(revision, called.values(), now)
         # The counter is locked first, as in settlements, so that no two wait for each other.
         notices.bring_up_to_date(desk.database, connection, desk.tenant, desk.clock)
         store.announce(connection, row, revision, time_s)
@@ -246,6 +299,21 @@ def _publish(desk: Desk, row: Schedule, revision: int) -> None:
             *planned.releases(told, now),
         ]
         notices.add(connection, desk.tenant, row.number, revision, new)
+
+
+def _check_notice(revision: int, called: Iterable[Occasion], now: datetime) -> None:
+    """Raises if there is no time left for the notice that somebody needs who is called anew."""
+    late = sorted(
+        (occasion for occasion in called if occasion.is_late(now)),
+        key=lambda occasion: (occasion.reach.timestamp(), occasion.user),
+    )
+    if late:
+        first = late[0]
+        raise WrongState(
+            f"plan {revision} calls users whose notice can no longer be given, {len(late)} times, "
+            f"the first {first.user} on {first.start:%a %d %b %H:%M}; revise again, or set "
+            "late_notice"
+        )
 
 
 def _withdraw(

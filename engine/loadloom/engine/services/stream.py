@@ -70,7 +70,11 @@ class Stream:
 
     async def _open(self, requests: AsyncIterator[bytes]) -> Setup:
         """Reads the setup and consents to it."""
-        raw = await anext(requests, None)
+        raw = None
+        with anyio.move_on_after(self._runner.setup_s) as waiting:
+            raw = await anext(requests, None)
+        if waiting.cancelled_caught:
+            raise refusal.no_setup(self._runner.setup_s)
         try:
             message = None if raw is None else await self._decoded(raw)
         except _BadBatch:

@@ -9,7 +9,7 @@ from loadloom.v1.system_pb2_grpc import SystemServiceServicer
 
 NAME = pb.DESCRIPTOR.services_by_name["SystemService"].full_name
 
-LIBRARIES = ("highspy", "numba", "numpy", "protobuf", "pyomo")
+LIBRARIES = ("highspy", "numba", "numpy", "ortools", "protobuf", "pyomo")
 """The solvers and libraries that answers depend on."""
 
 

@@ -20,8 +20,11 @@ from sqlalchemy.sql.expression import FunctionElement
 
 from loadloom.engine.settings import BadSettings
 
-BUSY_MS = 10_000
-"""The longest wait for another writer of a SQLite file."""
+BUSY_S = 5.0
+"""The longest wait for another writer of a SQLite file, who may be frozen in the middle of it."""
+
+STUCK_S = 0.02
+"""The longest wait once one has waited in vain: nobody queues behind a frozen writer."""
 
 LOOK_S = 0.001
 """How often to look whether another process has finished writing to a SQLite file."""
@@ -82,7 +85,9 @@ class Database:
         options = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._reader = self.engine.execution_options(**options)
         self._writer = self.engine.execution_options(**{IMMEDIATE: True})
-        self._pen = Lock()
+        self._pen, self._stuck = Lock(), False
+        if self.is_sqlite:
+            event.listen(self.engine, "begin", self._begin_sqlite)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -98,19 +103,51 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """A transaction, which is committed when the block has ended.
 
-        Writers of a SQLite file wait for each other by polling, up to 100 ms a time; those of one
-        process therefore line up before it.
+        Writers of a SQLite file wait for each other by polling; those of one process therefore line
+        up before it.
 
         Raises:
             StoreAway: the database cannot be used now.
         """
-        with _away():
-            if not self.is_sqlite:
-                with self._writer.begin() as connection:
-                    yield connection
-                return
-            with self._pen, self._writer.begin() as connection:
-                yield connection
+        with _away(), self._turn(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The turn of a writer among those of this process."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._pen.acquire(timeout=self._patience_s):
+            raise StoreAway("other writers wait for the database already")
+        try:
+            yield
+        finally:
+            self._pen.release()
+
+    @property
+    def _patience_s(self) -> float:
+        return STUCK_S if self._stuck else BUSY_S
+
+    def _begin_sqlite(self, connection: Connection) -> None:
+        """Begins a transaction; one that will write takes its turn at once, and fails here or not.
+
+        SQLite's own wait for another process looks again only after up to 100 ms.
+        """
+        if not connection.get_execution_options().get(IMMEDIATE, False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        until = monotonic() + self._patience_s
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        try:
+            while not _begun(connection):
+                if monotonic() > until:
+                    self._stuck = True
+                    raise StoreAway("another process has not finished writing to the database")
+                sleep(LOOK_S)
+            self._stuck = False
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(1000 * BUSY_S)}")
 
     def close(self) -> None:
         """Closes the connections that nobody uses."""
@@ -152,10 +189,9 @@ def _sqlite(url: URL) -> Engine:
     except OSError as error:
         raise BadSettings(f"database_url: cannot make {file.parent}: {error}") from error
     engine = create_engine(
-        url, connect_args={"timeout": BUSY_MS / 1000}, max_overflow=0, pool_size=CONNECTIONS
+        url, connect_args={"timeout": BUSY_S}, max_overflow=0, pool_size=CONNECTIONS
     )
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -166,29 +202,12 @@ def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 -- the 
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    """Begins a transaction; one that will write takes its turn at once, so it never fails later.
-
-    SQLite's own wait for another process looks again only after up to 100 ms.
-    """
-    if not connection.get_execution_options().get(IMMEDIATE, False):
-        connection.exec_driver_sql("BEGIN")
-        return
-    until = monotonic() + BUSY_MS / 1000
-    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
-    try:
-        while not _begun(connection, last=monotonic() > until):
-            sleep(LOOK_S)
-    finally:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MS}")
-
-
-def _begun(connection: Connection, *, last: bool) -> bool:
-    """Whether a writing transaction has begun; it is an error if this was the last try."""
+def _begun(connection: Connection) -> bool:
+    """Whether a writing transaction has begun; not while another process writes."""
     try:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     except OperationalError as error:
-        if last or "locked" not in str(error.orig):
+        if "locked" not in str(error.orig):
             raise
         return False
     return True

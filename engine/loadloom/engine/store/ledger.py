@@ -28,6 +28,7 @@ class Entry:
     user: str
     schedule: str
     week_start: float
+    week_date: str
     energy_kwh: float
     planned_kwh: float
     burden: float
@@ -126,6 +127,7 @@ def page(
             user=row.user,
             schedule=row.schedule,
             week_start=row.week_start,
+            week_date=row.week_date,
             energy_kwh=row.energy_kwh,
             planned_kwh=row.planned_kwh,
             burden=row.burden,

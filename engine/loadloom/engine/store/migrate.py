@@ -3,11 +3,7 @@
 import logging
 from importlib.resources import as_file, files
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Connection, inspect, text
 
 from loadloom.engine.settings import BadSettings
 from loadloom.engine.store.database import Database, StoreAway
@@ -23,24 +19,48 @@ def migrate(database: Database) -> None:
         BadSettings: the database is newer than this code.
         StoreAway: the database cannot be used now.
     """
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    known = revisions()
+    with database.reading() as connection:
+        if _present(connection) == known[-1]:
+            return
+    with database.writing() as connection:
+        if not database.is_sqlite:  # there the transaction is the lock
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+        present = _present(connection)
+        if present not in (None, *known):
+            raise BadSettings(
+                f"database_url: the database has schema {present}, which is newer than this "
+                "version of Loadloom; install the version that made it"
+            )
+        if present != known[-1]:
+            _upgrade(connection)
+
+
+def revisions() -> list[str]:
+    """The revisions of the schema in order, which begin the names of their files."""
+    folder = files("loadloom.engine.store") / "migrations" / "versions"
+    names = (file.name.partition("_")[0] for file in folder.iterdir())
+    return sorted(name for name in names if name.isdecimal())
+
+
+def _present(connection: Connection) -> str | None:
+    """The revision of the database; None for an empty one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _upgrade(connection: Connection) -> None:
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of itself as it is loaded
+    # It takes 0.2 s to load, and most servers find their database as they left it.
+    from alembic import command
+    from alembic.config import Config
+
     with as_file(files("loadloom.engine.store") / "migrations") as folder:
         config = Config()
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
-        scripts = ScriptDirectory.from_config(config)
-        known = {script.revision for script in scripts.walk_revisions()}
-        with database.writing() as connection:
-            if not database.is_sqlite:  # there the transaction is the lock
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
-            present = set(MigrationContext.configure(connection).get_current_heads())
-            if present - known:
-                raise BadSettings(
-                    f"database_url: the database has schema {', '.join(sorted(present - known))}, "
-                    "which is newer than this version of Loadloom; install the version that made it"
-                )
-            if present != set(scripts.get_heads()):
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
 
 
 def prepared(url: str) -> Database:

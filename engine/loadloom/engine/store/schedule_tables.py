@@ -61,6 +61,15 @@ schedules = Table(
 
 Index("schedules_by_week", schedules.c.tenant, schedules.c.week_start.desc(), schedules.c.number)
 
+schedule_requests = Table(
+    "schedule_requests",
+    metadata,
+    Column(
+        "schedule", NUMBER, ForeignKey("schedules.number", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("request", LargeBinary, nullable=False),  # the end of all commissions of the schedule
+)
+
 schedule_revisions = Table(
     "schedule_revisions",
     metadata,
@@ -69,7 +78,7 @@ schedule_revisions = Table(
     ),
     Column("revision", Integer, primary_key=True, autoincrement=False),
     Column("base", Integer, nullable=False),  # the plan that was announced when it was asked for
-    Column("commission", LargeBinary, nullable=False),  # what was solved, all of it
+    Column("commission", LargeBinary, nullable=False),  # what was solved, less the request
     Column("response", LargeBinary, nullable=False),  # a loadloom.v1.WeeklySchedule, with the plan
     Column("create_time", Float(53), nullable=False),
 )
@@ -126,6 +135,7 @@ ledger = Table(
     Column("user", String, nullable=False),
     Column("schedule", String, nullable=False),
     Column("week_start", Float(53), nullable=False),
+    Column("week_date", String, nullable=False, server_default=""),  # of its first day, ISO 8601
     Column("energy_kwh", Float(53), nullable=False),
     Column("planned_kwh", Float(53), nullable=False),
     Column("burden", Float(53), nullable=False),

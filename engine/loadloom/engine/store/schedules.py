@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, tuple
 from loadloom.engine.store.database import Database, now
 from loadloom.engine.store.schedule_tables import (
     ScheduleState,
+    schedule_requests,
     schedule_revisions,
     schedules,
 )
@@ -48,6 +49,7 @@ class NewSchedule:
         currency_code: the currency of its costs.
         week_start, week_end: the instants at which its days begin and end.
         create_time: the instant at which it is asked for.
+        request: what it was asked with, the end of the commissions of all its plans.
     """
 
     name: str
@@ -58,6 +60,7 @@ class NewSchedule:
     week_start: float
     week_end: float
     create_time: float
+    request: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,8 @@ class Revision:
     Attributes:
         revision: its number.
         base: the number of the plan that had been announced when it was asked for; 0 for none.
-        commission: what was solved.
+        commission: what was solved, less the request of its schedule; with it the commission is
+            whole.
         response: the schedule with the plan, a message.
     """
 
@@ -100,8 +104,9 @@ class Revision:
 
 def draft(connection: Connection, new: NewSchedule, operation: str) -> None:
     """Writes a schedule that is not solved yet, and the operation that will solve it."""
-    connection.execute(
-        insert(schedules).values(
+    made = connection.execute(
+        insert(schedules)
+        .values(
             name=new.name,
             tenant=new.tenant,
             title=new.title,
@@ -113,7 +118,10 @@ def draft(connection: Connection, new: NewSchedule, operation: str) -> None:
             week_end=new.week_end,
             create_time=new.create_time,
         )
+        .returning(COLUMNS.number)
     )
+    values = {"schedule": made.scalar_one(), "request": new.request}
+    connection.execute(insert(schedule_requests).values(**values))
 
 
 def ask_revision(connection: Connection, schedule: Schedule) -> None:
@@ -186,11 +194,27 @@ def plan(connection: Connection, schedule: Schedule, revision: int) -> Revision:
     )
 
 
+def request(connection: Connection, schedule: Schedule) -> bytes:
+    """What a schedule was asked with, the end of the commissions of its plans."""
+    its = schedule_requests.c.schedule == schedule.number
+    return connection.execute(select(schedule_requests.c.request).where(its)).scalar_one()
+
+
 def page(
-    connection: Connection, tenant: str, after: tuple[float, int] | None, size: int
+    connection: Connection,
+    tenant: str,
+    after: tuple[float, int] | None,
+    size: int,
+    *,
+    announced: bool = False,
 ) -> list[Schedule]:
-    """Schedules, the latest week first, beyond the one with that start of its week and number."""
+    """Schedules, the latest week first, beyond the one with that start of its week and number.
+
+    Only those that were announced if it is `announced`.
+    """
     chosen = select(schedules).where(COLUMNS.tenant == tenant)
+    if announced:
+        chosen = chosen.where(COLUMNS.published_revision > 0)
     if after is not None:
         start, number = after
         same = and_(COLUMNS.week_start == start, COLUMNS.number > number)
@@ -200,17 +224,19 @@ def page(
 
 
 def remove(database: Database, tenant: str, name: str) -> None:
-    """Deletes a schedule that was never announced, and is not being solved for the first time.
+    """Deletes a schedule that nobody waits for: not announced, or settled, and not being solved.
+
+    What a settled one added to the ledger stays there.
 
     Raises:
         NoSuchSchedule: the tenant has none of this name.
-        WrongState: it was announced, or is being solved.
+        WrongState: it was announced and is not settled, or is being solved for the first time.
         StoreAway: the database cannot be used now.
     """
     with database.writing() as connection:
         found = find(connection, tenant, name)
-        if found.published_revision:
-            raise WrongState(f"{name} was announced to its users; it stays")
+        if found.published_revision and found.state is not ScheduleState.SETTLED:
+            raise WrongState(f"{name} was announced to its users; it stays until it is settled")
         if found.state is ScheduleState.DRAFT:
             mine = and_(operations.c.name == found.operation, operations.c.state.not_in(ENDED))
             if connection.execute(select(operations.c.number).where(mine)).first() is not None:
