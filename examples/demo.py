@@ -25,14 +25,15 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from examples.park import run_park
-from loadloom.client.charts import RC, write_chart
+from loadloom.client.charts import style, write_chart
 from loadloom.client.client import Client
 from loadloom.client.command.report import plan_report
+from loadloom.client.command.terminal import Terminal
 from loadloom.client.embedded import engine
 from loadloom.client.files.site_input import read_input
 from loadloom.client.fleet import FleetPlans
@@ -43,7 +44,7 @@ HOMES, SEED = 1_000, 20
 MARKUP_PER_KWH = 0.13
 """What a home pays on top of the day-ahead price for grid and taxes, in EUR; a round figure."""
 
-console = Console()
+console = Terminal()
 
 
 def main() -> None:
@@ -66,14 +67,15 @@ def main() -> None:
 
 def plan_workshop(client: Client, out: Path) -> None:
     """Plans the workshop's week and explains one of its days."""
-    console.rule("[bold]A workshop: 800 kWh of battery, a roof of solar panels")
+    console.rule(Text("A workshop: 800 kWh of battery, a roof of solar panels", style="bold"))
     found = read_input(HERE / "workshop.yaml", PRICES)
     start = perf_counter()
     plan = client.plan_dispatch(found.site, found.grid, detail="reasons")
     seconds = perf_counter() - start
     quiet = client.plan_dispatch(found.site, found.grid)
     console.print(plan_report(found.site, quiet))
-    console.print(f"[dim]the answer with all reasons took {1000 * seconds:.0f} ms over gRPC[/]\n")
+    told = f"the answer with all reasons took {1000 * seconds:.0f} ms over gRPC\n"
+    console.print(told, style="dim")
     table = Table(title="Why, on Monday", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name in ("from", "to", "does", "kWh", "because"):
         table.add_column(name, justify="right" if name == "kWh" else "left", overflow="fold")
@@ -92,7 +94,7 @@ def plan_workshop(client: Client, out: Path) -> None:
 
 def plan_street(client: Client, out: Path) -> None:
     """Streams 1,000 different homes, and sums up what they gain."""
-    console.rule(f"[bold]A street of {HOMES:,} homes, streamed")
+    console.rule(Text(f"A street of {HOMES:,} homes, streamed", style="bold"))
     spot = prices()
     columns = street()
     with Progress(console=console, transient=True) as progress:
@@ -113,8 +115,9 @@ def plan_street(client: Client, out: Path) -> None:
     table.add_column()
     table.add_column(justify="right")
     table.add_row("without batteries", f"{summary['baseline_cost'].sum():,.2f} EUR")
-    table.add_row("with the plans", f"[bold]{summary['objective'].sum():,.2f} EUR")
-    table.add_row("saving", f"[bold green]{summary['saving'].sum():,.2f} EUR")
+    cost, saving = (f"{summary[name].sum():,.2f} EUR" for name in ("objective", "saving"))
+    table.add_row("with the plans", Text(cost, style="bold"))
+    table.add_row("saving", Text(saving, style="bold green"))
     saved = summary["saving"].quantile([0.1, 0.5, 0.9])
     table.add_row("a home saves (10 %, half, 90 %)", ", ".join(f"{v:.2f}" for v in saved))
     outcomes = summary["outcome"].value_counts()
@@ -188,7 +191,7 @@ def street_chart(idle: FleetPlans, fleet: FleetPlans, spot: pd.Series) -> Figure
     """Prices, what the street draws with and without its batteries, and what homes save."""
     stored = fleet.columns["state_of_charge_kwh"].sum(axis=0)
     times = pd.DatetimeIndex(spot.index).tz_localize(None)
-    with mpl.rc_context(RC):
+    with mpl.rc_context(style()):
         figure = Figure(figsize=(11, 9), layout="constrained")
         price, power, energy, savings = figure.subplots(4, 1, height_ratios=(2, 4, 2, 3))
         price.plot(times, spot, color="#5e548e", drawstyle="steps-post")

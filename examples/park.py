@@ -25,19 +25,20 @@ from zoneinfo import ZoneInfo
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from rich.console import Console
+from rich.text import Text
 
-from loadloom.client.charts import RC
+from loadloom.client.charts import save, style
 from loadloom.client.client import Client
 from loadloom.client.command import orderly_report as report
 from loadloom.client.command.orderly_progress import line
+from loadloom.client.command.terminal import Terminal
 from loadloom.client.embedded import engine
 from loadloom.client.files.orderly_series import read_shortage
 from loadloom.client.files.orderly_users import read_users
 from loadloom.client.operations import Operation
 from loadloom.client.orderly import Delivery, Fairness, Shortage, User
 from loadloom.client.orderly_calendar import write_calendars
-from loadloom.client.orderly_charts import write_weekly_chart
+from loadloom.client.orderly_charts import uncovered, write_weekly_chart
 from loadloom.client.orderly_notices import Ledger
 from loadloom.client.orderly_plan import WeeklyPlan
 from loadloom.client.orderly_request import ScheduleWishes
@@ -62,7 +63,7 @@ WISHES: ScheduleWishes = {
     "fairness": Fairness(gamma=(1.0, 1.3, 1.7), history_strength=4.0),
 }
 
-console = Console()
+console = Terminal()
 
 
 def main() -> None:
@@ -80,7 +81,7 @@ def main() -> None:
 
 def run_park(client: Client, out: Path) -> None:
     """Runs the park at a server, tells what happens, and writes charts and calendars."""
-    console.rule("[bold]A park of 60 users, four weeks short of power")
+    console.rule(Text("A park of 60 users, four weeks short of power", style="bold"))
     users, shortage = park()
     monday = monday_of(datetime.now(ZoneInfo(ZONE)).date())
     settle_past(client, users, shortage, monday)
@@ -88,13 +89,13 @@ def run_park(client: Client, out: Path) -> None:
     write_weekly_chart(plan, out / "park.png")
     write_weekly_chart(plan, out / "park.html")
     calendars = write_calendars(plan, out / "calendars")
-    console.print(f"[dim]{len(calendars)} calendars in {out / 'calendars'}/[/]\n")
+    console.print(f"{len(calendars)} calendars in {out / 'calendars'}/\n", style="dim")
     explain(client, plan)
     revised = trip(client, plan, shortage)
     write_weekly_chart(revised, out / "park_revised.png")
     ledger = client.get_ledger()
     console.print(report.ledger_report(most_burdened(ledger, 10)))
-    ledger_chart(ledger).savefig(out / "park_ledger.png", dpi=150)
+    save(ledger_chart(ledger), out / "park_ledger.png", dpi=150)
 
 
 def park() -> tuple[list[User], Shortage]:
@@ -112,12 +113,14 @@ def settle_past(client: Client, users: list[User], shortage: Shortage, monday: d
         less = lessened(users, shortage, share)
         wishes: ScheduleWishes = {**WISHES, "time_limit_s": PAST_S}
         operation = client.create_schedule(week, users, less, **wishes)
-        plan = client.publish_schedule(followed(operation, f"Planning {week.name}"))
-        client.record_delivery(plan, delivered(plan, rng))
+        plan = followed(operation, f"Planning {week.name}")
+        # Nobody can be told of a week that is past; what was delivered counts all the same.
+        plan = client.publish_schedule(plan, late_notice=True)
+        recorded = client.record_delivery(plan, delivered(plan, rng))
         plan = client.settle_schedule(plan)
         console.print(
             f"{week.name}  {plan.state}: {len(plan.events)} events, {plan.objective:,.0f} EUR, "
-            f"{plan.unserved_kwh:,.0f} kWh uncovered"
+            f"{uncovered(plan)}; {recorded.missed_count} without notice, as the week is past"
         )
     console.print()
 
@@ -134,7 +137,7 @@ def plan_week(client: Client, users: list[User], shortage: Shortage, monday: dat
     plan = client.publish_schedule(plan)
     notices = Counter(notice.state.value for notice in client.list_notices(plan))
     told = ", ".join(f"{count} {state}" for state, count in notices.items())
-    console.print(f"[dim]planned in {seconds:.1f} s and announced; notices: {told}[/]")
+    console.print(f"planned in {seconds:.1f} s and announced; notices: {told}", style="dim")
     return plan
 
 
@@ -157,7 +160,8 @@ def trip(client: Client, plan: WeeklyPlan, shortage: Shortage) -> WeeklyPlan:
     capacity_kw = np.array(shortage.capacity_kw, dtype=np.float64).reshape(week.shape)
     capacity_kw[WEDNESDAY : WEDNESDAY + 2, TRIP_HOUR:BACK_HOUR] -= TRIP_KW
     noon = week.begin(WEDNESDAY, 12)
-    console.print(f"[bold]{noon:%a %H:%M}: {TRIP_KW:,.0f} kW trip until Thursday night[/]")
+    told = f"{noon:%a %H:%M}: {TRIP_KW:,.0f} kW trip until Thursday night"
+    console.print(told, style="bold")
     operation = client.revise_schedule(
         plan,
         replace(shortage, capacity_kw=capacity_kw),
@@ -168,8 +172,8 @@ def trip(client: Client, plan: WeeklyPlan, shortage: Shortage) -> WeeklyPlan:
     revised = followed(operation, "Planning again")
     console.print(report.changes(plan, revised))
     console.print(
-        f"[dim]cost {plan.objective:,.0f} -> {revised.objective:,.0f} EUR, "
-        f"{revised.unserved_kwh:,.0f} kWh uncovered[/]\n"
+        f"cost {plan.objective:,.0f} -> {revised.objective:,.0f} EUR, {uncovered(revised)}\n",
+        style="dim",
     )
     return client.publish_schedule(revised)
 
@@ -177,10 +181,10 @@ def trip(client: Client, plan: WeeklyPlan, shortage: Shortage) -> WeeklyPlan:
 def followed(operation: Operation[WeeklyPlan], what: str) -> WeeklyPlan:
     """The plan of an operation, whose progress is shown."""
     start = perf_counter()
-    with console.status(what) as status:
+    with console.status(Text(what)) as status:
         for event in operation.events():
             told = line(event.state.value, event.progress, perf_counter() - start)
-            status.update(f"{what}: {told}")
+            status.update(Text(f"{what}: {told}"))
     return operation.result()
 
 
@@ -224,7 +228,7 @@ def ledger_chart(ledger: Ledger) -> Figure:
     """What each week added to the burden of each user, those with most on top."""
     table = ledger.frame.pivot_table(index="user", columns="week_date", values="burden").fillna(0.0)
     table = 100.0 * table.loc[table.sum(axis=1).sort_values().index]
-    with mpl.rc_context(RC):
+    with mpl.rc_context(style()):
         figure = Figure(figsize=(8, 10), layout="constrained")
         axes = figure.subplots()
         left = np.zeros(len(table))

@@ -9,7 +9,9 @@ from pathlib import Path
 import grpc
 import pytest
 from google.protobuf import json_format
+from typer.testing import CliRunner
 
+from loadloom.client.command.app import app
 from loadloom.client.embedded import engine
 from loadloom.v1.common_pb2 import TERMINATION_REASON_OPTIMAL
 from loadloom.v1.dispatch_pb2 import PlanDispatchRequest
@@ -71,20 +73,18 @@ def test_the_command_line_plans_the_example(tmp_path):
     assert (tmp_path / "plan.png").stat().st_size > 10_000
 
 
-def test_the_week_of_the_park_runs_from_plan_to_ledger(tmp_path):
+def test_the_week_of_the_park_runs_from_plan_to_ledger(tmp_path, target, monkeypatch):
+    # At one server for all commands: each would start an engine of its own else, as other tests do.
+    monkeypatch.chdir(tmp_path)
     lines = block("sh", "orderly plan").replace("\\\n", " ").strip().splitlines()
     said = []
     for line in lines:
-        command, *words = line.split()
-        assert command == ".venv/bin/loadloom"
-        arguments = [str(ROOT / a) if a.startswith("examples/") else a for a in words]
-        done = subprocess.run(
-            [sys.executable, "-m", "loadloom.client.main", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert line.split()[0] == ".venv/bin/loadloom"
+        assert "--store park" in line
+        at_server = line.replace("--store park", f"--server {target}").split()[1:]
+        arguments = [str(ROOT / a) if a.startswith("examples/") else a for a in at_server]
+        done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
         said.append(done.stdout)
     assert "no plan can cost less than" in said[0]
     assert "works-04" in said[1]

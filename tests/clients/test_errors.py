@@ -13,6 +13,8 @@ from loadloom.client.errors import (
     LimitExceeded,
     LoadloomError,
     Overloaded,
+    PermissionDenied,
+    Unauthenticated,
     Unavailable,
     Violation,
     from_status,
@@ -67,7 +69,9 @@ def test_an_internal_error_carries_the_id_of_the_log():
     [
         (grpc.StatusCode.UNAVAILABLE, Unavailable),
         (grpc.StatusCode.DEADLINE_EXCEEDED, DeadlineExceeded),
-        (grpc.StatusCode.PERMISSION_DENIED, LoadloomError),
+        (grpc.StatusCode.UNAUTHENTICATED, Unauthenticated),
+        (grpc.StatusCode.PERMISSION_DENIED, PermissionDenied),
+        (grpc.StatusCode.OUT_OF_RANGE, LoadloomError),
     ],
 )
 def test_every_code_has_its_error(code, kind):

@@ -14,11 +14,12 @@ from loadloom.client.errors import (
     AlreadyExists,
     ClientClosed,
     InvalidRequest,
+    LimitExceeded,
     LoadloomError,
     NotFound,
 )
 from loadloom.client.operations import State
-from loadloom.client.orderly import Delivery, Fairness, Shortage
+from loadloom.client.orderly import Delivery, Fairness, Measure, Shortage, User
 from loadloom.client.orderly_aio import AsyncOrderlyCalls
 from loadloom.client.orderly_calls import OrderlyCalls
 from loadloom.client.orderly_notices import NoticeKind, NoticeState
@@ -181,7 +182,7 @@ def test_reasons_name_the_next_best_and_the_price_of_an_exemption(client, plan):
 
 
 def test_a_past_week_is_recorded_settled_and_in_the_ledger(client):
-    plan = client.publish_schedule(made(client, "past ", when=past_week()))
+    plan = client.publish_schedule(made(client, "past ", when=past_week()), late_notice=True)
     deliveries = [
         Delivery(user=e.user, day=e.day, first_slot=e.first_slot, energy_kwh=0.5 * e.energy_kwh)
         for e in plan.events
@@ -196,10 +197,12 @@ def test_a_past_week_is_recorded_settled_and_in_the_ledger(client):
     share = found.frame["energy_kwh"] / found.frame["planned_kwh"]
     assert share.tolist() == pytest.approx([0.5, 0.5])
     assert found.fairness.user_count >= 2
+    many = [*(f"nobody {i}" for i in range(2_500)), "past user 1", "past user 0", "past user 0"]
+    assert client.get_ledger(many) == found
 
 
 def test_a_delivery_of_no_event_is_told_by_its_place(client):
-    plan = client.publish_schedule(made(client, "no event ", when=past_week()))
+    plan = client.publish_schedule(made(client, "no event ", when=past_week()), late_notice=True)
     wrong = Delivery(user="no event user 0", day=0, first_slot=3, energy_kwh=1.0)
     with pytest.raises(InvalidRequest) as caught:
         client.record_delivery(plan, [wrong])
@@ -213,7 +216,7 @@ def test_notices_stream_as_they_fall_due_and_go_on_from_a_number(client):
         replace(user, measures=[replace(user.measures[0], notice="week")])
         for user in users(f"soon {datetime.now(UTC)} ", count=2)
     ]
-    plan = client.publish_schedule(made(client, "", some=some, when=soon))
+    plan = client.publish_schedule(made(client, "", some=some, when=soon), late_notice=True)
     assert plan.events
     stream = client.stream_notices(plan)
     notice = next(stream)
@@ -263,7 +266,9 @@ async def _awaited_life(target):
         assert plan.name in {found.name async for found in client.list_schedules()}
         reasons = await client.explain_schedule(plan.name, "await user 1")
         assert reasons.user.user == "await user 1"
-        plan = await client.publish_schedule(plan)
+        with pytest.raises(LoadloomError, match="notice can no longer be given"):
+            await client.publish_schedule(plan)
+        plan = await client.publish_schedule(plan, late_notice=True)
         notices = [notice async for notice in client.list_notices(plan)]
         assert {notice.schedule for notice in notices} == {plan.name}
         deliveries = [
@@ -275,6 +280,8 @@ async def _awaited_life(target):
         assert (await client.settle_schedule(plan)).state is ScheduleState.SETTLED
         ledger = await client.get_ledger(["await user 0"])
         assert ledger.entries[0].schedule == plan.name
+        many = [*(f"nobody {i}" for i in range(1_500)), "await user 0"]
+        assert await client.get_ledger(many) == ledger
         bad = [replace(user, compliance=2.0) for user in users("await ")]
         with pytest.raises(InvalidRequest, match=r"users\[0\].compliance"):
             await client.create_schedule(week(), bad, shortage())
@@ -291,3 +298,30 @@ async def _awaited_revision(client):
     less = Shortage(shortage_kw=-500.0)
     operation = await client.revise_schedule(plan, less, plan_time=plan.week.boundaries[0])
     assert not (await operation.result(LIMIT_S)).events
+
+
+def crowd(profiles):
+    """As many users as make a message too large if each has a profile of its own."""
+    measure = Measure(kind="cut", cap_kw=1.0, cost_per_kwh=1.0)
+    return [
+        User(name=f"crowd {i}", load_kw=profile, load_scale=2.0, measures=[measure])
+        for i, profile in enumerate(profiles)
+    ]
+
+
+def test_a_week_too_large_for_a_message_is_told_and_fits_with_shared_profiles(client, target):
+    own = np.random.default_rng(0).uniform(1.0, 2.0, (12_500, 168))
+    no_shortage = Shortage(shortage_kw=0.0)
+    with pytest.raises(LimitExceeded, match="let users share profiles"):
+        client.create_schedule(week(), crowd(own), no_shortage)
+
+    async def refused():
+        async with AsyncClient(target) as client:
+            await client.create_schedule(week(), crowd(own), no_shortage)
+
+    with pytest.raises(LimitExceeded, match="let users share profiles"):
+        asyncio.run(refused())
+    shared = own[np.arange(len(own)) % 20]
+    operation = client.create_schedule(week(), crowd(shared), no_shortage, time_limit_s=LIMIT_S)
+    operation.cancel()
+    assert operation.name.startswith("operations/")

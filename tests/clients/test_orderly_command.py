@@ -1,7 +1,12 @@
 """The verbs of `loadloom orderly`, in process against a server, and with an engine of their own."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,9 +16,11 @@ from typer.testing import CliRunner
 from loadloom.client.command import orderly_place
 from loadloom.client.command.app import app
 from loadloom.client.command.orderly_progress import line
+from loadloom.client.errors import Cancelled
 from loadloom.client.operations import OperationProgress
 from tests.clients.orderly_cases import EVENING
 
+ROOT = Path(__file__).parents[2]
 ZONE = "Europe/Berlin"
 USERS = """user,max_days,kind,cap_kw,cost_per_kwh,max_slots,notice
 {0}bakery,4,limit,100,1,4,day
@@ -176,14 +183,20 @@ def test_the_life_of_a_week_at_the_command_line(park):
     assert done.exit_code == 1
     assert "not over yet" in done.stderr
     assert "alive" in park.run("list").stdout
-    assert park.run("delete", "alive ").exit_code == 1
+    name = json.loads(park.run("show", *named, "--json").stdout)["name"]
+    assert park.run("delete", name).exit_code == 1
 
 
 def test_a_past_week_is_delivered_and_settled_by_its_own_table(park):
     park.write("bygone ", past_monday())
-    assert park.plan("--out", park.folder / "plan.csv").exit_code == 0
+    done = park.plan("--out", park.folder / "plan.csv", "--late-notice")
+    assert done.exit_code == 0
+    assert "7 events need notice that can no longer be given" in done.stderr
     named = ("--schedule", "bygone ")
-    assert park.run("publish", *named).exit_code == 0
+    done = park.run("publish", *named)
+    assert done.exit_code == 1
+    assert "notice can no longer be given" in done.stderr.replace("\n", " ")
+    assert park.run("publish", "--late-notice", *named).exit_code == 0
     events = pd.read_csv(park.folder / "plan.csv")
     events.assign(energy_kwh=events["energy_kwh"] / 2).to_csv(park.folder / "d.csv", index=False)
     assert park.run("deliver", *named).exit_code == 2
@@ -199,13 +212,84 @@ def test_a_past_week_is_delivered_and_settled_by_its_own_table(park):
 
 def test_deliveries_of_no_event_are_told_by_line(park):
     park.write("nothing ", past_monday())
-    park.plan()
-    park.run("publish", "--schedule", "nothing ")
+    park.plan("--late-notice")
+    park.run("publish", "--late-notice", "--schedule", "nothing ")
     text = "user,day,first_slot,energy_kwh\nnothing bakery,0,3,1\n"
     (park.folder / "d.csv").write_text(text)
     done = park.run("deliver", park.folder / "d.csv", "--schedule", "nothing ")
     assert done.exit_code == 2
     assert "d.csv, line 2" in done.stderr
+
+
+def test_levels_the_method_and_abilities_are_told(park):
+    park.write("rules ")
+    rules = park.folder / "rules.yaml"
+    rules.write_text(
+        "warning_levels: [{name: II orange, least_share: 0.2}, {name: I red, least_share: 0.24}]\n"
+        "ability: {curtailable_weight: 1, notice_weight: 0, ramp_weight: 0,"
+        " past_compliance_weight: 0, telemetry_weight: 0, control_weight: 1}\n"
+    )
+    done = park.plan("--rules", rules, "--method", "reference", "--legal-order", "strict")
+    assert done.exit_code == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "Levels II orange from 20 %, I red from 24 % of the peak load" in told
+    assert "Method reference" in told
+    assert "Mon 04 Mar 100 400 400 0 I red" in told.replace(" 20.00 ", " ")
+    assert "Aims, one after the other" in told
+    named = ("--schedule", "rules ")
+    done = park.run("ability", *named, "--out", park.folder / "ability.csv")
+    assert done.exit_code == 0, done.stderr
+    assert "ability = 0.5 curtailable + 0 notice + 0 ramp" in done.stdout
+    scores = pd.read_csv(park.folder / "ability.csv")
+    assert scores["score"].tolist() == [0.75, 0.75]
+    assert scores["curtailable"].tolist() == [0.5, 0.5]
+    assert park.run("ability", "nobody", *named).exit_code == 2
+    done = park.run("explain", "rules bakery", *named)
+    assert "ability 0.750 = 0.5 x 0.50 curtailable + 0.5 x 1.00 control" in done.stdout
+
+
+def test_faults_in_the_rules_are_told_by_line(park):
+    park.write("unruly ")
+    rules = park.folder / "rules.yaml"
+    rules.write_text("warning_levels:\n  - {name: red, least_share: 3}\n")
+    done = park.plan("--rules", rules)
+    assert done.exit_code == 2
+    assert "rules.yaml, line 2, column" in done.stderr
+
+
+def test_ctrl_c_tells_how_to_go_on_and_the_solve_does(target, client, tmp_path):
+    data = ROOT / "examples/data"
+    title = f"interrupted {tmp_path}"
+    words = [
+        *("orderly", "plan", data / "park_users.csv", data / "park_shortage_w30.csv"),
+        *("--loads", data / "park_loads_w30.csv", "--week", "2026-W30", "--title", title),
+        *("--time-zone", ZONE, "--time-limit", "60", "--late-notice", "--server", target),
+    ]
+    command = [sys.executable, "-m", "loadloom.client.main", *map(str, words)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    operation = solved_by(client, title)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in told
+    name = operation.name.removeprefix("operations/")[:8]
+    assert f"interrupted\nthe solve goes on at the server {target}\n" in told
+    assert f"follow it: loadloom operations watch {name} --server {target}\n" in told
+    assert not client.operation(operation.name).done
+    cancel = told.partition("or stop it: loadloom ")[2].split()
+    assert CliRunner().invoke(app, cancel, catch_exceptions=False).exit_code == 0
+    with pytest.raises(Cancelled):
+        operation.result(timeout_s=60)
+
+
+def solved_by(client, title):
+    """The operation that solves the schedule of a title, once it is there."""
+    until = time.monotonic() + 60
+    while True:
+        if any(plan.title == title for plan in client.list_schedules()):
+            return next(client.operations())
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_a_schedule_that_is_not_there_ends_with_2(park):

@@ -223,6 +223,22 @@ def test_loads_come_from_a_file_with_a_column_for_each_user(write, tmp_path):
     assert [float(np.mean(user.load_kw)) for user in found] == [120.0, 900.0]
 
 
+def test_users_that_share_a_profile_have_it_times_their_scale(write, tmp_path):
+    loads(shops=100.0, other=1.0).to_csv(tmp_path / "loads.csv")
+    text = (
+        "user,load_profile,load_scale,kind,cap_kw,cost_per_kwh\n"
+        "one,shops,2.5,cut,1,1\ntwo,shops,,cut,1,1\ntwo,,,limit,1,1\n"
+    )
+    one, two = read_users(write(text), WEEK, tmp_path / "loads.csv").users
+    assert (one.load_scale, two.load_scale) == (2.5, 1.0)
+    assert one.load_kw is two.load_kw
+    assert np.asarray(one.load_kw).tolist() == [100.0] * 168
+    with pytest.raises(InputError, match=r"has no column for the load of 'shosp'; did you mean"):
+        read_users(write(text.replace("shops", "shosp")), WEEK, tmp_path / "loads.csv")
+    with pytest.raises(InputError, match=r"line 1, column 2 \(load_profile\): .* with --loads"):
+        read_users(write(text), WEEK)
+
+
 def test_a_user_whose_name_ends_like_a_unit_is_no_unit(write, tmp_path):
     table = loads(bakery=120.0, hall_w=900.0)
     table.to_csv(tmp_path / "loads.csv")
@@ -232,7 +248,7 @@ def test_a_user_whose_name_ends_like_a_unit_is_no_unit(write, tmp_path):
 
 
 LOADS = [
-    (lambda t: t.drop(columns="foundry"), "has no column for the user 'foundry'"),
+    (lambda t: t.drop(columns="foundry"), "has no column for the load of 'foundry'"),
     (lambda t: t.rename(columns={"foundry": "foundri"}), "did you mean foundri?"),
     (lambda t: t.drop(t.index[5]), "follows a gap; missing: 2026-12-07 05:00:00+01:00"),
     (lambda t: t.iloc[:100], "covers 2026-12-07 00:00:00+01:00 to 2026-12-11 04:00:00+01:00"),

@@ -1,78 +1,21 @@
-"""Plans as the API has them, made by hand: tables, charts, calendars."""
+"""Plans as the API has them, made by hand: what they say, and their tables."""
 
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import pytest
 from google.protobuf.any_pb2 import Any
-from icalendar import Calendar
 
 from loadloom.client.command.orderly_output import coverage_table, write_coverage, write_events
-from loadloom.client.orderly_calendar import calendar, write_calendars
-from loadloom.client.orderly_charts import page, weekly_chart, write_weekly_chart
+from loadloom.client.files.orderly_deliveries import read_deliveries
 from loadloom.client.orderly_notices import LedgerEntry, Notice, NoticeKind, NoticeState, reasons
 from loadloom.client.orderly_parts import ScheduleState
 from loadloom.client.orderly_plan import WeeklyPlan, day_number, read_plan
 from loadloom.client.orderly_week import Week
 from loadloom.v1 import orderly_pb2 as pb
-from loadloom.v1.common_pb2 import Certificate, Termination
 from loadloom.wire.arrays import to_series
-
-ZONE = ZoneInfo("Europe/Berlin")
-NAME = f"schedules/{'ab' * 16}"
-
-
-def plan(name="2026-W43", names=("bakery", "a/b:c", "quiet")):
-    """A plan of a week in which clocks go back: an event on that day, one before, and a rest."""
-    week = Week.of_name(name, time_zone="Europe/Berlin")
-    short = np.where(np.arange(168) % 24 == 18, 100.0, -10.0)
-    events = pb.ScheduleEvents(
-        users=[0, 0],
-        days=[2, 6],
-        measures=[0, 1],
-        first_slots=[18, 1],
-        slot_counts=[2, 3],
-        relief_kw=to_series([50.0, 70.0, 10.0, 20.0, 30.0]),
-        energy_kwh=to_series([120.0, 80.0]),
-        cost=to_series([24.0, 8.0]),
-    )
-    measures = pb.Measures(
-        user=[0, 0, 1],
-        kind=[pb.MEASURE_KIND_SHIFT, pb.MEASURE_KIND_CUT, pb.MEASURE_KIND_REST],
-        notice=[pb.NOTICE_CLASS_DAY, pb.NOTICE_CLASS_QUARTER_HOUR, pb.NOTICE_CLASS_WEEK],
-    )
-    message = pb.WeeklySchedule(
-        name=NAME,
-        title="park",
-        state=pb.SCHEDULE_STATE_PUBLISHED,
-        revision=3,
-        week=week.message(),
-        users=names,
-        events=events,
-        rest_moves=[pb.RestMove(user=1, day=3, measure=2, energy_kwh=48.0, cost=5.0)],
-        coverage=[
-            pb.Coverage(
-                shortage_kw=to_series(short),
-                covered_kw=to_series(short.clip(0) / 2),
-                unserved_kw=to_series(short.clip(0) / 2),
-                price_per_kwh=to_series(np.ones(168)),
-            ),
-            pb.Coverage(feeder="west", shortage_kw=to_series(short)),
-        ],
-        slot_levels=["IV blue" if value > 0 else "" for value in short],
-        termination=Termination(reason="TERMINATION_REASON_FEASIBLE"),
-        certificate=Certificate(objective=1234.5, bound=1200.0, relative_gap=0.028),
-        burdens=to_series([0.1, 0.2, 0.0]),
-        fairness=[pb.FairnessFigures(scope="all", user_count=3, mean_burden=0.1, jain_index=0.6)],
-        abilities=[pb.Ability(user=1, score=0.5, notice=0.3)],
-        measures=measures,
-        currency_code="CNY",
-    )
-    message.create_time.FromDatetime(datetime(2026, 10, 1, tzinfo=ZONE))
-    message.publish_time.FromDatetime(datetime(2026, 10, 2, tzinfo=ZONE))
-    return WeeklyPlan(message)
+from tests.clients.orderly_cases import NAME, ZONE, plan
 
 
 def test_the_frame_has_a_row_for_each_event_in_local_time():
@@ -101,6 +44,7 @@ def test_what_the_plan_says_of_itself():
     assert (found.revision, found.currency_code, found.exists) == (3, "CNY", True)
     assert found.certificate.bound == found.bound == 1200.0
     assert found.unserved_kwh == pytest.approx(7 * 50.0)
+    assert found.unserved_kwh_by_feeder == {"": pytest.approx(7 * 50.0)}
     assert found.burdens.to_dict() == {"bakery": 0.1, "a/b:c": 0.2, "quiet": 0.0}
     assert found.fairness.loc["all", "jain_index"] == 0.6
     assert found.abilities.loc["a/b:c", "score"] == 0.5
@@ -114,6 +58,27 @@ def test_the_coverage_has_a_row_for_each_slot_and_one_table_for_each_feeder():
     assert found.coverage["level"].value_counts().to_dict() == {"": 161, "IV blue": 7}
     assert [*found.feeders] == ["west"]
     assert coverage_table(found)["feeder"].value_counts().to_dict() == {"": 168, "west": 168}
+
+
+def test_what_a_feeder_lacks_counts_as_it_is_priced():
+    found = plan()
+    missing = np.where(np.arange(168) == 18, 30.0, 0.0)
+    found.message.coverage[1].unserved_kw.CopyFrom(to_series(missing))
+    assert found.unserved_kwh == pytest.approx(7 * 50.0 + 30.0)
+    assert found.unserved_kwh_by_feeder == pytest.approx({"": 350.0, "west": 30.0})
+    written = coverage_table(found)
+    assert written[written["feeder"] == "west"]["unserved_kw"].sum() == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize(("week", "slots"), [("2027-W12", 167), ("2026-W43", 168)])
+def test_slots_that_last_no_time_have_no_row(tmp_path, week, slots):
+    write_coverage(plan(week), tmp_path / "c.csv")
+    table = pd.read_csv(tmp_path / "c.csv", keep_default_na=False)
+    for feeder in ("", "west"):
+        times = pd.to_datetime(table[table["feeder"] == feeder]["time"], utc=True)
+        assert len(times) == slots
+        assert times.is_unique
+        assert times.is_monotonic_increasing
 
 
 def test_a_plan_that_is_empty_has_empty_tables():
@@ -147,75 +112,19 @@ def test_tables_are_written_and_read_back(tmp_path, suffix):
     assert read(cover)["time"].nunique() == 168
 
 
-def test_the_chart_shows_turns_coverage_and_burdens():
-    figure = weekly_chart(plan())
-    cover, turns, burdens = figure.axes
-    legend = [text.get_text() for text in cover.get_legend().get_texts()]
-    assert legend == ["covered", "uncovered", "shortage", "shift", "cut", "rest"]
-    assert [label.get_text() for label in turns.get_yticklabels()] == ["bakery", "a/b:c"]
-    assert len(turns.patches) == 3
-    assert [bar.get_width() for bar in burdens.patches] == pytest.approx([10.0, 20.0])
-    assert turns.get_xlabel() == "local time, Europe/Berlin"
-
-
 @pytest.mark.parametrize(
-    ("suffix", "head"),
-    [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF"), (".html", b"<!doctype html>")],
+    "name", ["=1+1", "+49", "-a", "@x", "\tx", "'=1", "''=1", "'quoted'", "a=b"]
 )
-def test_a_chart_is_written_in_the_kind_of_its_suffix(tmp_path, suffix, head):
-    write_weekly_chart(plan(), tmp_path / f"plan{suffix}")
-    assert (tmp_path / f"plan{suffix}").read_bytes().startswith(head)
-
-
-def test_a_page_stands_alone_is_the_same_every_time_and_trusts_no_name():
-    text = page(plan(names=("<script>x</script>", "b", "c")))
-    assert text == page(plan(names=("<script>x</script>", "b", "c")))
-    assert "<script" not in text
-    assert "<svg" in text
-    assert "src=" not in text
-
-
-def test_a_calendar_goes_round():
-    found = Calendar.from_ical(calendar(plan(), "bakery"))
-    first, second = found.walk("VEVENT")
-    assert first.start == datetime(2026, 10, 21, 18, tzinfo=ZONE)
-    assert first.end == datetime(2026, 10, 21, 20, tzinfo=ZONE)
-    assert second.end.timestamp() - second.start.timestamp() == 4 * 3600
-    assert str(first["summary"]) == "Shift 60 kW of load to other hours"
-    assert first["sequence"] == 3
-    assert first["uid"] != second["uid"]
-    assert [a["trigger"].dt for a in first.walk("VALARM")] == [
-        timedelta(days=-1),
-        timedelta(minutes=-15),
-    ]
-    assert [a["trigger"].dt for a in second.walk("VALARM")] == [timedelta(minutes=-15)]
-    assert [str(zone["tzid"]) for zone in found.walk("VTIMEZONE")] == ["Europe/Berlin"]
-
-
-def test_the_same_plan_gives_the_same_calendar_and_its_events_keep_their_ids():
-    assert calendar(plan(), "bakery") == calendar(plan(), "bakery")
-    later = plan()
-    later.message.revision = 4
-    uids = [
-        [str(e["uid"]) for e in Calendar.from_ical(calendar(p, "bakery")).walk("VEVENT")]
-        for p in (plan(), later)
-    ]
-    assert uids[0] == uids[1]
-
-
-def test_a_user_without_events_has_an_empty_calendar():
-    assert not Calendar.from_ical(calendar(plan(), "quiet")).walk("VEVENT")
-
-
-def test_calendars_have_names_that_files_can_have(tmp_path):
-    files = write_calendars(plan(), tmp_path / "calendars")
-    assert [file.name for file in files] == ["bakery.ics", "a-b-c.ics"]
-    twins = write_calendars(plan(names=("a:b", "a/b", "q")), tmp_path / "twins")
-    assert [file.name for file in twins] == ["a-b.ics", "a-b 2.ics"]
-
-
-def test_a_calendar_holds_that_of_its_user_alone():
-    assert b"bakery" not in calendar(plan(), "a/b:c")
+def test_no_cell_is_run_by_a_spreadsheet_and_names_come_back(tmp_path, name):
+    found = plan(names=(name, "b", "c"))
+    write_events(found, tmp_path / "p.csv")
+    written = pd.read_csv(tmp_path / "p.csv", dtype=str)["user"][0]
+    assert written[0] not in "=+-@\t"
+    assert written.lstrip("'") == name.lstrip("'")
+    deliveries = read_deliveries(tmp_path / "p.csv", found.week).deliveries
+    assert {one.user for one in deliveries} == {name, "b"}
+    write_events(found, tmp_path / "p.parquet")
+    assert set(pd.read_parquet(tmp_path / "p.parquet")["user"]) == {name, "b"}
 
 
 def test_a_notice_is_read():
@@ -234,6 +143,13 @@ def test_a_notice_is_read():
 @pytest.mark.parametrize("zone", ["Asia/Shanghai", "UTC", "Pacific/Honolulu", "Pacific/Auckland"])
 def test_an_entry_of_the_ledger_knows_its_local_date(zone):
     message = pb.LedgerEntry(user="a")
+    message.week_start_time.FromDatetime(Week.of_name("2026-W50", time_zone=zone).boundaries[0])
+    assert LedgerEntry.of_message(message).week_date.isoformat() == "2026-12-07"
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Chatham", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_a_date_that_the_server_tells_is_not_guessed(zone):
+    message = pb.LedgerEntry(user="a", week_date="2026-12-07")
     message.week_start_time.FromDatetime(Week.of_name("2026-W50", time_zone=zone).boundaries[0])
     assert LedgerEntry.of_message(message).week_date.isoformat() == "2026-12-07"
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from loadloom.client.errors import InvalidRequest, Violation
+from loadloom.client.errors import InvalidRequest, LimitExceeded, Violation
 from loadloom.client.orderly import Fairness, Measure, Shortage, User, WarningLevel
-from loadloom.client.orderly_request import schedule_request
+from loadloom.client.orderly_request import check_size, schedule_request
 from loadloom.client.orderly_week import Week
 from loadloom.client.orderly_words import Words, callers_words
 from loadloom.v1 import orderly_pb2 as pb
@@ -25,13 +25,40 @@ def faults(said_users=(), said_shortage=None, **wishes):
 def test_columns_hold_the_users_and_measures_row_by_row():
     request = schedule_request(WEEK, users(), shortage(), {"title": "park"})
     assert list(request.users.names) == ["user 0", "user 1", "user 2"]
-    assert (request.users.load_kw.rows, request.users.load_kw.cols) == (3, 1)
+    assert (request.users.load_kw.rows, request.users.load_kw.cols) == (1, 1)
+    assert list(request.users.load_profile) == [0, 0, 0]
     assert list(request.users.max_days) == [3, 3, 3]
     assert list(request.measures.user) == [0, 1, 2]
     assert list(request.measures.kind) == [pb.MEASURE_KIND_LIMIT] * 3
     assert list(request.measures.notice) == [pb.NOTICE_CLASS_DAY] * 3
     assert from_series(request.measures.cost_per_kwh).tolist() == [1.0, 2.0, 3.0]
     assert from_series(request.shortage.shortage_kw).size == 168
+
+
+def test_users_with_the_same_load_share_it_and_others_have_rows_of_their_own():
+    day, night = np.arange(24.0), np.arange(24.0)[::-1]
+    said = [
+        User(name="a", load_kw=night),
+        User(name="b", load_kw=day, load_scale=2.5),
+        User(name="c", load_kw=night.copy(), load_scale=3.0),
+    ]
+    sent = schedule_request(WEEK, said, shortage(), {}).users
+    assert (sent.load_kw.rows, sent.load_kw.cols) == (2, 24)
+    assert from_series(sent.load_kw.values).tolist() == [*night, *day]
+    assert list(sent.load_profile) == [0, 1, 0]
+    assert from_series(sent.load_scale).tolist() == [1.0, 2.5, 3.0]
+    assert from_series(sent.contract_kwh).tolist() == [7 * 276, 7 * 276 * 2.5, 7 * 276 * 3]
+    alone = schedule_request(WEEK, [said[0], User(name="d", load_kw=day)], shortage(), {}).users
+    assert (alone.load_kw.rows, list(alone.load_profile)) == (2, [])
+
+
+def test_a_request_that_a_server_does_not_take_is_told_with_what_would_help():
+    request = schedule_request(WEEK, users(), shortage(), {})
+    check_size(request, request.ByteSize())
+    with pytest.raises(LimitExceeded, match=r"load_scale .* --limits.message-bytes \d+$") as caught:
+        check_size(request, request.ByteSize() - 1)
+    assert caught.value.code == "RESOURCE_EXHAUSTED"
+    assert int(str(caught.value).split()[-1]) >= request.ByteSize()
 
 
 def test_what_is_usual_is_not_sent():
@@ -65,10 +92,10 @@ def test_a_profile_comes_in_many_shapes(profile):
 def test_what_repeats_is_sent_once(profile, cols):
     some = [User(name=name, load_kw=profile) for name in "ab"]
     load_kw = schedule_request(WEEK, some, shortage(), {}).users.load_kw
-    assert (load_kw.rows, load_kw.cols) == (2, cols)
+    assert (load_kw.rows, load_kw.cols) == (1, cols)
     week_kw = np.broadcast_to(np.asarray(profile).reshape(-1), (168,)) if cols < 24 else profile
-    sent = np.tile(from_series(load_kw.values).reshape(2, cols), 168 // cols)
-    assert sent.tolist() == [np.asarray(week_kw).tolist()] * 2
+    sent = np.tile(from_series(load_kw.values), 168 // cols)
+    assert sent.tolist() == np.asarray(week_kw).tolist()
 
 
 def test_a_pandas_profile_is_averaged_over_the_slots_by_its_times():

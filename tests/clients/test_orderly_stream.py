@@ -26,7 +26,7 @@ def published(client, prefix):
     ]
     soon = Week(start=datetime.now(UTC).date() + timedelta(days=1))
     operation = client.create_schedule(soon, some, shortage(), title=prefix, time_limit_s=LIMIT_S)
-    return client.publish_schedule(operation.result(LIMIT_S))
+    return client.publish_schedule(operation.result(LIMIT_S), late_notice=True)
 
 
 @pytest.fixture

@@ -83,6 +83,7 @@ def test_the_table_of_a_plan_adds_up_and_reads_back(run, folder):
     done = run("--out", folder / "plan.csv")
     assert done.exit_code == 0
     assert "Schedule in" in done.stderr
+    assert "price_eur_per_mwh, for buying and selling" in done.stderr
     table = pd.read_csv(folder / "plan.csv")
     assert len(table) == 100
     assert datetime.fromisoformat(table["time"][0]) == datetime(2024, 10, 27, tzinfo=ZONE)
@@ -152,6 +153,7 @@ def test_an_impossible_site_ends_with_1_and_tells_the_cure(run, folder):
     assert "rule  site.meter.import_limit_kw" in done.stdout
     assert "cure  raise " in done.stdout
     assert not (folder / "plan.csv").exists()
+    assert "plan.csv is not written, as there is no plan" in done.stderr.replace("\n", " ")
 
 
 @pytest.mark.parametrize(
@@ -340,3 +342,21 @@ def test_an_engine_of_its_own_plans_without_a_server(folder):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["site_name"] == "bakery"
+
+
+def test_names_of_sites_and_devices_are_told_and_drawn_as_they_are(run, folder):
+    site = SITE.replace("name: bakery", 'name: "[/b]$\\\\frac$"').replace(
+        "name: battery", 'name: "$\\\\x$"'
+    )
+    (folder / "site.yaml").write_text(site)
+    done = run("--plot", folder / "plan.png")
+    assert done.exit_code == 0, done.output
+    assert "[/b]$\\frac$" in done.stdout
+    assert (folder / "plan.png").exists()
+
+
+def test_the_help_of_serve_is_that_of_the_command():
+    command = [sys.executable, "-m", "loadloom.client.main", "serve", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: loadloom serve ")

@@ -113,7 +113,14 @@ ROWS = [f"2024-06-01T{hour:02}:00,{hour}" for hour in range(6)]
     ("rows", "line", "column", "words"),
     [
         ([*ROWS[:3], ROWS[2], *ROWS[3:]], 5, 1, "same time as the row before"),
-        ([*ROWS[:2], ROWS[4], ROWS[3], ROWS[5]], 4, 1, "missing: 2024-06-01 02:00:00\\+02:00 to"),
+        ([*ROWS[:2], *ROWS[4:]], 4, 1, "missing: 2024-06-01 02:00:00\\+02:00 to"),
+        ([*ROWS[:2], ROWS[4], ROWS[3], ROWS[5]], 5, 1, "earlier than the row before"),
+        (
+            [*ROWS[:3], "2024-06-01T02:00Z,1", *ROWS[4:]],
+            1,
+            1,
+            "with an offset and times without",
+        ),
         ([*ROWS[:4], ROWS[1], *ROWS[4:]], 6, 1, "earlier than the row before"),
         ([*ROWS[:3], *ROWS[4:]], 5, 1, "gap; missing: 2024-06-01 03:00:00\\+02:00$"),
         ([*ROWS[:3], "2024-06-01T02:20,7", *ROWS[3:]], 5, 1, "0:20:00 after the row before"),
@@ -132,6 +139,12 @@ def test_a_fault_is_told_with_line_and_column(read, rows, line, column, words):
     fault = faults_of(read, "\n".join(["time,load_kw", *rows]))[0]
     assert (fault.line, fault.column) == (line, column)
     assert re.search(words, fault.message), fault.message
+
+
+def test_rows_out_of_order_are_told_without_the_gaps_that_they_make(read):
+    rows = [*ROWS[:2], ROWS[4], ROWS[3], ROWS[5]]
+    (fault,) = faults_of(read, "\n".join(["time,load_kw", *rows]))
+    assert "times must increase" in fault.message
 
 
 def test_blank_lines_do_not_shift_line_numbers(read):

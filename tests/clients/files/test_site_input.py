@@ -83,11 +83,15 @@ def test_a_market_price_is_that_of_buying_and_selling(folder):
     meter = read(folder).site.meter
     np.testing.assert_array_equal(meter.sell_price_per_kwh, meter.buy_price_per_kwh)
     assert meter.currency_code == "EUR"
+    assert read(folder).prices == (
+        f"{folder / 'prices.csv'}, price_eur_per_mwh, for buying and selling",
+    )
 
 
 def test_a_selling_price_in_the_site_file_goes_before_a_market_price(folder):
     rewrite(folder, "import_limit_kw: 60", "sell_price_per_kwh: 0.05")
     assert read(folder).site.meter.sell_price_per_kwh == 0.05
+    assert read(folder).prices[0].endswith(", for buying")
 
 
 def test_buying_and_selling_prices_are_told_apart_by_their_names(folder):
@@ -97,6 +101,10 @@ def test_buying_and_selling_prices_are_told_apart_by_their_names(folder):
     meter = read(folder).site.meter
     assert meter.buy_price_per_kwh[-1] == 23
     assert meter.sell_price_per_kwh[-1] == 0.023
+    assert [told.split(", ", 1)[1] for told in read(folder).prices] == [
+        "buy_price_per_kwh, for buying",
+        "sell_price_eur_per_mwh, for selling",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +113,8 @@ def test_buying_and_selling_prices_are_told_apart_by_their_names(folder):
         ("time,load_kw", "no column of prices, such as price_eur_per_mwh"),
         ("time,price_eur_per_kw", "_per_wh, _per_kwh, _per_mwh"),
         ("time,sell_price_per_kwh", "no column of prices"),
+        ("time,price", "no price in a known unit, such as price_eur_per_mwh"),
+        ("time,price_ct_per_kwh", "price_ct_per_kwh tells none"),
     ],
 )
 def test_a_file_without_a_price_to_buy_at_is_refused(folder, header, words):

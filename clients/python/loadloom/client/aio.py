@@ -36,10 +36,11 @@ class AsyncClient(AsyncOrderlyCalls):
         target: str = connection.TARGET,
         *,
         tls: Tls | None = None,
+        token: str | None = None,
         timeout_s: float = connection.TIMEOUT_S,
     ) -> None:
         self.timeout_s, self._closed = timeout_s, False
-        self._channel = connection.aio_channel(target, tls)
+        self._channel = connection.aio_channel(target, tls, token)
         self._dispatch = DispatchServiceStub(self._channel)
         self._orderly = OrderlyServiceStub(self._channel)
         self._system = SystemServiceStub(self._channel)

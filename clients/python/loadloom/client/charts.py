@@ -1,6 +1,9 @@
 """Charts of plans: prices, powers and stored energy over local time."""
 
+import re
+import warnings
 from collections.abc import Sequence
+from io import StringIO
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,10 +36,69 @@ RC: dict[Any, Any] = {
     "axes.titlesize": 11,
     "font.size": 9,
     "legend.frameon": False,
+    "svg.fonttype": "none",  # letters stay letters, in the fonts of whoever looks
     "text.color": INK,
+    "text.parse_math": False,  # a dollar in a name is a dollar
     "xtick.color": INK,
     "ytick.color": INK,
 }
+
+
+FALLBACKS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Source Han Sans CN",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+    "PingFang SC",
+    "PingFang HK",
+    "Hiragino Sans GB",
+    "Heiti TC",
+    "Microsoft YaHei",
+    "SimHei",
+    "SimSun",
+    "Malgun Gothic",
+    "Arial Unicode MS",
+    "Unifont",
+)
+"""Fonts with Chinese letters, and mostly Japanese and Korean ones, that systems come with."""
+
+GLYPH = re.compile(r"Glyph (\d+) .*missing from font", re.DOTALL)
+"""How matplotlib warns of a letter that no font has."""
+
+
+def style() -> dict[Any, Any]:
+    """The style of all charts, with the fonts for other scripts that this machine has."""
+    from matplotlib.font_manager import fontManager
+
+    known = {font.name for font in fontManager.ttflist}
+    return RC | {"font.family": ["sans-serif", *(name for name in FALLBACKS if name in known)]}
+
+
+def save(figure: "Figure", file: Path | StringIO, **options: Any) -> None:  # noqa: ANN401 -- as savefig has them
+    """Writes a figure to a file or a text, as SVG if it is a text.
+
+    Warns once if no font of this machine has some of its letters, unless it is SVG, where letters
+    are drawn by whoever looks.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context(style()), warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        figure.savefig(file, **options)
+    missing = dict.fromkeys(map(_letter, found))
+    drawn = isinstance(file, Path) and file.suffix.lower() != ".svg"
+    if drawn and (letters := "".join(filter(None, missing))):
+        told = f"no font here has {letters}; install one such as Noto Sans CJK, or write .svg"
+        warnings.warn(told, stacklevel=2)
+    for warning in found:
+        if not _letter(warning):
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
 
 
 def plan_chart(site: Site, plan: Plan) -> "Figure":
@@ -44,7 +106,7 @@ def plan_chart(site: Site, plan: Plan) -> "Figure":
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(RC):
+    with mpl.rc_context(style()):
         figure = Figure(figsize=(11, 9), layout="constrained")
         prices, powers, stores, energies = figure.subplots(
             4, 1, sharex=True, height_ratios=(3, 4, 3, 3)
@@ -62,7 +124,13 @@ def plan_chart(site: Site, plan: Plan) -> "Figure":
 
 def write_chart(site: Site, plan: Plan, file: Path) -> None:
     """Writes the chart of a plan to a file, PNG, SVG or PDF by its suffix."""
-    plan_chart(site, plan).savefig(file, dpi=150)
+    save(plan_chart(site, plan), file, dpi=150)
+
+
+def _letter(warning: warnings.WarningMessage) -> str:
+    """The letter that a warning says is in no font; empty if it says anything else."""
+    said = GLYPH.match(str(warning.message))
+    return chr(int(said[1])) if said else ""
 
 
 def _draw_prices(axes: "Axes", site: Site, plan: Plan) -> None:

@@ -37,6 +37,8 @@ class Client(OrderlyCalls):
     Args:
         target: the address of the server, "HOST:PORT".
         tls: the files for an encrypted connection; a plain one when left out.
+        token: the token, where the server asks for one; that of LOADLOOM_TOKEN when left out, none
+            when empty. Without TLS it is sent to servers of this machine alone.
         timeout_s: how long a call may take unless it says otherwise; streams have no limit.
     """
 
@@ -45,10 +47,11 @@ class Client(OrderlyCalls):
         target: str = connection.TARGET,
         *,
         tls: Tls | None = None,
+        token: str | None = None,
         timeout_s: float = connection.TIMEOUT_S,
     ) -> None:
         self.timeout_s, self._closed = timeout_s, False
-        self._channel = connection.sync_channel(target, tls)
+        self._channel = connection.sync_channel(target, tls, token)
         self._dispatch = DispatchServiceStub(self._channel)
         self._orderly = OrderlyServiceStub(self._channel)
         self._system = SystemServiceStub(self._channel)

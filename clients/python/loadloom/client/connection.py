@@ -1,6 +1,7 @@
-"""The connection to a server: retries, message sizes, TLS and the time a call may take."""
+"""The connection to a server: retries, message sizes, TLS, tokens and the time a call may take."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from loadloom.client.request import Wishes
 TARGET = "127.0.0.1:8421"
 """Where a server listens unless told otherwise."""
 
-MESSAGE_BYTES = 64 * 2**20
+MESSAGE_BYTES = 256 * 2**20
 """The largest message in either direction; the server's own limit may be lower."""
 
 TIMEOUT_S = 60.0
@@ -22,6 +23,9 @@ TIMEOUT_S = 60.0
 
 ANSWER_RESERVE_S = 5.0
 """The time for the way there and back, beyond the time limit of a solve."""
+
+TOKEN_VARIABLE = "LOADLOOM_TOKEN"  # noqa: S105 -- the name of one
+"""The variable of the environment with the token, unless one is given."""
 
 STREAM_METHOD = "/loadloom.v1.DispatchService/StreamPlanDispatch"
 
@@ -86,18 +90,20 @@ class Tls:
         )
 
 
-def sync_channel(target: str, tls: Tls | None) -> grpc.Channel:
+def sync_channel(target: str, tls: Tls | None, token: str | None = None) -> grpc.Channel:
     """A channel for calls that block."""
-    if tls is None:
+    credentials = _credentials(tls, token)
+    if credentials is None:
         return grpc.insecure_channel(target, options=_options())
-    return grpc.secure_channel(target, tls.credentials(), options=_options())
+    return grpc.secure_channel(target, credentials, options=_options())
 
 
-def aio_channel(target: str, tls: Tls | None) -> grpc.aio.Channel:
+def aio_channel(target: str, tls: Tls | None, token: str | None = None) -> grpc.aio.Channel:
     """A channel for calls that are awaited."""
-    if tls is None:
+    credentials = _credentials(tls, token)
+    if credentials is None:
         return grpc.aio.insecure_channel(target, options=_options())
-    return grpc.aio.secure_channel(target, tls.credentials(), options=_options())
+    return grpc.aio.secure_channel(target, credentials, options=_options())
 
 
 def call_timeout_s(asked_s: float | None, default_s: float, wishes: Wishes) -> float:
@@ -105,6 +111,20 @@ def call_timeout_s(asked_s: float | None, default_s: float, wishes: Wishes) -> f
     if asked_s is not None:
         return asked_s
     return max(default_s, (wishes.get("time_limit_s") or 0.0) + ANSWER_RESERVE_S)
+
+
+def _credentials(tls: Tls | None, token: str | None) -> grpc.ChannelCredentials | None:
+    """What encrypts the connection and proves who calls; None for neither.
+
+    Without TLS a token goes to servers of this machine alone: gRPC refuses to connect to others.
+    """
+    if token is None:
+        token = os.environ.get(TOKEN_VARIABLE, "")
+    encrypted = None if tls is None else tls.credentials()
+    if not token:
+        return encrypted
+    bearer = grpc.access_token_call_credentials(token.strip())
+    return grpc.composite_channel_credentials(encrypted or grpc.local_channel_credentials(), bearer)
 
 
 def _options() -> Sequence[tuple[str, Any]]:

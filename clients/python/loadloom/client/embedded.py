@@ -19,12 +19,19 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 
 ENGINE_MODULE, WORKER_MODULE = "loadloom.engine.main", "loadloom.engine.worker_main"
+TOKEN_MODULE = "loadloom.engine.token_main"  # noqa: S105 -- the name of a module
 
 ENGINE_NEEDS = (
     *("alembic", "anyio", "grpc_health", "highspy", "numba", "protovalidate", "pydantic_settings"),
     "sqlalchemy",
 )
 """Modules that come with the extra `engine` alone."""
+
+UNGUARDED = tuple(
+    f"--{name}=null" for name in ("token-hashes", "tls-certificate", "tls-key", "tls-client-ca")
+)
+"""What an engine of one's own, which this machine alone reaches, does without, whatever a server's
+settings in the environment say."""
 
 START_S = 180.0
 """The longest wait for an engine; its first start compiles kernels for half a minute or more."""
@@ -66,7 +73,7 @@ def engine(*arguments: str) -> Iterator[str]:
         EngineFailed: it did not start.
     """
     with TemporaryDirectory(prefix="loadloom-", ignore_cleanup_errors=True) as folder:
-        own = ("--host", "127.0.0.1", "--port", "0", "--with-parent")
+        own = ("--host", "127.0.0.1", "--port", "0", "--with-parent", *UNGUARDED)
         database = f"--database-url=sqlite:///{Path(folder) / 'loadloom.db'}"
         with _running(engine_command(*own, database, *arguments)) as address:
             yield address

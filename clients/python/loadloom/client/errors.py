@@ -87,6 +87,14 @@ class ClientClosed(LoadloomError):  # noqa: N818
         return cls("the client is closed; make a new one", code="FAILED_PRECONDITION")
 
 
+class Unauthenticated(LoadloomError):  # noqa: N818
+    """The server asks for a token, and this one is not known to it."""
+
+
+class PermissionDenied(LoadloomError):  # noqa: N818
+    """The token is known, and its role may not do this."""
+
+
 class NotFound(LoadloomError):  # noqa: N818
     """What was asked for does not exist, or is somebody else's."""
 
@@ -112,6 +120,8 @@ _CLASSES: dict[str, type[LoadloomError]] = {
     "DEADLINE_EXCEEDED": DeadlineExceeded,
     "UNAVAILABLE": Unavailable,
     "INTERNAL": InternalError,
+    "UNAUTHENTICATED": Unauthenticated,
+    "PERMISSION_DENIED": PermissionDenied,
     "NOT_FOUND": NotFound,
     "ALREADY_EXISTS": AlreadyExists,
     "CANCELLED": Cancelled,
@@ -131,6 +141,11 @@ _MEANINGS = {
     grpc.StatusCode.DEADLINE_EXCEEDED: "no answer came within the time for the call",
 }
 """What it means when gRPC itself ends a call so."""
+
+_NOT_LOCAL = "Endpoint is neither UDS or TCP loopback"
+"""What gRPC says where a token would have to leave this machine unencrypted."""
+
+_NEEDS_TLS = "a token goes to other machines over TLS alone; give the files for TLS"
 
 
 def from_status(status: "Status") -> LoadloomError:
@@ -175,7 +190,8 @@ def from_call(error: grpc.Call | grpc.aio.AioRpcError) -> LoadloomError:
     said = error.details() or ""
     if not _GRPC_WORDS.match(said):
         return from_status(Status(code=code.value[0], message=said))
-    found = from_status(Status(code=code.value[0], message=_MEANINGS.get(code, said)))
+    meaning = _NEEDS_TLS if _NOT_LOCAL in said else _MEANINGS.get(code, said)
+    found = from_status(Status(code=code.value[0], message=meaning))
     found.add_note(f"gRPC says: {said}")
     return found
 

@@ -23,6 +23,10 @@ def main() -> None:
         from loadloom.client.command.serve import work_with
 
         work_with(arguments[1:])
+    if arguments[:1] == ["token"]:
+        from loadloom.client.command.serve import token_with
+
+        token_with(arguments[1:])
     if missing := [name for name in CLI_NEEDS if find_spec(name) is None]:
         sys.exit(
             f"loadloom: the command line is not installed (no {', '.join(missing)}); "

@@ -71,7 +71,9 @@ class User:
 
     Attributes:
         name: the name, each one once.
-        load_kw: the forecast load, a profile.
+        load_kw: the forecast load, a profile. Users with the same one share it in the request, so
+            that a week of many users with standard profiles stays a small message.
+        load_scale: what multiplies it.
         measures: what it offers.
         protected_kw: the load that is never cut, a profile.
         contract_kwh: the contracted energy of a week; when left out, the energy of the forecast.
@@ -95,6 +97,7 @@ class User:
 
     name: str
     load_kw: ArrayLike
+    load_scale: float = 1.0
     measures: Sequence[Measure] = ()
     protected_kw: ArrayLike = 0.0
     contract_kwh: float | None = None

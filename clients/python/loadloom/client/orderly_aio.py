@@ -14,14 +14,15 @@ from loadloom.client.errors import ClientClosed, Overloaded, Unavailable, told
 from loadloom.client.operations import PAUSE_S, AsyncOperation, Patience
 from loadloom.client.orderly import Delivery, Shortage
 from loadloom.client.orderly_calls import (
-    ENTRIES_PER_PAGE,
     EXPLAIN_S,
     SCHEDULES_PER_PAGE,
     Schedule,
     delivery_request,
     explain_request,
     ledger,
+    ledger_requests,
     notices_request,
+    recorded,
     schedule_name,
 )
 from loadloom.client.orderly_notices import (
@@ -34,15 +35,19 @@ from loadloom.client.orderly_notices import (
 )
 from loadloom.client.orderly_plan import WeeklyPlan, day_number, read_plan
 from loadloom.client.orderly_request import (
+    SMALL_BYTES,
     RevisionWishes,
     ScheduleWishes,
     Users,
+    check_size,
     revision_request,
     schedule_request,
 )
 from loadloom.client.orderly_week import Week
 from loadloom.client.orderly_words import callers_words
 from loadloom.v1 import orderly_pb2 as pb
+from loadloom.v1.system_pb2 import GetSystemInfoRequest
+from loadloom.v1.system_pb2_grpc import SystemServiceStub
 
 if TYPE_CHECKING:  # the stub has another class for types alone
     from loadloom.v1.orderly_pb2_grpc import OrderlyServiceAsyncStub
@@ -67,6 +72,10 @@ class AsyncOrderlyCalls:
     ) -> AsyncOperation[WeeklyPlan]:
         """The operation that solves a week."""
         request = schedule_request(week, users, shortage, wishes)
+        if request.ByteSize() > SMALL_BYTES:
+            asked = SystemServiceStub(self._channel).GetSystemInfo
+            said = await self._call(asked, GetSystemInfoRequest())
+            check_size(request, said.limits.message_bytes)
         with callers_words(users, shortage.feeders):
             message = await self._call(self._orderly.CreateSchedule, request, timeout_s)
         return AsyncOperation(self._channel, message, read_plan)
@@ -84,13 +93,15 @@ class AsyncOrderlyCalls:
                 yield WeeklyPlan(schedule)
 
     async def delete_schedule(self, schedule: Schedule) -> None:
-        """Deletes a schedule that was never published."""
+        """Deletes a schedule that was never published, or is settled."""
         request = pb.DeleteScheduleRequest(name=schedule_name(schedule))
         await self._call(self._orderly.DeleteSchedule, request)
 
-    async def publish_schedule(self, plan: WeeklyPlan) -> WeeklyPlan:
-        """Announces a plan to its users."""
-        request = pb.PublishScheduleRequest(name=plan.name, revision=plan.revision)
+    async def publish_schedule(self, plan: WeeklyPlan, *, late_notice: bool = False) -> WeeklyPlan:
+        """Announces a plan to its users, maybe to some whose notice can no longer be given."""
+        request = pb.PublishScheduleRequest(
+            name=plan.name, revision=plan.revision, late_notice=late_notice
+        )
         return WeeklyPlan((await self._call(self._orderly.PublishSchedule, request)).schedule)
 
     async def confirm_day(self, schedule: Schedule, day: int | date | str) -> WeeklyPlan:
@@ -124,7 +135,7 @@ class AsyncOrderlyCalls:
     ) -> Reasons:
         """The reasons behind a schedule, and for the plan of a user."""
         plan = await self._plan(schedule)
-        request = explain_request(plan.name, user, exact_exemption, time_limit_s)
+        request = explain_request(plan, user, exact_exemption, time_limit_s)
         limit_s = self.timeout_s + (time_limit_s or EXPLAIN_S)
         answer = await self._call(self._orderly.ExplainSchedule, request, limit_s)
         return reasons(answer, plan.week)
@@ -171,7 +182,7 @@ class AsyncOrderlyCalls:
         """Records what was delivered, all of it or nothing."""
         request = delivery_request(schedule_name(schedule), deliveries)
         answer = await self._call(self._orderly.RecordDelivery, request)
-        return Recorded(recorded_count=answer.recorded_count, missing_count=answer.missing_count)
+        return recorded(answer)
 
     async def settle_schedule(
         self, schedule: Schedule, *, missing_as_zero: bool = False
@@ -183,8 +194,8 @@ class AsyncOrderlyCalls:
 
     async def get_ledger(self, users: Sequence[str] = ()) -> Ledger:
         """The burdens over the weeks, of all users or of some."""
-        request = pb.GetLedgerRequest(users=users, page_size=ENTRIES_PER_PAGE)
-        return ledger([page async for page in self._pages(self._orderly.GetLedger, request)])
+        requests = ledger_requests(users)
+        return ledger([p for r in requests async for p in self._pages(self._orderly.GetLedger, r)])
 
     async def _plan(self, schedule: Schedule) -> WeeklyPlan:
         return schedule if isinstance(schedule, WeeklyPlan) else await self.get_schedule(schedule)

@@ -22,9 +22,11 @@ from loadloom.client.orderly_notices import (
 from loadloom.client.orderly_parts import FairnessFigures
 from loadloom.client.orderly_plan import WeeklyPlan, day_number, read_plan
 from loadloom.client.orderly_request import (
+    SMALL_BYTES,
     RevisionWishes,
     ScheduleWishes,
     Users,
+    check_size,
     revision_request,
     schedule_request,
 )
@@ -32,6 +34,8 @@ from loadloom.client.orderly_week import Week
 from loadloom.client.orderly_words import callers_words
 from loadloom.v1 import orderly_pb2 as pb
 from loadloom.v1.orderly_pb2_grpc import OrderlyServiceStub
+from loadloom.v1.system_pb2 import GetSystemInfoRequest
+from loadloom.v1.system_pb2_grpc import SystemServiceStub
 
 Schedule = WeeklyPlan | str
 """A schedule: the plan of it, or its name."""
@@ -40,6 +44,9 @@ EXPLAIN_S = 10.0
 """How long explaining may take unless told otherwise."""
 
 ENTRIES_PER_PAGE, NOTICES_PER_PAGE, SCHEDULES_PER_PAGE = 10_000, 1_000, 50
+
+LEDGER_USERS = 1_000
+"""The most users whose ledger a request asks for."""
 
 
 class OrderlyCalls:
@@ -72,6 +79,10 @@ class OrderlyCalls:
             LoadloomError: the request is wrong, or there is no answer.
         """
         request = schedule_request(week, users, shortage, wishes)
+        if request.ByteSize() > SMALL_BYTES:
+            asked = SystemServiceStub(self._channel).GetSystemInfo
+            said = self._call(asked, GetSystemInfoRequest())
+            check_size(request, said.limits.message_bytes)
         with callers_words(users, shortage.feeders):
             message = self._call(self._orderly.CreateSchedule, request, timeout_s)
         return Operation(self._channel, message, read_plan)
@@ -96,7 +107,7 @@ class OrderlyCalls:
             yield from map(WeeklyPlan, page.schedules)
 
     def delete_schedule(self, schedule: Schedule) -> None:
-        """Deletes a schedule that was never published.
+        """Deletes a schedule that was never published, or is settled.
 
         Raises:
             LoadloomError: it cannot be deleted, or there is no answer.
@@ -105,13 +116,20 @@ class OrderlyCalls:
             self._orderly.DeleteSchedule, pb.DeleteScheduleRequest(name=schedule_name(schedule))
         )
 
-    def publish_schedule(self, plan: WeeklyPlan) -> WeeklyPlan:
+    def publish_schedule(self, plan: WeeklyPlan, *, late_notice: bool = False) -> WeeklyPlan:
         """Announces a plan to its users: their notices fall due from now on.
 
+        Args:
+            plan: the plan.
+            late_notice: whether users may be called to whom the notice that they need can no longer
+                be given; they are told at once.
+
         Raises:
-            LoadloomError: there is a newer plan, or no answer.
+            LoadloomError: there is a newer plan, notice is late, or there is no answer.
         """
-        request = pb.PublishScheduleRequest(name=plan.name, revision=plan.revision)
+        request = pb.PublishScheduleRequest(
+            name=plan.name, revision=plan.revision, late_notice=late_notice
+        )
         return WeeklyPlan(self._call(self._orderly.PublishSchedule, request).schedule)
 
     def confirm_day(self, schedule: Schedule, day: int | date | str) -> WeeklyPlan:
@@ -157,7 +175,7 @@ class OrderlyCalls:
         """The reasons behind a schedule, and for the plan of a user.
 
         Args:
-            schedule: the schedule.
+            schedule: the plan of it, whichever revision that is, or its name for the latest.
             user: the user to explain; the slots and rules alone when empty.
             exact_exemption: whether to solve the week without the user, for the price of that.
             time_limit_s: the longest time to spend; ten seconds when left out.
@@ -166,7 +184,7 @@ class OrderlyCalls:
             LoadloomError: there is no such schedule or user, or no answer.
         """
         plan = self._plan(schedule)
-        request = explain_request(plan.name, user, exact_exemption, time_limit_s)
+        request = explain_request(plan, user, exact_exemption, time_limit_s)
         limit_s = self.timeout_s + (time_limit_s or EXPLAIN_S)
         return reasons(self._call(self._orderly.ExplainSchedule, request, limit_s), plan.week)
 
@@ -228,7 +246,7 @@ class OrderlyCalls:
         """
         request = delivery_request(schedule_name(schedule), deliveries)
         answer = self._call(self._orderly.RecordDelivery, request)
-        return Recorded(recorded_count=answer.recorded_count, missing_count=answer.missing_count)
+        return recorded(answer)
 
     def settle_schedule(self, schedule: Schedule, *, missing_as_zero: bool = False) -> WeeklyPlan:
         """Closes a schedule whose week is over: the ledger takes what was delivered.
@@ -251,9 +269,8 @@ class OrderlyCalls:
         Raises:
             LoadloomError: there is no answer.
         """
-        request = pb.GetLedgerRequest(users=users, page_size=ENTRIES_PER_PAGE)
-        pages = list(self._pages(self._orderly.GetLedger, request))
-        return ledger(pages)
+        requests = ledger_requests(users)
+        return ledger([p for r in requests for p in self._pages(self._orderly.GetLedger, r)])
 
     def _plan(self, schedule: Schedule) -> WeeklyPlan:
         return schedule if isinstance(schedule, WeeklyPlan) else self.get_schedule(schedule)
@@ -280,10 +297,12 @@ class OrderlyCalls:
 
 
 def explain_request(
-    name: str, user: str, exact_exemption: bool, time_limit_s: float | None
+    plan: WeeklyPlan, user: str, exact_exemption: bool, time_limit_s: float | None
 ) -> pb.ExplainScheduleRequest:
-    """The request for reasons."""
-    request = pb.ExplainScheduleRequest(name=name, user=user, exact_exemption=exact_exemption)
+    """The request for the reasons of a plan."""
+    request = pb.ExplainScheduleRequest(
+        name=plan.name, revision=plan.revision, user=user, exact_exemption=exact_exemption
+    )
     if time_limit_s is not None:
         request.time_limit.FromTimedelta(timedelta(seconds=time_limit_s))
     return request
@@ -307,6 +326,22 @@ def delivery_request(name: str, deliveries: Iterable[Delivery]) -> pb.RecordDeli
             user=one.user, day=one.day, first_slot=one.first_slot, energy_kwh=one.energy_kwh
         )
     return request
+
+
+def recorded(answer: pb.RecordDeliveryResponse) -> Recorded:
+    """How much of a schedule has been recorded."""
+    return Recorded(
+        recorded_count=answer.recorded_count,
+        missing_count=answer.missing_count,
+        missed_count=answer.missed_count,
+    )
+
+
+def ledger_requests(users: Sequence[str]) -> list[pb.GetLedgerRequest]:
+    """The requests for the ledger of all users or of some, which are many for many users."""
+    named = sorted(set(users))
+    parts = [named[i : i + LEDGER_USERS] for i in range(0, len(named), LEDGER_USERS)] or [[]]
+    return [pb.GetLedgerRequest(users=part, page_size=ENTRIES_PER_PAGE) for part in parts]
 
 
 def ledger(pages: Sequence[pb.GetLedgerResponse]) -> Ledger:

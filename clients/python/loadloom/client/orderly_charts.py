@@ -9,8 +9,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from loadloom.client.charts import FAINT, INK, RC
+from loadloom.client.charts import FAINT, INK, save, style
 from loadloom.client.orderly_plan import WeeklyPlan
+from loadloom.v1 import orderly_pb2 as pb
+from loadloom.v1.common_pb2 import Series
 from loadloom.wire.arrays import from_series
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ KINDS = {
 
 SHORT, COVERED, UNSERVED = "#8d99ae", "#52b788", "#e5383b"
 BURDEN = "#e9c46a"
+
+MOST_FEEDERS = 6
+"""The feeders that a chart shows; of more, those that are short of the most energy."""
 
 MOST_ROWS = 80
 """The users that a chart shows; of more, those that are called for the most energy."""
@@ -56,15 +61,20 @@ def weekly_chart(plan: WeeklyPlan) -> "Figure":
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    rows = _called(plan)
+    rows, lines = _called(plan), _short(plan)
     height = 0.17 * max(len(rows), 4)
-    with mpl.rc_context(RC):
-        figure = Figure(figsize=(13, 5.5 + height), layout="constrained")
-        grid = figure.add_gridspec(2, 2, height_ratios=(3.5, 1 + height), width_ratios=(4, 1))
-        cover = figure.add_subplot(grid[0, 0])
-        turns = figure.add_subplot(grid[1, 0], sharex=cover)
-        burdens = figure.add_subplot(grid[1, 1], sharey=turns)
-        _draw_coverage(cover, plan)
+    heights = (3.5, *[2.0] * (len(lines) - 1), 1 + height)
+    with mpl.rc_context(style()):
+        figure = Figure(figsize=(13, 1.0 + sum(heights)), layout="constrained")
+        grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=(4, 1))
+        covers = [figure.add_subplot(grid[place, 0]) for place in range(len(lines))]
+        turns = figure.add_subplot(grid[-1, 0])
+        burdens = figure.add_subplot(grid[-1, 1], sharey=turns)
+        for axes, line in zip(covers, lines, strict=True):
+            axes.sharex(turns)
+            _draw_coverage(axes, plan, line)
+        handles = [*covers[0].get_legend_handles_labels()[0], *_kinds(plan)]
+        covers[0].legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0))
         _draw_turns(turns, plan, rows)
         _draw_burdens(burdens, plan, rows)
         _label_days(turns, plan)
@@ -77,7 +87,7 @@ def write_weekly_chart(plan: WeeklyPlan, file: Path) -> None:
     if file.suffix.lower() == ".html":
         file.write_text(page(plan), encoding="utf-8")
     else:
-        weekly_chart(plan).savefig(file, dpi=150)
+        save(weekly_chart(plan), file, dpi=150)
 
 
 def page(plan: WeeklyPlan) -> str:
@@ -87,7 +97,7 @@ def page(plan: WeeklyPlan) -> str:
     drawn = io.StringIO()
     # Without a date and with names of its own in it, the same plan gives the same page.
     with mpl.rc_context({"svg.hashsalt": "loadloom"}):
-        weekly_chart(plan).savefig(drawn, format="svg", metadata={"Date": None})
+        save(weekly_chart(plan), drawn, format="svg", metadata={"Date": None})
     events = plan.frame.drop(columns=["day", "first_slot", "slot_count"])
     for name in ("start", "end"):
         events[name] = events[name].dt.strftime("%a %d %b %H:%M")
@@ -105,7 +115,18 @@ def title(plan: WeeklyPlan) -> str:
     """The plan in a line: what it is called, when it is for, and what it costs."""
     name = f"{plan.title}, {plan.week.name}" if plan.title else f"Schedule of {plan.week.name}"
     money = f"{plan.objective:,.2f} {plan.currency_code}".rstrip()
-    return f"{name}: cost {money}, {plan.unserved_kwh:,.0f} kWh uncovered"
+    return f"{name}: cost {money}, {uncovered(plan)}"
+
+
+def uncovered(plan: WeeklyPlan) -> str:
+    """The energy that stays uncovered in words: of the whole, and of the feeders that lack some."""
+    lacks = plan.unserved_kwh_by_feeder
+    whole = f"{lacks.pop('', 0.0):,.0f} kWh uncovered"
+    lacks = {feeder: kwh for feeder, kwh in lacks.items() if kwh > 0.5}
+    if not lacks:
+        return whole
+    where = f"feeder {next(iter(lacks))}" if len(lacks) == 1 else f"{len(lacks)} feeders"
+    return f"{whole}, {sum(lacks.values()):,.0f} kWh in {where}"
 
 
 def proof(plan: WeeklyPlan) -> str:
@@ -125,11 +146,21 @@ def _called(plan: WeeklyPlan) -> list[str]:
     return sorted(called, key=lambda user: -energy[user])[:MOST_ROWS]
 
 
-def _draw_coverage(axes: "Axes", plan: WeeklyPlan) -> None:
-    said, times = plan.message.coverage[0], _edges(plan)
+def _short(plan: WeeklyPlan) -> list[pb.Coverage]:
+    """The coverage of the whole, and of the feeders that are short of most."""
+    whole, *feeders = plan.message.coverage
+    energy = [np.maximum(from_series(said.shortage_kw), 0.0).sum() for said in feeders]
+    order = sorted(range(len(feeders)), key=lambda place: -energy[place])
+    return [whole, *(feeders[place] for place in order[:MOST_FEEDERS] if energy[place] > 0.0)]
+
+
+def _draw_coverage(axes: "Axes", plan: WeeklyPlan, said: pb.Coverage) -> None:
+    times = _edges(plan)
     short = np.maximum(from_series(said.shortage_kw), 0.0) / 1000.0
-    unserved = from_series(said.unserved_kw) / 1000.0
-    covered = np.minimum(from_series(said.covered_kw) / 1000.0, short)
+    unserved = _row(said.unserved_kw, short.size) / 1000.0
+    covered = np.minimum(_row(said.covered_kw, short.size) / 1000.0, short)
+    if said.feeder:
+        axes.set_title(f"Feeder {said.feeder}", loc="left")
     axes.stairs(covered, times, fill=True, color=COVERED, alpha=0.7, label="covered")
     if np.any(unserved > 1e-9):
         axes.stairs(
@@ -141,8 +172,6 @@ def _draw_coverage(axes: "Axes", plan: WeeklyPlan) -> None:
     axes.tick_params(labelbottom=False)
     axes.grid(color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
-    handles = [*axes.get_legend_handles_labels()[0], *_kinds(plan)]
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _draw_turns(axes: "Axes", plan: WeeklyPlan, rows: list[str]) -> None:
@@ -190,6 +219,12 @@ def _kinds(plan: WeeklyPlan) -> "list[Patch]":
 
     kinds = {event.kind for event in plan.events}
     return [Patch(color=color, label=kind) for kind, color in KINDS.items() if kind in kinds]
+
+
+def _row(said: Series, count: int) -> NDArray[np.float64]:
+    """The values of a series; zeros where it is left out."""
+    values = from_series(said)
+    return values if values.size else np.zeros(count)
 
 
 def _edges(plan: WeeklyPlan) -> NDArray[np.float64]:

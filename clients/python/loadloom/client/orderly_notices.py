@@ -95,6 +95,7 @@ class UserReasons:
         words: its plan and its next best, in words.
         exemption_estimate: what excusing it would cost, estimated from the prices.
         exemption_price: what excusing it costs, when it was asked for.
+        exemption_bounds: between what it is proven to be, when it was asked for.
         binding_rules: the rules that bind it, in words.
     """
 
@@ -105,6 +106,7 @@ class UserReasons:
     words: tuple[str, ...]
     exemption_estimate: float
     exemption_price: float | None
+    exemption_bounds: tuple[float, float]
     binding_rules: tuple[str, ...]
 
 
@@ -124,7 +126,9 @@ class Reasons:
 
     Attributes:
         user: those for the plan of the user that was asked for, if one was.
-        worth_per_mw: what one more MW of shortage costs in every slot of the week.
+        worth_per_mw: what one more MW of shortage costs in every slot of the week; empty where the
+            technique gives no prices.
+        feeder_worth_per_mw: the same for each feeder, in the order of the plan's feeders.
         uncovered: the slots that are not covered, the worst first.
         shortfall: what is missing over the week, in sentences.
         relaxations: the rules whose loosening helps most, the cheapest first.
@@ -133,6 +137,7 @@ class Reasons:
 
     user: UserReasons | None
     worth_per_mw: NDArray[np.float64]
+    feeder_worth_per_mw: list[NDArray[np.float64]]
     uncovered: list[Uncovered]
     shortfall: tuple[str, ...]
     relaxations: tuple[str, ...]
@@ -143,20 +148,31 @@ class Reasons:
         """What one more MW of shortage costs, by the local time at which each slot begins."""
         import pandas as pd
 
-        return pd.Series(self.worth_per_mw, self.week.index, name="worth_per_mw")
+        index = self.week.index[: len(self.worth_per_mw)]
+        return pd.Series(self.worth_per_mw, index, name="worth_per_mw")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """How many events and rest days have a record of delivery, and how many have none."""
+    """How many events and rest days have a record of delivery, and how many have none.
+
+    Attributes:
+        recorded_count: those with a record.
+        missing_count: those without one that need one, as their users were reached.
+        missed_count: those with a record whose users were not reached.
+    """
 
     recorded_count: int
     missing_count: int
+    missed_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """What a week added to the burden of a user, and the burden after it."""
+    """What a week added to the burden of a user, and the burden after it.
+
+    `week_date` is the local date of its first day.
+    """
 
     user: str
     schedule: str
@@ -165,18 +181,18 @@ class LedgerEntry:
     planned_kwh: float
     burden: float
     carried_burden: float
-
-    @property
-    def week_date(self) -> date:
-        """The local date of the first day, in zones from ten hours behind UTC to 13 ahead."""
-        return (self.week_start + timedelta(hours=13.5)).date()
+    week_date: date
 
     @classmethod
     def of_message(cls, message: pb.LedgerEntry) -> "LedgerEntry":
         """The entry as the API has it."""
-        same = (name for name in cls.__slots__ if name != "week_start")
+        begin = instant(message.week_start_time)
+        same = (name for name in cls.__slots__ if name not in {"week_start", "week_date"})
         said = {name: getattr(message, name) for name in same}
-        return cls(week_start=instant(message.week_start_time), **said)
+        # An older server tells no date; this is that of all zones but those farthest from UTC.
+        local = (begin + timedelta(hours=13.5)).date()
+        told = date.fromisoformat(message.week_date) if message.week_date else local
+        return cls(week_start=begin, week_date=told, **said)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,8 +207,8 @@ class Ledger:
         """One row for each user and week."""
         import pandas as pd
 
-        rows = [asdict(entry) | {"week_date": entry.week_date} for entry in self.entries]
-        return pd.DataFrame(rows, columns=pd.Index([*LedgerEntry.__slots__, "week_date"]))
+        rows = [asdict(entry) for entry in self.entries]
+        return pd.DataFrame(rows, columns=pd.Index(LedgerEntry.__slots__))
 
 
 def reasons(message: pb.ExplainScheduleResponse, week: Week) -> Reasons:
@@ -200,6 +216,7 @@ def reasons(message: pb.ExplainScheduleResponse, week: Week) -> Reasons:
     return Reasons(
         user=_of_user(message.user) if message.HasField("user") else None,
         worth_per_mw=from_series(message.worth_per_mw),
+        feeder_worth_per_mw=[from_series(worth) for worth in message.feeder_worth_per_mw],
         uncovered=[
             Uncovered(
                 feeder=one.feeder,
@@ -224,5 +241,6 @@ def _of_user(said: pb.UserReasons) -> UserReasons:
         words=tuple(said.words),
         exemption_estimate=said.exemption_estimate,
         exemption_price=said.exemption_price if said.HasField("exemption_price") else None,
+        exemption_bounds=(said.exemption_least, said.exemption_most),
         binding_rules=tuple(said.binding_rules),
     )

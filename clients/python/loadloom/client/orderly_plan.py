@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from google.protobuf.any_pb2 import Any as Packed
 
+from loadloom.client.orderly import AbilityRule, WarningLevel
 from loadloom.client.orderly_parts import (
     Certificate,
     Event,
@@ -157,6 +158,11 @@ class WeeklyPlan:
         ]
 
     @property
+    def notes(self) -> list[str]:
+        """What a planner should know about the request, in sentences."""
+        return list(self.message.notes)
+
+    @property
     def costs(self) -> dict[str, float]:
         """The cost by cause."""
         return {item.name: item.amount for item in self.message.costs}
@@ -198,11 +204,21 @@ class WeeklyPlan:
 
     @property
     def unserved_kwh(self) -> float:
-        """The energy that stays uncovered."""
-        if not self.message.coverage:
-            return 0.0
-        missing_kw = from_series(self.message.coverage[0].unserved_kw)
-        return float((missing_kw * self.week.slot_h).sum())
+        """The energy that stays uncovered and is paid for as unserved, of the whole and of feeders.
+
+        What is missing in a feeder and in the whole counts twice, as each is short by itself.
+        """
+        return sum(self.unserved_kwh_by_feeder.values())
+
+    @property
+    def unserved_kwh_by_feeder(self) -> dict[str, float]:
+        """The energy that stays uncovered, by the name of the feeder; the whole has no name."""
+        slot_h = self.week.slot_h
+        return {
+            said.feeder: float((from_series(said.unserved_kw) * slot_h).sum())
+            for said in self.message.coverage
+            if said.HasField("unserved_kw")
+        }
 
     @property
     def burdens(self) -> "pd.Series":
@@ -233,9 +249,42 @@ class WeeklyPlan:
         table["user"] = [self.users[place] for place in table["user"]]
         return table.set_index("user")
 
+    @property
+    def ability_rule(self) -> AbilityRule:
+        """The formula of the abilities, with weights that sum to 1."""
+        said = self.message.ability_rule
+        names = [name for name in AbilityRule.__slots__ if name != "least_scores"]
+        weights = {name: getattr(said, name) for name in names}
+        return AbilityRule(**weights, least_scores=tuple(said.least_scores))
+
+    @property
+    def warning_levels(self) -> list[WarningLevel]:
+        """The levels of warning, the mildest first."""
+        found = [
+            WarningLevel(name=level.name, least_share=level.least_share)
+            for level in self.message.warning_levels
+        ]
+        return sorted(found, key=lambda level: level.least_share)
+
     def of_user(self, user: str) -> list[Event]:
         """The events of a user."""
         return [event for event in self.events if event.user == user]
+
+    def late_events(self, now: datetime) -> list[Event]:
+        """The events that need a notice which at an aware instant can no longer be given."""
+        # A moved rest day changes its user's week from the usual day of rest on, if that is first.
+        begin = {
+            self.users[move.user]: self.week.begin(min(move.day, move.usual_day), 0)
+            for move in self.message.rest_moves
+            if move.HasField("usual_day")
+        }
+        late = []
+        for event in self.events:
+            start = begin.get(event.user, event.start) if event.kind == "rest" else event.start
+            # With the zone's clock, so that a day ahead is the same time across a clock change.
+            if (start - NOTICE_LEADS[event.notice]).timestamp() < now.timestamp():
+                late.append(event)
+        return late
 
     def _windows(self) -> Iterator[Event]:
         said, week = self.message.events, self.week
@@ -276,7 +325,7 @@ class WeeklyPlan:
                 start=start,
                 end=end,
                 notice=notices[move.measure],
-                relief_kw=(move.energy_kwh / hours,) * slots,
+                relief_kw=(move.energy_kwh / hours if hours else 0.0,) * slots,
                 energy_kwh=move.energy_kwh,
                 cost=move.cost,
             )
@@ -291,6 +340,16 @@ class WeeklyPlan:
         columns = {name: from_series(getattr(said, name)) for name in names}
         known = {name: values for name, values in columns.items() if values.size}
         return pd.DataFrame(known, index=self.week.index)
+
+
+NOTICE_LEADS = {
+    "week": timedelta(days=7),
+    "day": timedelta(days=1),
+    "quarter hour": timedelta(minutes=15),
+    "immediate": timedelta(0),
+    "unspecified": timedelta(days=7),
+}
+"""How long before it begins a user must be told, by the notice of a measure."""
 
 
 def read_plan(packed: Packed) -> WeeklyPlan:

@@ -10,6 +10,7 @@ import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import ArrayLike, NDArray
 
+from loadloom.client.errors import LimitExceeded
 from loadloom.client.orderly import (
     AbilityRule,
     Fairness,
@@ -50,6 +51,9 @@ USER_WORDS = ("feeder", "industry", "priority_class", "group")
 MEASURE_NUMBERS = ("cap_kw", "cost_per_kwh", "start_cost", "rebound_share", "burden_weight")
 MEASURE_COUNTS = ("min_slots", "rebound_slots")
 
+SMALL_BYTES = 4 * 2**20
+"""The size up to which a request fits any server; beyond it the server's limit is asked for."""
+
 Users = Sequence[User]
 Check = Callable[[Any], Any]
 
@@ -63,8 +67,12 @@ class SolveWishes(TypedDict, total=False):
         time_limit_s: the longest time to solve; a minute when left out.
         relative_gap: the gap, 0..1, at which a search may stop.
         seed: the seed of every random choice.
+        work_limit: the rounds of search after the first plan, instead of time alone, so that the
+            same request gives the same plan.
         plan_time: the instant for which to plan: only users to whom notice can still be given are
-            called. When left out, all can be called, and in a revision it is now.
+            called. When left out, all can be called, and in a revision it is now. It must not be
+            past.
+        late_notice: whether it may be past all the same, as for a week that is.
     """
 
     request_id: str
@@ -72,7 +80,9 @@ class SolveWishes(TypedDict, total=False):
     time_limit_s: float | None
     relative_gap: float
     seed: int
+    work_limit: int | None
     plan_time: datetime | None
+    late_notice: bool
 
 
 class ScheduleWishes(SolveWishes, total=False):
@@ -129,6 +139,7 @@ def schedule_request(
         ),
         currency_code=wishes.get("currency_code", ""),
         options=_options(wishes, reading),
+        late_notice=wishes.get("late_notice", False),
     )
     if (fairness := wishes.get("fairness")) is not None:
         request.fairness.CopyFrom(_fairness(fairness, reading))
@@ -140,6 +151,22 @@ def schedule_request(
     request.shortage.CopyFrom(_shortage(shortage, request.measures, profiles))
     reading.finish()
     return request
+
+
+def check_size(request: pb.CreateScheduleRequest, most_bytes: float) -> None:
+    """Checks that a request is a message that a server takes.
+
+    Raises:
+        LimitExceeded: it is too large.
+    """
+    size = request.ByteSize()
+    if size > most_bytes:
+        raise LimitExceeded(
+            f"the request has {size / 2**20:,.1f} MiB and this server takes {most_bytes / 2**20:g} "
+            "MiB; let users share profiles, each with a load_scale of its own, or start the server "
+            f"with --limits.message-bytes {2 ** (size - 1).bit_length()}",
+            code="RESOURCE_EXHAUSTED",
+        )
 
 
 def revision_request(
@@ -159,6 +186,7 @@ def revision_request(
         shortage=_shortage(shortage, plan.message.measures, profiles),
         change_tolerance=wishes.get("change_tolerance", 0.0),
         options=_options(wishes, reading),
+        late_notice=wishes.get("late_notice", False),
     )
     _instant(request.plan_time, "plan_time", wishes.get("plan_time"), reading)
     reading.finish()
@@ -185,11 +213,12 @@ def _users(users: Users, profiles: Profiles) -> pb.Users:
         return message
     loads = profiles.rows([user.load_kw for user in users], "users", "load_kw")
     message.names.extend(user.name for user in users)
-    message.load_kw.CopyFrom(matrix(loads, profiles.week))
+    scales = _each([u.load_scale for u in users], "users", "load_scale", float, "a number", reading)
+    _loads(message, loads, scales, profiles.week)
     if any(np.any(np.asarray(user.protected_kw)) for user in users):
         rows = profiles.rows([user.protected_kw for user in users], "users", "protected_kw")
         message.protected_kw.CopyFrom(matrix(rows, profiles.week))
-    energies = _contracts(users, loads, profiles.week)
+    energies = _contracts(users, loads * np.array(scales)[:, None], profiles.week)
     message.contract_kwh.CopyFrom(_series(energies, "users", "contract_kwh", reading))
     for name, usual in USER_NUMBERS.items():
         values = [getattr(user, name) for user in users]
@@ -208,6 +237,19 @@ def _users(users: Users, profiles: Profiles) -> pb.Users:
     _days(message, users, profiles)
     _burdens(message, users, reading)
     return message
+
+
+def _loads(message: pb.Users, loads: NDArray[np.float64], scales: list[float], week: Week) -> None:
+    """Puts the loads: a row for each user, or for each profile where users share them."""
+    places: dict[bytes, int] = {}
+    profile = [places.setdefault(row.tobytes(), len(places)) for row in loads]
+    if len(places) == len(loads) and all(scale == 1.0 for scale in scales):
+        message.load_kw.CopyFrom(matrix(loads, week))
+        return
+    rows = np.stack([np.frombuffer(row) for row in places])
+    message.load_kw.CopyFrom(matrix(rows, week))
+    message.load_profile.extend(profile)
+    message.load_scale.CopyFrom(to_series(np.array(scales)))
 
 
 def _contracts(users: Users, loads: NDArray[np.float64], week: Week) -> list[float]:
@@ -326,6 +368,8 @@ def _options(wishes: SolveWishes, reading: Reading) -> pb.OrderlyOptions:
         options.method = pb.OrderlyMethod.ValueType(
             _word(reading, "options.method", method, Technique)
         )
+    if (rounds := wishes.get("work_limit")) is not None:
+        options.work_limit = rounds
     limit_s = wishes.get("time_limit_s")
     if limit_s is not None and not 0.0 < limit_s <= LONGEST_S:
         told = f"is {limit_s!r}; must be a number of seconds above 0, at most {LONGEST_S:g}"

@@ -14,7 +14,7 @@ import typer
 
 from loadloom.client.command.operations_app import operations
 from loadloom.client.command.orderly_app import orderly
-from loadloom.client.command.serve import serve_with, work_with
+from loadloom.client.command.serve import serve_with, token_with, work_with
 
 if TYPE_CHECKING:
     from loadloom.client.request import Wishes
@@ -58,6 +58,10 @@ TlsCertificate = Annotated[
     Path | None, typer.Option(help="The certificate to show a server that asks for one, PEM.")
 ]
 TlsKey = Annotated[Path | None, typer.Option(help="The key of that certificate, PEM.")]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(help="The file with the token for the server; LOADLOOM_TOKEN when left out."),
+]
 
 
 @app.command()
@@ -65,7 +69,10 @@ def dispatch(
     site: Annotated[Path, typer.Argument(help="The site, YAML; its schema: loadloom schema.")],
     prices: Annotated[
         Path | None,
-        typer.Option(help="The prices, CSV or Parquet, with a column such as price_eur_per_mwh."),
+        typer.Option(
+            help="The prices, CSV or Parquet: a column such as price_eur_per_mwh for buying and "
+            "selling, or buy_price_... alone, and sell_price_... if what is sold earns something.",
+        ),
     ] = None,
     start: Annotated[
         datetime | None,
@@ -103,6 +110,7 @@ def dispatch(
     tls_ca: TlsCa = None,
     tls_certificate: TlsCertificate = None,
     tls_key: TlsKey = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Plan one site: when to charge and discharge, what it costs and saves, and the proof."""
     from loadloom.client.command import verbs
@@ -113,7 +121,11 @@ def dispatch(
         "time_limit_s": time_limit,
     }
     address = verbs.Address(
-        server=server, tls_ca=tls_ca, tls_certificate=tls_certificate, tls_key=tls_key
+        server=server,
+        tls_ca=tls_ca,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        token_file=token_file,
     )
     files = verbs.Files(site=site, prices=prices, start=start, end=end, out=out, plot=plot)
     verbs.dispatch(files, address, wishes, as_json)
@@ -125,13 +137,18 @@ def info(
     tls_ca: TlsCa = None,
     tls_certificate: TlsCertificate = None,
     tls_key: TlsKey = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Tell the versions, limits and solvers of a server, of the one on this machine if it runs."""
     from loadloom.client.command import verbs
 
     verbs.info(
         verbs.Address(
-            server=server, tls_ca=tls_ca, tls_certificate=tls_certificate, tls_key=tls_key
+            server=server,
+            tls_ca=tls_ca,
+            tls_certificate=tls_certificate,
+            tls_key=tls_key,
+            token_file=token_file,
         )
     )
 
@@ -152,6 +169,15 @@ def serve(context: typer.Context) -> None:
 def worker(context: typer.Context) -> None:
     """Solve jobs for servers on a database; `loadloom worker --help` tells the settings."""
     work_with(context.args)
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def token(context: typer.Context) -> None:
+    """Make, list and revoke the tokens of a server's callers; `loadloom token --help`."""
+    token_with(context.args)
 
 
 @app.command()

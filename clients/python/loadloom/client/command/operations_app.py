@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loadloom.client.command.orderly_app import placed
+from loadloom.client.command.orderly_options import placed
 
 operations = typer.Typer(
     help="Long-running operations, such as schedules being solved: seen, watched, cancelled.",

@@ -8,11 +8,11 @@ from typing import Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from loadloom.client.command.orderly_place import REFUSED, Place, opened
 from loadloom.client.command.orderly_progress import line
+from loadloom.client.command.terminal import Terminal
 from loadloom.client.command.verbs import WRONG_INPUT, fail
 from loadloom.client.operations import Operation, State
 
@@ -33,7 +33,7 @@ def list_(place: Place, wanted: str, most: int) -> None:
         told = "" if gap is None else f"{gap:.2%}"
         begun = one.create_time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(one.name.removeprefix(PREFIX), method, one.state.value, begun, told)
-    Console().print(table if found else f"There are no such operations in {place.words}.")
+    Terminal().print(table if found else f"There are no such operations in {place.words}.")
 
 
 def show(place: Place, name: str) -> None:
@@ -42,7 +42,7 @@ def show(place: Place, name: str) -> None:
         updated = operation.metadata.update_time.ToDatetime(UTC)
         seconds = (updated - operation.create_time).total_seconds()
         told = line(operation.state.value, operation.progress, seconds)
-        Console().print(f"{operation.name}  {operation.method}", told, sep="\n")
+        Terminal().print(f"{operation.name}  {operation.method}", told, sep="\n")
         if operation.state in {State.FAILED, State.CANCELLED}:
             operation.result()
 
@@ -50,7 +50,7 @@ def show(place: Place, name: str) -> None:
 def watch(place: Place, name: str) -> None:
     """Tells each event of an operation in a line, up to its end."""
     with _meant(place, name) as operation:
-        state, console = operation.state, Console()
+        state, console = operation.state, Terminal()
         for event in operation.events():
             state, seconds = event.state, (event.time - operation.create_time).total_seconds()
             console.print(line(event.state.value, event.progress, seconds))
@@ -62,14 +62,14 @@ def cancel(place: Place, name: str) -> None:
     """Asks the server to stop working on an operation."""
     with _meant(place, name) as operation:
         operation.cancel()
-        Console().print(f"{operation.name}: asked to stop")
+        Terminal().print(f"{operation.name}: asked to stop")
 
 
 def delete(place: Place, name: str) -> None:
     """Has the server forget an operation."""
     with _meant(place, name) as operation:
         operation.delete()
-        Console().print(f"{operation.name}: forgotten")
+        Terminal().print(f"{operation.name}: forgotten")
 
 
 @contextmanager

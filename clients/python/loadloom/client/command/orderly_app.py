@@ -3,14 +3,33 @@
 Exit codes are those of `app`; 1 also when the server refuses, as to publish an outdated plan.
 """
 
-import inspect
 from collections.abc import Callable
-from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from loadloom.client.command.orderly_options import (
+    AsJson,
+    At,
+    Calendars,
+    CoverageOut,
+    Gap,
+    LateNotice,
+    Method,
+    Mode,
+    Order,
+    Out,
+    Plot,
+    Seed,
+    ShortageFile,
+    TimeLimit,
+    UnservedPrice,
+    UserName,
+    Which,
+    WorkLimit,
+    placed,
+)
 
 orderly = typer.Typer(
     help="Weekly schedules for when power is short: planned, announced, revised, settled.",
@@ -18,118 +37,9 @@ orderly = typer.Typer(
 )
 
 
-class Order(StrEnum):
-    """Whether kinds of measures wait for others."""
-
-    PRICED = "priced"
-    STRICT = "strict"
-
-
-class Mode(StrEnum):
-    """What fair means."""
-
-    CONVEX = "convex"
-    LEXIMIN = "leximin"
-    EQUAL_HOURS = "equal-hours"
-
-
-PLACES: dict[str, Any] = {
-    "server": Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="A running server; an own engine when left out."),
-    ],
-    "store": Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Where an own engine keeps schedules; where `loadloom serve` does when left out.",
-        ),
-    ],
-    "tls_ca": Annotated[
-        Path | None, typer.Option(help="Use TLS and trust the authorities in this PEM file.")
-    ],
-    "tls_certificate": Annotated[
-        Path | None, typer.Option(help="The certificate to show a server that asks for one, PEM.")
-    ],
-    "tls_key": Annotated[Path | None, typer.Option(help="The key of that certificate, PEM.")],
-}
-"""The options that every verb has: where the schedules are."""
-
-Which = Annotated[
-    str | None,
-    typer.Option(
-        "--schedule",
-        metavar="NAME",
-        help="The schedule: its name, the start of its id, its title or week; the newest one.",
-    ),
-]
-ShortageFile = Annotated[
-    Path,
-    typer.Argument(help="What is short, CSV: time, shortage_kw or capacity_kw, reserve_kw."),
-]
-Out = Annotated[Path | None, typer.Option(help="Write the events here, .csv or .parquet.")]
-CoverageOut = Annotated[
-    Path | None, typer.Option("--coverage", help="Write the coverage here, .csv or .parquet.")
-]
-Plot = Annotated[Path | None, typer.Option(help="Write a chart here, .html, .png, .svg or .pdf.")]
-Calendars = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="Write a calendar for each user here.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
-TimeLimit = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="The longest time to solve; a minute.")
-]
-Gap = Annotated[float, typer.Option(help="The relative gap at which a search may stop.")]
-Seed = Annotated[int, typer.Option(min=0, help="The seed of every random choice.")]
-UnservedPrice = Annotated[
-    float | None,
-    typer.Option(
-        metavar="PRICE",
-        help="What a kWh costs that is not covered; ten times the dearest measure.",
-    ),
-]
-At = Annotated[
-    datetime | None,
-    typer.Option(
-        "--at",
-        parser=datetime.fromisoformat,
-        metavar="TIME",
-        help="Plan as of this time, ISO 8601, local without an offset: call only whom notice "
-        "can still reach.",
-    ),
-]
-UserName = Annotated[str, typer.Option(metavar="NAME", help="As this user sees it.")]
-
-
 def verb(function: Callable[..., None]) -> Callable[..., None]:
     """Makes a function a verb, with the options of `PLACES`, which it gets as its `place`."""
     return placed(orderly)(function)
-
-
-def placed(app: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """What makes a function a verb of an app, with the options of `PLACES` as its `place`."""
-
-    def verb(function: Callable[..., None]) -> Callable[..., None]:
-        def run(**said: Any) -> None:  # noqa: ANN401 -- as the verb has them
-            from loadloom.client.command.orderly_place import Place
-
-            place = {name: said.pop(name) for name in PLACES}
-            function(**said, place=Place(**place))
-
-        signature = inspect.signature(function, eval_str=True)
-        own = [p for name, p in signature.parameters.items() if name != "place"]
-        places = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-            for name, kind in PLACES.items()
-        ]
-        named = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-        run.__signature__ = signature.replace(parameters=[*named, *places])  # type: ignore[attr-defined] -- inspect's own protocol
-        run.__annotations__ = {p.name: p.annotation for p in (*named, *places)}
-        run.__doc__ = function.__doc__
-        app.command(function.__name__.replace("_", "-").rstrip("-"))(run)
-        return function
-
-    return verb
 
 
 @verb
@@ -159,18 +69,28 @@ def plan(
             help="What the first, second and further curtailed days cost, as multiples.",
         ),
     ] = "1,1.3,1.7",
+    leximin_levels: Annotated[
+        int, typer.Option(min=1, help="With leximin: how many of the largest burdens to lower.")
+    ] = 3,
     history: Annotated[
         float, typer.Option(min=0.0, help="How much a carried burden of a week weighs.")
     ] = 1.0,
     legal_order: Annotated[
         Order, typer.Option(help="Whether kinds of measures wait for others.")
     ] = Order.PRICED,
+    rules: Annotated[
+        Path | None,
+        typer.Option(help="The place's levels of warning and formula of the ability, YAML."),
+    ] = None,
     unserved_price: UnservedPrice = None,
     currency: Annotated[str, typer.Option(metavar="CODE", help="The currency, ISO 4217.")] = "",
     at: At = None,
+    late_notice: LateNotice = False,
     time_limit: TimeLimit = None,
+    method: Method = None,
     gap: Gap = 0.0,
     seed: Seed = 0,
+    work_limit: WorkLimit = None,
     out: Out = None,
     coverage: CoverageOut = None,
     plot: Plot = None,
@@ -196,8 +116,17 @@ def plan(
         legal_order=legal_order.value,
         currency_code=currency,
         at=at,
+        late_notice=late_notice,
+        rules=rules,
+        leximin_levels=leximin_levels,
     )
-    solving = verbs.Solving(time_limit_s=time_limit, relative_gap=gap, seed=seed)
+    solving = verbs.Solving(
+        time_limit_s=time_limit,
+        relative_gap=gap,
+        seed=seed,
+        work_limit=work_limit,
+        method=None if method is None else method.value,
+    )
     outputs = verbs.Outputs(
         out=out, coverage=coverage, plot=plot, calendars=calendars, as_json=as_json
     )
@@ -215,9 +144,12 @@ def revise(
     ] = 0.0,
     unserved_price: UnservedPrice = None,
     at: At = None,
+    late_notice: LateNotice = False,
     time_limit: TimeLimit = None,
+    method: Method = None,
     gap: Gap = 0.0,
     seed: Seed = 0,
+    work_limit: WorkLimit = None,
     out: Out = None,
     coverage: CoverageOut = None,
     plot: Plot = None,
@@ -233,8 +165,15 @@ def revise(
         unserved_price=unserved_price,
         tolerance=tolerance,
         at=at,
+        late_notice=late_notice,
     )
-    solving = verbs.Solving(time_limit_s=time_limit, relative_gap=gap, seed=seed)
+    solving = verbs.Solving(
+        time_limit_s=time_limit,
+        relative_gap=gap,
+        seed=seed,
+        work_limit=work_limit,
+        method=None if method is None else method.value,
+    )
     outputs = verbs.Outputs(
         out=out, coverage=coverage, plot=plot, calendars=calendars, as_json=as_json
     )
@@ -271,11 +210,15 @@ def list_(place: Any) -> None:  # noqa: ANN401
 
 
 @verb
-def publish(place: Any, schedule: Which = None) -> None:  # noqa: ANN401
+def publish(
+    place: Any,  # noqa: ANN401
+    schedule: Which = None,
+    late_notice: LateNotice = False,
+) -> None:
     """Announce the latest plan of a schedule to its users: their notices fall due from now on."""
     from loadloom.client.command import orderly_verbs as verbs
 
-    verbs.publish(place, schedule)
+    verbs.publish(place, schedule, late_notice=late_notice)
 
 
 @verb
@@ -304,6 +247,21 @@ def explain(
     from loadloom.client.command import orderly_verbs as verbs
 
     verbs.explain(place, schedule, user, exact, time_limit)
+
+
+@verb
+def ability(
+    place: Any,  # noqa: ANN401
+    user: Annotated[str, typer.Argument(help="The user; all when left out.")] = "",
+    schedule: Which = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the scores here, .csv or .parquet.")
+    ] = None,
+) -> None:
+    """Tell the interaction ability of users: its formula, and the parts of each score."""
+    from loadloom.client.command import orderly_verbs as verbs
+
+    verbs.ability(place, schedule, user, out)
 
 
 @verb
@@ -382,9 +340,11 @@ def ledger(
 @verb
 def delete(
     place: Any,  # noqa: ANN401
-    schedule: Annotated[str, typer.Argument(metavar="NAME", help="The schedule.")],
+    schedule: Annotated[
+        str, typer.Argument(metavar="NAME", help="The schedule, by its name as `list` tells it.")
+    ],
 ) -> None:
-    """Delete a schedule that was never published."""
+    """Delete a schedule that was never published, or that is settled."""
     from loadloom.client.command import orderly_verbs as verbs
 
     verbs.delete(place, schedule)

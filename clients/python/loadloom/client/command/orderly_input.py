@@ -9,10 +9,11 @@ from loadloom.client.command.orderly_place import own_zone
 from loadloom.client.command.verbs import WRONG_INPUT, Trace, fail
 from loadloom.client.errors import InvalidRequest, Violation
 from loadloom.client.files.faults import Fault, InputError
+from loadloom.client.files.orderly_rules import read_rules
 from loadloom.client.files.orderly_series import read_shortage, slots_of_file
 from loadloom.client.files.orderly_users import UsersInput, read_users
 from loadloom.client.files.series import one_instant
-from loadloom.client.orderly import LegalOrder, Mode, Shortage
+from loadloom.client.orderly import AbilityRule, LegalOrder, Mode, Shortage, WarningLevel
 from loadloom.client.orderly_week import Week
 
 
@@ -34,6 +35,9 @@ class Planning:
     legal_order: LegalOrder
     currency_code: str
     at: datetime | None
+    late_notice: bool = False
+    rules: Path | None = None
+    leximin_levels: int = 3
 
 
 def read(said: Planning) -> tuple[UsersInput, Shortage, Week]:
@@ -62,6 +66,14 @@ def read(said: Planning) -> tuple[UsersInput, Shortage, Week]:
     return found, shortage, week
 
 
+def rules_of(file: Path | None) -> tuple[list[WarningLevel], AbilityRule | None]:
+    """The rules of the place; ends the program if the file cannot be used."""
+    try:
+        return ([], None) if file is None else read_rules(file)
+    except InputError as error:
+        raise fail(WRONG_INPUT, *map(str, error.faults)) from None
+
+
 def changed_shortage(file: Path, week: Week, unserved_price: float | None) -> Shortage:
     """What is short now; ends the program if the file cannot be used."""
     try:
@@ -79,6 +91,10 @@ OPTIONS = {
     "shortage.unserved_price_per_kwh": "--unserved-price",
     "fairness.gamma": "--gamma",
     "fairness.history_strength": "--history",
+    "fairness.leximin_levels": "--leximin-levels",
+    "options.method": "--method",
+    "warning_levels": "--rules",
+    "ability": "--rules",
     "plan_time": "--at",
     "currency_code": "--currency",
 }

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
 from loadloom.client.command import orderly_report as report
-from loadloom.client.command.orderly_output import write_table
-from loadloom.client.command.orderly_place import Place, chosen, opened
-from loadloom.client.command.orderly_verbs import write
+from loadloom.client.command.orderly_output import Written, write_table
+from loadloom.client.command.orderly_place import Place, announced, chosen, opened
+from loadloom.client.command.terminal import Terminal
 from loadloom.client.command.verbs import (
     TABLE_SUFFIXES,
     WRONG_INPUT,
@@ -30,12 +28,11 @@ def notices(place: Place, schedule: str | None, user: str, follow: bool, after: 
         found = chosen(client, schedule, place)
         if not follow:
             known = list(client.list_notices(found, user=user))
-            Console().print(report.notice_rows(known, found))
+            Terminal().print(report.notice_rows(known, found))
             return
         note(f"Following the notices of {found.name}; Ctrl-C ends it")
         for notice in client.stream_notices(found, user=user, after=after):
-            cells = report.notice_cells(notice, found)
-            Console().print(*cells, sep="  ", soft_wrap=True)
+            Terminal().print(report.notice_line(notice, found), soft_wrap=True)
 
 
 def acknowledge(place: Place, number: int, user: str) -> None:
@@ -53,13 +50,15 @@ def deliver(place: Place, schedule: str | None, file: Path | None, as_planned: b
         raise fail(WRONG_INPUT, "give a file of deliveries, or --as-planned, and not both")
     trace, said = str, None
     with opened(place, lambda violation: trace(violation)) as client:
-        found = chosen(client, schedule, place)
+        found = announced(client, schedule, place)
         if file is not None:
             said = _read(file, found)
             trace = _tracer(said)
         deliveries = planned(found) if said is None else said.deliveries
         counted = client.record_delivery(found, deliveries)
     told = f"{counted.recorded_count} events have a record, {counted.missing_count} have none"
+    if counted.missed_count:
+        told += f"; of those recorded, {counted.missed_count} are of users who were not reached"
     note(f"{found.name}: {told}")
 
 
@@ -78,11 +77,13 @@ def ledger(place: Place, users: list[str], out: Path | None) -> None:
     check_output("--out", out, TABLE_SUFFIXES)
     with opened(place) as client:
         found = client.get_ledger(users)
+    written = Written()
+    written.add("Ledger", out, lambda file: write_table(found.frame, file))
     if found.entries:
-        Console().print(report.ledger_report(found))
+        Terminal().print(report.ledger_report(found))
     else:
         note(f"the ledger in {place.words} is empty; it grows as schedules are settled")
-    write(out, "Ledger", lambda file: write_table(found.frame, file))
+    written.tell()
 
 
 def planned(plan: WeeklyPlan) -> list[Delivery]:

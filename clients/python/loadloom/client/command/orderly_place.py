@@ -1,7 +1,7 @@
 """Where schedules are kept: at a server, or in a folder of an engine of one's own."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from loadloom.client.command.verbs import (
     fail,
     server_trouble,
 )
+from loadloom.client.connection import MESSAGE_BYTES
 from loadloom.client.errors import (
     DeadlineExceeded,
     InternalError,
@@ -29,6 +30,13 @@ from loadloom.client.orderly_plan import WeeklyPlan
 
 REFUSED = 1
 DATABASE = "loadloom.db"
+PREFIX = "schedules/"
+
+ID_LETTERS = 8
+"""The letters of a schedule's id that are told in a list, enough to tell them apart."""
+
+ELSEWHERE = "plan one, name another --store, or see `loadloom orderly list`"
+"""What to do where a schedule is not found."""
 
 TROUBLE = (Unavailable, DeadlineExceeded, InternalError)
 """The errors that are no answer of a server."""
@@ -43,6 +51,7 @@ class Place:
     tls_ca: Path | None
     tls_certificate: Path | None
     tls_key: Path | None
+    token_file: Path | None
 
     @property
     def address(self) -> Address:
@@ -52,6 +61,7 @@ class Place:
             tls_ca=self.tls_ca,
             tls_certificate=self.tls_certificate,
             tls_key=self.tls_key,
+            token_file=self.token_file,
         )
 
     @property
@@ -78,7 +88,8 @@ def opened(place: Place, trace: Trace = str) -> Iterator[Client]:
     arguments: tuple[str, ...] = ()
     if place.server is None:
         _make_folder(place.database.parent)
-        arguments = (f"--database-url=sqlite:///{place.database}",)
+        size = f"--limits.message-bytes={MESSAGE_BYTES}"
+        arguments = (f"--database-url=sqlite:///{place.database}", size)
     with server_trouble(place.address, trace), connected(place.address, *arguments) as (client, _):
         try:
             yield client
@@ -93,12 +104,27 @@ def opened(place: Place, trace: Trace = str) -> Iterator[Client]:
 def chosen(client: Client, said: str | None, place: Place, *, whole: bool = True) -> WeeklyPlan:
     """The schedule that is meant, the newest of several; ends the program if there is none."""
     known = sorted(client.list_schedules(), key=lambda plan: plan.create_time)
-    meant = known if said is None else [plan for plan in known if _is_meant(plan, said)]
+    if said is None or [plan for plan in known if said and said in (plan.title, plan.week.name)]:
+        meant = [plan for plan in known if said in (None, plan.title, plan.week.name)]
+    else:
+        meant = [_of_id(known, said, place)]
     if not meant:
-        what = "no schedule" if said is None else f"no schedule {said!r}"
-        raise fail(WRONG_INPUT, f"there is {what} in {place.words}; plan one, or name its --store")
+        raise fail(WRONG_INPUT, f"there is no schedule in {place.words}; {ELSEWHERE}")
     found = meant[-1]
     return client.get_schedule(found.name) if whole else found
+
+
+def announced(client: Client, said: str | None, place: Place) -> WeeklyPlan:
+    """The plan that was announced last of the schedule that is meant; ends the program without."""
+    found = chosen(client, said, place, whole=False)
+    if not found.published_revision:
+        raise fail(REFUSED, f"{found.name} was never announced; publish it first")
+    return client.get_schedule(found.name, revision=found.published_revision)
+
+
+def named(client: Client, said: str, place: Place) -> WeeklyPlan:
+    """The schedule of an id, as it is listed or whole; ends the program if there is not one."""
+    return _of_id(list(client.list_schedules()), said, place)
 
 
 def own_store() -> Path:
@@ -119,9 +145,15 @@ def own_zone() -> str:
     return "UTC"
 
 
-def _is_meant(plan: WeeklyPlan, said: str) -> bool:
-    known = (plan.name, plan.title, plan.week.name)
-    return said in known or plan.name.removeprefix("schedules/").startswith(said.lower())
+def _of_id(known: Sequence[WeeklyPlan], said: str, place: Place) -> WeeklyPlan:
+    start = said.removeprefix(PREFIX).lower()
+    found = [plan for plan in known if plan.name.startswith(PREFIX + start)]
+    if len(start) < ID_LETTERS:
+        found = []  # what is short is a title with a slip in it, or means another one tomorrow
+    if len(found) != 1:
+        many = f"{len(found)} schedules are" if found else "there is no schedule"
+        raise fail(WRONG_INPUT, f"{many} {said!r} in {place.words}; {ELSEWHERE}")
+    return found[0]
 
 
 def _make_folder(folder: Path) -> None:

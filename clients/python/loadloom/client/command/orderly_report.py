@@ -5,22 +5,24 @@ from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from loadloom.client.command.orderly_place import ID_LETTERS, PREFIX
+from loadloom.client.command.orderly_proof import ability_words, aims, costs, levels, proof
+from loadloom.client.command.terminal import bare_table
 from loadloom.client.orderly_notices import Ledger, Notice, NoticeState, Reasons, UserReasons
 from loadloom.client.orderly_parts import Event
 from loadloom.client.orderly_plan import WeeklyPlan
-from loadloom.client.plan import Outcome
+from loadloom.v1 import orderly_pb2 as pb
 from loadloom.wire.arrays import from_series
 
 ROWS_TOLD = 25
 """The users and slots that are told at a terminal; files hold all."""
 
-ID_LETTERS = 8
-"""The letters of a schedule's id that are told in a list, enough to tell them apart."""
+WORTHS_TOLD = 10
+"""The slots whose worth is told at a terminal."""
 
 KIND_STYLES = {
     "shift": "green",
@@ -46,7 +48,12 @@ def plan_report(plan: WeeklyPlan, before: WeeklyPlan | None = None) -> Renderabl
         detail = plan.message.termination.detail
         return Group(*parts, Text(detail or f"There is no plan: {plan.outcome}."))
     if plan.message.certificate.ByteSize():
-        parts += [_costs(plan), "", _proof(plan), ""]
+        parts += [costs(plan), ""]
+        if plan.stages:
+            parts += [aims(plan), ""]
+        parts += [proof(plan), *([levels(plan)] if plan.warning_levels else []), ""]
+    if plan.notes:
+        parts += [Text("\n".join(plan.notes)), ""]
     if plan.message.coverage:
         parts += [_coverage(plan), ""]
     if before is not None:
@@ -81,7 +88,7 @@ def schedules(plans: Sequence[WeeklyPlan]) -> Table:
         published = str(plan.published_revision or "")
         made = f"{plan.create_time:%d %b %H:%M}"
         state, revision = plan.state.value, str(plan.revision)
-        name = plan.name.removeprefix("schedules/")[:ID_LETTERS]
+        name = plan.name.removeprefix(PREFIX)[:ID_LETTERS]
         table.add_row(plan.week.name, plan.title, state, revision, published, made, name)
     return table
 
@@ -114,8 +121,7 @@ def turns(plan: WeeklyPlan) -> RenderableType:
         events = called[user]
         days = [_day(plan, events, day) for day in range(plan.week.day_count)]
         table.add_row(user, *days, f"{sum(event.energy_kwh for event in events):,.0f}")
-    more = len(order) - ROWS_TOLD
-    return Group(table, f"and {more} more users; --out tells all" if more > 0 else "")
+    return _told(table, len(order), "more users; --out tells all")
 
 
 def changes(before: WeeklyPlan, after: WeeklyPlan) -> RenderableType:
@@ -133,44 +139,36 @@ def changes(before: WeeklyPlan, after: WeeklyPlan) -> RenderableType:
         style = "green" if what == "released" else "yellow"
         when = after.week.words(event.day, event.first_slot, event.slot_count)
         table.add_row(Text(what, style), event.user, when, event.kind, f"{event.mean_kw:,.0f}")
-    more = len(gone) + len(added) - ROWS_TOLD
     told = (
         f"{len(gone)} released, {len(added)} called anew, {len(old) - len(gone)} kept as they are"
     )
-    return Group(table, f"and {more} more" if more > 0 else "", told)
+    return Group(_told(table, len(gone) + len(added), "more"), told)
 
 
 def notice_rows(notices: Sequence[Notice], plan: WeeklyPlan) -> RenderableType:
     """The notices of a schedule."""
-    table = _table("no.", title=f"Notices, {plan.week.time_zone}")
+    table = _table("no.", title=f"Notices of {plan.week.name}, {plan.week.time_zone}")
     table.add_column("user", overflow="fold")
     for name in ("what", "state", "due", "event"):
         table.add_column(name, no_wrap=True)
     for notice in notices:
-        table.add_row(*notice_cells(notice, plan))
+        table.add_row(*_notice_cells(notice, plan))
     counted = Counter(notice.state.value for notice in notices)
     told = ", ".join(f"{count} {state}" for state, count in sorted(counted.items()))
     return Group(table, told or "There are no notices.")
 
 
-def notice_cells(notice: Notice, plan: WeeklyPlan) -> list[RenderableType]:
-    """A notice in the cells of a row."""
-    zone = plan.week.boundaries[0].tzinfo
-    return [
-        str(notice.number or ""),
-        notice.user,
-        notice.kind.value,
-        Text(notice.state.value, style=STATE_STYLES.get(notice.state, "")),
-        f"{notice.due.astimezone(zone):%a %d %H:%M}",
-        f"{plan.week.date(notice.day):%a %d} {_hours(plan, notice)}, {notice.relief_kw:,.0f} kW",
-    ]
+def notice_line(notice: Notice, plan: WeeklyPlan) -> Text:
+    """A notice in a line, with the power that is asked for."""
+    cells = _notice_cells(notice, plan)
+    return Text("  ").join([*cells, Text(f"{notice.relief_kw:,.0f} kW")])
 
 
 def reasons(known: Reasons, plan: WeeklyPlan) -> RenderableType:
     """The reasons behind a schedule: for a user, slots, what is short and what would help."""
     parts: list[RenderableType] = [heading(plan), ""]
     if known.user is not None:
-        parts += [user_reasons(known.user, plan), ""]
+        parts += [user_reasons(known.user, plan, priced=known.worth_per_mw.size > 0), ""]
     parts += [_worth(known, plan)]
     if known.uncovered:
         parts += ["", _uncovered(known)]
@@ -202,62 +200,72 @@ def ledger_report(ledger: Ledger) -> RenderableType:
     return Group(table, spread)
 
 
-def _costs(plan: WeeklyPlan) -> Table:
-    table = _table("", title="")
-    table.add_column(plan.currency_code or "cost", justify="right")
-    table.add_row("this plan", Text(f"{plan.objective:,.2f}", style="bold"))
-    for name, amount in plan.costs.items():
-        if amount:
-            table.add_row(f"  {name}", f"{amount:,.2f}", style="dim")
-    for stage in plan.stages:
-        proven = f"(no plan less than {stage.bound:,.4g})"
-        table.add_row(f"{stage.name}, {stage.unit}", f"{stage.value:,.4g} {proven}")
-    return table
+def _notice_cells(notice: Notice, plan: WeeklyPlan) -> list[Text]:
+    """A notice in the cells of a row; it may be due months before its event."""
+    due = notice.due.astimezone(plan.week.boundaries[0].tzinfo)
+    return [
+        Text(str(notice.number or "")),
+        Text(notice.user),
+        Text(notice.kind.value),
+        Text(notice.state.value, style=STATE_STYLES.get(notice.state, "")),
+        Text(f"{due:%d %b %H:%M}"),
+        Text(f"{plan.week.date(notice.day):%a %d %b} {_hours(plan, notice)}"),
+    ]
 
 
-def _proof(plan: WeeklyPlan) -> Text:
-    text = Text("Proof  ", style="bold")
-    said = plan.certificate
-    text.append(f"no plan can cost less than {said.bound:,.2f}", style="not bold")
-    if plan.outcome is not Outcome.OPTIMAL:
-        most = max(said.objective - said.bound, 0.0)
-        text.append(f"; this one may be up to {most:,.4g} from the best", style="not bold")
-    text.append(f" (gap {said.relative_gap:.2%}, by {said.proof})\n", style="not bold dim")
-    text.append("Road   ", style="bold")
-    origin = plan.message.provenance
-    seconds = origin.solve_time.ToNanoseconds() * 1e-9
-    text.append(f"{origin.road or plan.method}", style="not bold")
-    text.append(f", {seconds:.2f} s", style="not bold dim")
-    return text
+def _coverage(plan: WeeklyPlan) -> RenderableType:
+    """The shortage of the whole by day, and of each feeder that is short."""
+    whole, *feeders = plan.message.coverage
+    short = [said for said in feeders if from_series(said.shortage_kw).max(initial=0.0) > 0.0]
+    parts: list[RenderableType] = [_covered(plan, whole, "Shortage and coverage")]
+    for said in short[:ROWS_TOLD]:
+        parts += ["", _covered(plan, said, f"Feeder {said.feeder}")]
+    if len(short) > ROWS_TOLD:
+        parts += ["", f"and {len(short) - ROWS_TOLD} more feeders that are short; --coverage"]
+    return Group(*parts)
 
 
-def _coverage(plan: WeeklyPlan) -> Table:
+def _covered(plan: WeeklyPlan, said: pb.Coverage, title: str) -> Table:
+    """The shortage of the whole, or of a feeder, and what of it is covered, by day."""
     days, slots = plan.week.shape
-    said, hours = plan.message.coverage[0], plan.week.slot_h
-    short = np.maximum(from_series(said.shortage_kw), 0.0)
+    hours = plan.week.slot_h.reshape(days, slots)
+    short_kw = np.maximum(from_series(said.shortage_kw), 0.0).reshape(days, slots)
     unserved = from_series(said.unserved_kw)
+    unserved_kw = unserved.reshape(days, slots) if unserved.size else np.zeros((days, slots))
     prices = from_series(said.price_per_kwh)
-    levels = list(plan.message.slot_levels)
-    table = _table("day", title="Shortage and coverage")
-    for name in ("peak kW", "short kWh", "covered kWh", "uncovered kWh", "dearest kWh", "warning"):
+    table = _table("day", title=title)
+    for name in ("peak kW", "short kWh", "covered kWh", "uncovered kWh"):
         table.add_column(name, justify="right")
+    if prices.size:
+        table.add_column("dearest kWh", justify="right")
+    levels = [] if said.feeder else _worst_levels(plan)
+    if any(levels):
+        table.add_column("warning")
     for day in range(days):
-        at = slice(day * slots, (day + 1) * slots)
-        missing, lost = (short * hours)[at].sum(), (unserved * hours)[at].sum()
-        dearest = f"{prices[at].max():,.2f}" if prices.size else ""
-        warned = [level for level in levels[at] if level] if levels else []
-        worst = max(warned, key=levels.count) if warned else ""
-        lost_cell = Text(f"{lost:,.0f}", style="bold red" if lost > 0.5 else "")
-        table.add_row(
+        missing, lost = ((row * hours)[day].sum() for row in (short_kw, unserved_kw))
+        style = "bold red" if lost > 0.5 else ""
+        cells: list[RenderableType] = [
             f"{plan.week.date(day):%a %d %b}",
-            f"{short[at].max():,.0f}",
+            f"{short_kw[day].max():,.0f}",
             f"{missing:,.0f}",
             f"{missing - lost:,.0f}",
-            lost_cell,
-            dearest,
-            worst,
-        )
+            Text(f"{lost:,.0f}", style=style),
+        ]
+        if prices.size:
+            cells.append(f"{prices.reshape(days, slots)[day].max():,.2f}")
+        table.add_row(*cells, *levels[day : day + 1])
     return table
+
+
+def _worst_levels(plan: WeeklyPlan) -> list[str]:
+    """The worst level of warning of each day: that of the largest share."""
+    days, slots = plan.week.shape
+    said = plan.message.slot_levels
+    if len(said) != days * slots:
+        return []
+    order = {"": -1.0} | {level.name: level.least_share for level in plan.message.warning_levels}
+    by_day = (said[day * slots : (day + 1) * slots] for day in range(days))
+    return [max(names, key=lambda name: order.get(name, 0.0)) for names in by_day]
 
 
 def _fairness(plan: WeeklyPlan) -> Table:
@@ -284,34 +292,47 @@ def _event_rows(events: Sequence[Event]) -> RenderableType:
     for event in events[:ROWS_TOLD]:
         start, end = f"{event.start:%a %d %b %H:%M}", f"{event.end:%H:%M}"
         table.add_row(event.user, start, end, event.kind, f"{event.mean_kw:,.0f}")
-    more = len(events) - ROWS_TOLD
-    return Group(table, f"and {more} more; --out tells all" if more > 0 else "")
+    return _told(table, len(events), "more; --out tells all")
 
 
-def user_reasons(said: UserReasons, plan: WeeklyPlan) -> RenderableType:
+def user_reasons(said: UserReasons, plan: WeeklyPlan, *, priced: bool = True) -> RenderableType:
     """Why a user is called, or not: its plan, its next best, what excusing it costs, its rules."""
     lines: list[RenderableType] = [Text(f"Why {said.user}", style="bold")]
     lines += [f"  {words}" for words in said.words]
     money = plan.currency_code
+    if score := ability_words(plan, said.user):
+        lines.append(f"  {score}")
     lines.append(f"  its plan costs {said.cost:,.2f} {money}".rstrip())
-    estimate = f"  excusing it would cost about {said.exemption_estimate:,.2f}"
     if said.exemption_price is not None:
-        estimate = f"  excusing it costs {said.exemption_price:,.2f}"
-    lines.append(f"{estimate} {money}".rstrip())
+        told = f"  excusing it costs {said.exemption_price:,.2f} {money}".rstrip()
+        least, most = said.exemption_bounds
+        lines.append(f"{told}, proven to be from {least:,.2f} to {most:,.2f}")
+    elif priced:
+        told = f"  excusing it would cost about {said.exemption_estimate:,.2f} {money}"
+        lines.append(told.rstrip())
     lines += [f"  rule that binds: {rule}" for rule in said.binding_rules]
     return Group(*lines)
 
 
 def _worth(known: Reasons, plan: WeeklyPlan) -> RenderableType:
-    """The slots in which one more MW costs most."""
-    values, slots = known.worth_per_mw, plan.week.slot_count
-    order = [int(i) for i in np.argsort(-values, kind="stable") if values[i] > 1e-9]
-    if not order:
+    """The slots in which one more MW costs most, of the whole or of a feeder."""
+    if not known.worth_per_mw.size:
+        return Text("There are no prices of the slots; the technique or its time gave none.")
+    feeders = [said.feeder for said in plan.message.coverage[1:]]
+    values = np.stack([known.worth_per_mw, *known.feeder_worth_per_mw])
+    order = np.argsort(-values, axis=None, kind="stable")[:WORTHS_TOLD]
+    places = [divmod(int(place), values.shape[1]) for place in order]
+    worth = [(line, slot) for line, slot in places if values[line, slot] > 1e-9]
+    if not worth:
         return Text("One more MW would cost nothing in any slot.")
     table = _table("slot", title="What one more MW of shortage costs")
     table.add_column(plan.currency_code or "cost", justify="right")
-    for index in order[:10]:
-        table.add_row(plan.week.words(index // slots, index % slots, 1), f"{values[index]:,.2f}")
+    if feeders:
+        table.add_column("feeder", overflow="fold")
+    for line, slot in worth:
+        when = plan.week.words(*divmod(slot, plan.week.slot_count), 1)
+        where = [feeders[line - 1] if line else ""] if feeders else []
+        table.add_row(when, f"{values[line, slot]:,.2f}", *where)
     return table
 
 
@@ -335,7 +356,10 @@ def _day(plan: WeeklyPlan, events: Sequence[Event], day: int) -> Text:
         if event.kind == "rest":
             cell.append("rest", style=KIND_STYLES["rest"])
             continue
-        cell.append(f"{_hours(plan, event)}\n")
+        hours = _hours(plan, event)
+        # Of quarter hours, a column holds either end but not both.
+        cell.append(hours.replace("-", "-\n") if ":" in hours else hours)
+        cell.append("\n")
         cell.append(event.kind, style=KIND_STYLES.get(event.kind, ""))
     return cell
 
@@ -347,20 +371,18 @@ def _hours(plan: WeeklyPlan, event: Event | Notice) -> str:
     return f"{first}-{last}"
 
 
+def _told(table: Table, count: int, more: str) -> RenderableType:
+    """A table of the first of some rows, and how many there are beyond it."""
+    beyond = count - ROWS_TOLD
+    return Group(table, f"and {beyond} {more}") if beyond > 0 else table
+
+
 def _key(event: Event) -> tuple[object, ...]:
     return (event.user, event.kind, event.day, event.first_slot, event.slot_count)
 
 
 def _table(first: str, *, title: str, fold: bool = False) -> Table:
     """A table; its first column is folded where it would be cut off else."""
-    table = Table(
-        box=SIMPLE_HEAD,
-        padding=(0, 1),
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
-        pad_edge=False,
-    )
-    widest = 10 if fold else None
-    table.add_column(first, no_wrap=not fold, overflow="fold", max_width=widest)
+    table = bare_table(title)
+    table.add_column(first, no_wrap=not fold, overflow="fold")
     return table

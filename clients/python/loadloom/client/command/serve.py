@@ -1,4 +1,4 @@
-"""The commands that become a server or a worker."""
+"""The commands that become a server, a worker, or the command of tokens."""
 
 import os
 import sys
@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from loadloom.client.embedded import (
     ENGINE_MODULE,
+    TOKEN_MODULE,
     WORKER_MODULE,
     EngineMissing,
     engine_command,
@@ -21,6 +22,11 @@ def serve_with(arguments: Sequence[str]) -> NoReturn:
 def work_with(arguments: Sequence[str]) -> NoReturn:
     """Replaces this process by a worker for the servers on a database."""
     _become(WORKER_MODULE, arguments)
+
+
+def token_with(arguments: Sequence[str]) -> NoReturn:
+    """Replaces this process by the command that makes and revokes tokens."""
+    _become(TOKEN_MODULE, arguments)
 
 
 def _become(module: str, arguments: Sequence[str]) -> NoReturn:

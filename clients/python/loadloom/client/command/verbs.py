@@ -11,7 +11,6 @@ from pathlib import Path
 
 import typer
 from google.protobuf.json_format import MessageToJson
-from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
@@ -19,12 +18,15 @@ from loadloom.client.charts import SUFFIXES, write_chart
 from loadloom.client.client import Client
 from loadloom.client.command.output import write_table
 from loadloom.client.command.report import plan_report, system_report
+from loadloom.client.command.terminal import Terminal
 from loadloom.client.connection import TARGET, Tls
 from loadloom.client.embedded import EngineFailed, EngineMissing, engine
 from loadloom.client.errors import (
     InvalidRequest,
     LimitExceeded,
     LoadloomError,
+    PermissionDenied,
+    Unauthenticated,
     Unavailable,
     Violation,
 )
@@ -50,6 +52,9 @@ LOOK_S = 1.0
 
 TABLE_SUFFIXES = (".csv", ".parquet")
 
+NOT_LET = (Unauthenticated, PermissionDenied)
+"""The errors of callers whom the server does not let in, or not so far."""
+
 Trace = Callable[[Violation], str]
 """What tells where a fault that the server finds comes from."""
 
@@ -62,6 +67,7 @@ class Address:
     tls_ca: Path | None
     tls_certificate: Path | None
     tls_key: Path | None
+    token_file: Path | None = None
 
     def check(self) -> None:
         """Ends the program if the server's address has no port."""
@@ -80,6 +86,23 @@ class Address:
         if files == (None, None, None):
             return None
         return Tls(root_certificates=files[0], client_certificate=files[1], client_key=files[2])
+
+    def token(self) -> str | None:
+        """The token in the file; None for that of the environment, "" for an own engine.
+
+        Ends the program if the file cannot be read.
+        """
+        if self.server is None:
+            return ""
+        if self.token_file is None:
+            return None
+        try:
+            said = self.token_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise fail(WRONG_INPUT, f"--token-file {self.token_file}: {error}") from None
+        if not said or not said.isascii() or len(said.split()) > 1:
+            raise fail(WRONG_INPUT, f"--token-file {self.token_file}: holds no token")
+        return said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +136,12 @@ def dispatch(files: Files, address: Address, wishes: Wishes, as_json: bool) -> N
     if as_json:
         print(MessageToJson(plan.message, preserving_proto_field_name=True))
     else:
-        Console().print(plan_report(found.site, plan))
+        Terminal().print(plan_report(found.site, plan))
+    for column in found.prices:
+        note(f"Prices: {column}")
     if not plan.exists:
+        for file in filter(None, (files.out, files.plot)):
+            note(f"{file} is not written, as there is no plan")
         raise typer.Exit(NO_PLAN)
     _write(found, plan, files)
 
@@ -129,7 +156,7 @@ def info(address: Address) -> None:
         address = replace(address, server=TARGET)
     with server_trouble(address), connected(address) as (client, target):
         report = system_report(client.system_info(), target)
-    Console().print(report)
+    Terminal().print(report)
 
 
 def _answers(target: str) -> bool:
@@ -148,11 +175,11 @@ def _answers(target: str) -> bool:
 def connected(address: Address, *arguments: str) -> Iterator[tuple[Client, str]]:
     """A client of the server, or of an engine with arguments that runs for as long as the block."""
     with ExitStack() as stack:
-        target, tls = address.server, address.tls()
+        target, tls, token = address.server, address.tls(), address.token()
         if target is None:
             with busy("Starting an engine, which compiles its kernels the first time"):
                 target, tls = stack.enter_context(engine(*arguments)), None
-        yield stack.enter_context(Client(target, tls=tls)), target
+        yield stack.enter_context(Client(target, tls=tls, token=token)), target
 
 
 @contextmanager
@@ -169,7 +196,8 @@ def server_trouble(address: Address, trace: Trace = str) -> Iterator[None]:
     except Unavailable as error:
         raise fail(SERVER_TROUBLE, f"--server {address.server}: {error}") from None
     except LoadloomError as error:
-        raise fail(SERVER_TROUBLE, f"{error.code}: {error}") from None
+        told = str(error) if isinstance(error, NOT_LET) else f"{error.code}: {error}"
+        raise fail(SERVER_TROUBLE, told) from None
     except (EngineMissing, EngineFailed) as error:
         raise fail(SERVER_TROUBLE, str(error)) from None
 
@@ -218,16 +246,16 @@ def check_time_limit(limit_s: float | None) -> None:
 
 def busy(what: str) -> Status:
     """A sign that something is under way."""
-    return Console(stderr=True).status(f"{what} ...")
+    return Terminal(stderr=True).status(f"{what} ...")
 
 
 def note(sentence: str) -> None:
     """Tells something beside what was asked for."""
-    Console(stderr=True).print(Text(sentence, style="dim"), soft_wrap=True)
+    Terminal(stderr=True).print(Text(sentence, style="dim"), soft_wrap=True)
 
 
 def fail(code: int, *faults: str) -> typer.Exit:
     """Tells what is wrong, each fault on a line of its own, and gives the end of the program."""
     for fault in faults:
-        Console(stderr=True).print(Text(fault, style="red"), soft_wrap=True)
+        Terminal(stderr=True).print(Text(fault, style="red"), soft_wrap=True)
     return typer.Exit(code)

@@ -1,13 +1,16 @@
 """What is wrong with an input file, and where."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """A fault in a file; `where` names the column or field, lines and columns count from 1."""
+    """A fault in a file; `where` names the column or field, lines and columns count from 1.
+
+    With `is_rest` it counts others, which are told before it.
+    """
 
     file: Path
     message: str
@@ -15,6 +18,7 @@ class Fault:
     column: int | None = None
     where: str = ""
     line_word: str = "line"
+    is_rest: bool = False
 
     def __str__(self) -> str:
         """The file, the place in it and what is wrong there, in one sentence."""
@@ -25,6 +29,15 @@ class Fault:
             place.append(f"column {self.column}")
         name = f" ({self.where})" if self.where else ""
         return f"{', '.join(place)}{name}: {self.message}"
+
+
+def shortened(faults: Sequence[Fault], most: int) -> list[Fault]:
+    """The first faults of a kind, and how many more there are."""
+    told, more = list(faults[:most]), len(faults) - most
+    if more > 0:
+        counted = f"{more} more faults of this kind"
+        told.append(Fault(file=faults[0].file, message=counted, is_rest=True))
+    return told
 
 
 class InputError(ValueError):

@@ -128,11 +128,15 @@ class Cells:
 
 def told(faults: list[Fault]) -> list[Fault]:
     """The first faults in the order of their files and lines, and how many more there are."""
-    places = sorted(faults, key=lambda fault: (str(fault.file), fault.line or 0, fault.column or 0))
+    places = sorted(
+        faults,
+        key=lambda one: (str(one.file), one.is_rest, one.line or 0, one.column or 0),
+    )
     more = len(places) - MOST_TOLD
     if more <= 0:
         return places
-    return [*places[:MOST_TOLD], Fault(file=places[0].file, message=f"{more} more faults")]
+    rest = Fault(file=places[0].file, message=f"{more} more faults", is_rest=True)
+    return [*places[:MOST_TOLD], rest]
 
 
 def real(low: float, high: float = 1e9) -> Parse:

@@ -15,6 +15,7 @@ from pathlib import Path
 from loadloom.client.errors import Violation
 from loadloom.client.files import orderly_cells as cells
 from loadloom.client.files.faults import Fault, InputError
+from loadloom.client.files.formulas import unguarded
 from loadloom.client.files.orderly_cells import Cells, Column
 from loadloom.client.files.tables import Table, read_table
 from loadloom.client.orderly import Delivery
@@ -72,7 +73,7 @@ def _delivery(found: Cells, week: Week, index: int) -> Delivery:
         if not found.text(name, index):
             found.fault("the value is missing", name, index)
     return Delivery(
-        user=found.text("user", index),
+        user=unguarded(found.text("user", index)),
         day=_day(found, week, index),
         first_slot=found.value("first_slot", index) or 0,
         energy_kwh=found.value("energy_kwh", index) or 0.0,

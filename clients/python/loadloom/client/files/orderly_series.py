@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from loadloom.client.files.faults import Fault, InputError
+from loadloom.client.files.faults import Fault, InputError, shortened
 from loadloom.client.files.orderly_cells import told
 from loadloom.client.files.series import FAULTS_TOLD, numbers, timeline
 from loadloom.client.files.tables import Table, read_table
@@ -66,18 +66,21 @@ class WeekTable:
         except InputError as error:
             self.faults.extend(error.faults)
             return None
-        low = np.flatnonzero(values < least)
-        for index in low[:FAULTS_TOLD].tolist():
-            message = f"is {values[index]:g} kW; must be at least {least:g}"
-            self.faults.append(self.table.fault(message, column=column, index=index))
+        low = [
+            self.table.fault(
+                f"is {values[index]:g} kW; must be at least {least:g}", column=column, index=index
+            )
+            for index in np.flatnonzero(values < least).tolist()
+        ]
+        self.faults += shortened(low, FAULTS_TOLD)
         return self.week.sample(self._start, self._step, values)
 
 
 def read_loads(file: Path, week: Week, users: list[str]) -> dict[str, NDArray[np.float64]]:
-    """The load of each user in each slot of the week, by a file with a column for each of them.
+    """The load of each user, or profile, in each slot, by a file with a column for each of them.
 
     Raises:
-        InputError: the file, or the column of a user, cannot be used; all faults are named.
+        InputError: the file, or the column of one of them, cannot be used; all faults are named.
     """
     found = WeekTable(read_table(file), week)
     columns = _by_user(found.names)
@@ -187,4 +190,4 @@ def _by_user(names: list[str]) -> dict[str, str]:
 def _missing(table: Table, user: str, columns: dict[str, str]) -> Fault:
     close = get_close_matches(user, [*columns], 1)
     hint = f"; did you mean {columns[close[0]]}?" if close else ""
-    return table.fault(f"has no column for the user {user!r}{hint}")
+    return table.fault(f"has no column for the load of {user!r}{hint}")

@@ -7,8 +7,9 @@
 
 What is said of a user stands in one of its rows, or the same in several. The forecast loads come
 from a file of loads, with a column of times and one for each user, named after it with or without
-`_kw`; or stand in `load_kw`, as one number, one for each slot of a day, or one for each of the
-week, with spaces between them. The end of a name is its unit: `cap_mw`, `cost_eur_per_mwh`.
+`_kw`, or after its `load_profile`, which users may share; it is multiplied by `load_scale`. Or they
+stand in `load_kw`, as one number, one for each slot of a day, or one for each of the week, with
+spaces between them. The end of a name is its unit: `cap_mw`, `cost_eur_per_mwh`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -53,6 +54,8 @@ MEASURE_COLUMNS = {
 
 USER_COLUMNS = {
     "load_kw": Column(parse=cells.profile, unit=True),
+    "load_profile": Column(parse=cells.text),
+    "load_scale": Column(parse=cells.real(0.0)),
     "protected_kw": Column(parse=cells.profile, unit=True),
     "contract_kwh": Column(parse=cells.real(1e-6), unit=True),
     "max_days": Column(parse=cells.whole(0)),
@@ -229,7 +232,8 @@ class _Reading:
         for column in (*DAYS, "usual_rest_day"):
             self._check_days(column, said[column], indices)
         given: dict[str, Any] = {"load_kw": 0.0}
-        given |= {column: value for column, value in said.items() if value is not None}
+        known = {column: value for column, value in said.items() if value is not None}
+        given |= {column: known[column] for column in known if column != "load_profile"}
         for column in ("load_kw", "protected_kw"):
             if said[column] is not None:
                 given[column] = self._profile(column, said[column], indices)
@@ -241,6 +245,9 @@ class _Reading:
     ) -> list[User]:
         """The users with the given loads, or with those of their rows if there are none."""
         if loads is None:
+            if self.cells.has("load_profile"):
+                told = "names columns of a file of loads; give the file, with --loads"
+                self.cells.fault(told, "load_profile")
             self.cells.require("load_kw")
             if self.cells.has("load_kw"):
                 for user, indices in zip(users, rows.values(), strict=True):
@@ -252,11 +259,21 @@ class _Reading:
             told = f"the loads are in {loads.what}; leave this column out, or that"
             self.cells.fault(told, "load_kw")
         try:
-            series = loads.read([user.name for user in users])
+            columns = [
+                self._profile_of(user.name, indices)
+                for user, indices in zip(users, rows.values(), strict=True)
+            ]
+            series = loads.read(list(dict.fromkeys(columns)))
         except InputError as error:
             self.cells.faults.extend(error.faults)
             return users
-        return [replace(user, load_kw=series[user.name]) for user in users]
+        pairs = zip(users, columns, strict=True)
+        return [replace(user, load_kw=series[column]) for user, column in pairs]
+
+    def _profile_of(self, user: str, indices: list[int]) -> str:
+        """The column of the loads that a user follows: that of its profile, or else its own."""
+        said = (self.cells.text("load_profile", index) for index in indices)
+        return next(filter(None, said), user)
 
     def _once(self, column: str, indices: list[int]) -> Any:  # noqa: ANN401
         """What the rows of a user say in a column, which must be one thing; None for nothing."""

@@ -30,20 +30,21 @@ def read_prices(file: Path, reader: SeriesReader) -> Prices:
     sells = [name for name, side in found.items() if side.startswith("sell")]
     others = [name for name in found if name not in buys + sells]
     if not (buys or others):
-        columns = ", ".join(table.cells)
-        raise InputError(
-            [
-                table.fault(
-                    "has no column of prices, such as price_eur_per_mwh or buy_price_per_kwh; "
-                    f"its columns are {columns}"
-                )
-            ]
-        )
+        raise InputError([table.fault(_no_price(table, found))])
     names = [_only(table, group) for group in (buys, sells, [] if buys else others)]
     buy, sell, both = (
         None if name is None else reader.series(file, name, "buy_price_per_kwh") for name in names
     )
     return Prices(buy=buy, sell=sell, both=both)
+
+
+def _no_price(table: Table, found: dict[str, str]) -> str:
+    """What is wrong with a file that has no price to buy at."""
+    right = "such as price_eur_per_mwh or buy_price_per_kwh"
+    nearly = [name for name in table.cells if "price" in name.lower() and name not in found]
+    if nearly:
+        return f"has no price in a known unit, {right}; {', '.join(nearly)} tells none"
+    return f"has no column of prices, {right}; its columns are {', '.join(table.cells)}"
 
 
 def _only(table: Table, names: list[str]) -> str | None:

@@ -1,5 +1,6 @@
 """Series over time, read from tables: even steps, no gaps, numbers only, units converted."""
 
+import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from loadloom.client.files.faults import Fault, InputError
+from loadloom.client.files.faults import Fault, InputError, shortened
 from loadloom.client.files.tables import Table, read_table
 from loadloom.client.files.units import UnknownUnit, conversion
 
@@ -149,14 +150,24 @@ def timeline(table: Table, zone: tzinfo) -> tuple[datetime, timedelta]:
     if step < timedelta(0):
         fault = table.fault("goes back in time from row to row; sort the rows", column=column)
         raise InputError([fault])
+    wrong = [(i, gap) for i, gap in enumerate(gaps) if gap != step or not gap]
+    if wrong and _mixed(table.cells[column]):
+        said = "has times with an offset and times without; give it with every time, or with none"
+        raise InputError([table.fault(said, column=column)])
+    # Where rows are out of order, gaps between them mean nothing.
+    backwards = [(i, gap) for i, gap in wrong if gap < timedelta(0)]
     _raise(
         [
             table.fault(_order(moments[i], gap, step, zone), column=column, index=i + 1)
-            for i, gap in enumerate(gaps)
-            if gap != step or not gap
+            for i, gap in backwards or wrong
         ]
     )
     return moments[0], step
+
+
+def _mixed(cells: Sequence[object]) -> bool:
+    """Whether some of the times have an offset and others have none."""
+    return len({parse_time(cell).tzinfo is None for cell in cells}) > 1
 
 
 def parse_time(cell: object) -> datetime:
@@ -249,17 +260,25 @@ def number(cell: object, decimal_comma: bool) -> float:
     try:
         value = float(text.replace(",", ".") if decimal_comma else text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a number") from None
+        raise ValueError(f"{text!r} is not a number{_number_hint(text, decimal_comma)}") from None
     if "_" in text or not np.isfinite(value):
         raise ValueError(f"{text!r} is not a finite number")
     return value
+
+
+def _number_hint(text: str, decimal_comma: bool) -> str:
+    """What would be right in place of a text that looks like a number."""
+    plain = text.rstrip("%").strip()
+    if not re.fullmatch(r"[-+]?[\d.,' ]+", plain):
+        return ""
+    if plain != text:
+        return "; write a share from 0 to 1, without %"
+    point = "a comma" if decimal_comma else "a point"
+    return f"; write it with {point} before the decimals, and nothing between thousands"
 
 
 def _raise(faults: list[Fault]) -> None:
     """Raises InputError with the first faults and a count of the others, if there are any."""
     if not faults:
         return
-    told, more = faults[:FAULTS_TOLD], len(faults) - FAULTS_TOLD
-    if more > 0:
-        told.append(Fault(file=faults[0].file, message=f"{more} more faults of this kind"))
-    raise InputError(told)
+    raise InputError(shortened(faults, FAULTS_TOLD))

@@ -11,40 +11,14 @@
 Names, defaults and rules are those of the API; its ranges are checked by the server alone.
 """
 
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    field_validator,
-)
+from pydantic import Discriminator, Field, Tag, field_validator
 
-from loadloom.client.files.documents import Document, Keys, read_document
-from loadloom.client.files.faults import Fault, InputError
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
-TAGS = ("a number", "a list", "a column")
-
-
-class Entry(BaseModel):
-    """A part of a site file: nothing but the fields it knows, each of its own type."""
-
-    model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
-        frozen=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
+from loadloom.client.files.documents import Document, read_document
+from loadloom.client.files.entries import Entry, validated
 
 
 class FileColumn(Entry):
@@ -171,6 +145,17 @@ class SiteFile(Entry):
         return name
 
 
+ENTRIES: dict[str, type[Entry]] = {
+    "": FileColumn,
+    "meter": MeterEntry,
+    "loads": LoadEntry,
+    "photovoltaics": PhotovoltaicEntry,
+    "storages": StorageEntry,
+    "targets": TargetEntry,
+}
+"""What stands under each name that has entries below it, and under all others."""
+
+
 def read_site_file(file: Path) -> tuple[SiteFile, Document]:
     """The site in a YAML file, and the document it stands in.
 
@@ -178,51 +163,4 @@ def read_site_file(file: Path) -> tuple[SiteFile, Document]:
         InputError: the file is not a site file; every fault is named.
     """
     document = read_document(file)
-    try:
-        return SiteFile.model_validate(document.content), document
-    except ValidationError as error:
-        # What is missing comes last: a misspelt name tells more than the lack of the right one.
-        found = sorted(error.errors(), key=lambda entry: entry["type"] == "missing")
-        raise InputError(_fault(document, entry) for entry in found) from None
-
-
-ENTRIES: dict[str, type[Entry]] = {
-    "meter": MeterEntry,
-    "loads": LoadEntry,
-    "photovoltaics": PhotovoltaicEntry,
-    "storages": StorageEntry,
-    "targets": TargetEntry,
-}
-"""What stands under each name that has entries below it; elsewhere it is a column of a file."""
-
-
-def _fault(document: Document, found: "ErrorDetails") -> Fault:
-    keys = tuple(key for key in found["loc"] if key not in TAGS)
-    hint = _did_you_mean(keys) if found["type"] == "extra_forbidden" else ""
-    return document.fault(keys, _message(found) + hint)
-
-
-def _did_you_mean(keys: Keys) -> str:
-    """The name that is known where an unknown one stands and looks most like it."""
-    around = [key for key in keys[:-1] if isinstance(key, str)]
-    entry = ENTRIES.get(around[-1], FileColumn) if around else SiteFile
-    close = get_close_matches(str(keys[-1]), entry.model_fields, 1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _message(found: "ErrorDetails") -> str:
-    match found["type"]:
-        case "missing":
-            return "is missing"
-        case "extra_forbidden":
-            return "is not known here"
-        case "value_error":
-            return f"is {found['input']!r}; {found['msg'].removeprefix('Value error, ')}"
-        case "model_type":
-            return "must be a mapping of names to values"
-        case _:
-            return f"is {found['input']!r}; {_lower(found['msg'])}"
-
-
-def _lower(sentence: str) -> str:
-    return sentence.removeprefix("Input ").replace("should", "must")
+    return validated(document, SiteFile, ENTRIES), document

@@ -27,11 +27,15 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteInput:
-    """A site and its grid, and the document to which faults in them can be traced."""
+    """A site and its grid, and the document to which faults in them can be traced.
+
+    `prices` says which columns of a file of prices were taken, and for what.
+    """
 
     site: Site
     grid: Grid
     document: Document
+    prices: tuple[str, ...] = ()
 
     def fault(self, path: str, message: str) -> Fault:
         """A fault that the server found at a field path, traced to the site file."""
@@ -46,6 +50,7 @@ class Reading:
     document: Document
     zone: ZoneInfo
     series: dict[Keys, TimedSeries] = field(default_factory=dict)
+    prices: tuple[str, ...] = ()
     faults: list[Fault] = field(default_factory=list)
 
     @contextmanager
@@ -72,9 +77,8 @@ def read_input(
 
     Times without an offset are local. The horizon is that of the buying price unless told
     otherwise, and that of the first series when the price is a number. What files hold outside of
-    it is of no interest. Prices in the file of
-    prices go before those in the site file, but a market price is not taken for selling when the
-    site file tells a selling price.
+    it is of no interest. Prices in the file of prices go before those in the site file, but a
+    market price is not taken for selling when the site file tells a selling price.
 
     Raises:
         InputError: the files cannot be used; every fault that could be found is named.
@@ -98,7 +102,7 @@ def read_input(
     site = _site(reading, grid)
     _check_targets(reading, site, grid)
     reading.finish()
-    return SiteInput(site=site, grid=grid, document=document)
+    return SiteInput(site=site, grid=grid, document=document, prices=reading.prices)
 
 
 def _instant_or_none(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
@@ -124,12 +128,19 @@ def _columns(entry: Entry, keys: Keys) -> Iterator[tuple[Keys, FileColumn]]:
 
 
 def _take_prices(reading: Reading, prices: Prices) -> None:
-    if buy := prices.buy or prices.both:
-        reading.series[BUY] = buy
-    if sell := prices.sell:
-        reading.series[SELL] = sell
-    elif prices.both and reading.site_file.meter.sell_price_per_kwh is None:
-        reading.series[SELL] = prices.both
+    """Takes the prices of a file; a market price is for selling too where no other price is."""
+    selling = prices.sell
+    if selling is None and reading.site_file.meter.sell_price_per_kwh is None:
+        selling = prices.both
+    uses: dict[str, list[str]] = {}
+    for keys, use, series in (
+        (BUY, "buying", prices.buy or prices.both),
+        (SELL, "selling", selling),
+    ):
+        if series is not None:
+            reading.series[keys] = series
+            uses.setdefault(f"{series.file}, {series.column}", []).append(use)
+    reading.prices = tuple(f"{column}, for {' and '.join(use)}" for column, use in uses.items())
 
 
 def _check_buying_price(reading: Reading) -> None:

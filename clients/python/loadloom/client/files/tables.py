@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadloom.client.files.faults import Fault, InputError
+from loadloom.client.files.faults import Fault, InputError, shortened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 TIME_NAMES = ("time", "timestamp", "datetime", "date_time", "start_time", "start", "date")
 TIME_COLUMNS = frozenset([*TIME_NAMES, *(f"{name}_utc" for name in TIME_NAMES)])
 """The names of a column of times; with `_utc`, times without an offset are in UTC."""
+
+NO_TEXT = "not a text in UTF-8; save the sheet as CSV in UTF-8"
+
+SECOND = "names a second column; the first line holds the names of the columns"
+
+UNEVEN_TOLD = 5
+"""The rows of another length than the header that are told; the rest are counted."""
 
 PANDAS_INDEX = "__index_level_0__"
 """The name that pandas gives a nameless index in a Parquet file."""
@@ -95,10 +102,13 @@ def _read_csv(file: Path) -> Table:
         raw = gzip.decompress(file.read_bytes()) if packed else file.read_bytes()
         text = io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8-sig").read()
     except UnicodeDecodeError as error:
-        raise InputError([Fault(file=file, message=f"is not UTF-8 text: {error}")]) from None
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InputError([Fault(file=file, line=line, message=f"is {NO_TEXT}")]) from None
+    if "\0" in text:  # as in the files of spreadsheets themselves
+        raise InputError([Fault(file=file, message=f"is {NO_TEXT}")])
     head = text.partition("\n")[0]
-    semicolons = head.count(";") > head.count(",")
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=";" if semicolons else ",")
+    delimiter = max(",;\t", key=head.count)  # the first of them if there is none
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
     try:
         numbered = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
@@ -112,20 +122,23 @@ def _read_csv(file: Path) -> Table:
         file=file,
         cells=dict(zip(header, map(list, columns), strict=False)) or {name: [] for name in header},
         lines=[line for line, _ in numbered[1:]],
-        decimal_comma=semicolons,
+        decimal_comma=delimiter != ",",
     )
 
 
 def _check_shape(file: Path, header: list[str], numbered: list[tuple[int, list[str]]]) -> None:
     faults = [
-        Fault(file=file, line=1, column=index + 1, message=f"{name!r} names a second column")
+        Fault(file=file, line=1, column=index + 1, message=f"{name!r} {SECOND}")
         for index, name in enumerate(header)
         if name in header[:index]
     ]
+    uneven = []
     for line, row in numbered[1:]:
         if len(row) != len(header):
-            message = f"has {len(row)} cells; the header has {len(header)}"
-            faults.append(Fault(file=file, line=line, message=message))
+            more = "; a comma in a cell parts it, unless quoted" if len(row) > len(header) else ""
+            message = f"has {len(row)} cells; the header has {len(header)}{more}"
+            uneven.append(Fault(file=file, line=line, message=message))
+    faults += shortened(uneven, UNEVEN_TOLD)
     if faults:
         raise InputError(faults)
 
