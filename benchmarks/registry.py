@@ -61,6 +61,7 @@ class Effort:
     sizes: tuple[int, ...]
     stream_batches: int
     calls: int
+    seeds: int = 1
 
 
 FULL = Effort(
@@ -69,8 +70,9 @@ FULL = Effort(
     sizes=(96, 672, 8_760, 35_040),
     stream_batches=300,
     calls=3_000,
+    seeds=3,
 )
-QUICK = Effort(rounds=3, budget_s=1.0, sizes=(96, 672), stream_batches=20, calls=100)
+QUICK = Effort(rounds=3, budget_s=1.0, sizes=(96, 672), stream_batches=20, calls=100, seeds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

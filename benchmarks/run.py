@@ -1,6 +1,7 @@
 """Runs the benchmarks.
 
-    python -m benchmarks.run [--only NAME] [--quick] [--out FILE.md] [--strict] [--check]
+    python -m benchmarks.run [--only NAME] [--quick] [--seeds N] [--out FILE.md] [--strict]
+                             [--check]
 
 First every peer is checked to find the optimum of a small site, or nothing is timed; with --check
 that is all. --quick takes few and small measurements to see that all runs; its times mean little.
@@ -17,7 +18,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import dispatch, operations, orderly, ours, service
+from benchmarks import (
+    dispatch,
+    operations,
+    operations_strain,
+    orderly,
+    orderly_rota,
+    orderly_small,
+    ours,
+    service,
+)
 from benchmarks.check import disagreements
 from benchmarks.peers import highs_arrays
 from benchmarks.registry import FULL, QUICK, Bar, BenchSpec, Findings
@@ -27,7 +37,10 @@ SPECS: tuple[BenchSpec, ...] = (
     *dispatch.SPECS,
     *service.SPECS,
     *operations.SPECS,
+    *operations_strain.SPECS,
     *orderly.SPECS,
+    *orderly_small.SPECS,
+    *orderly_rota.SPECS,
 )
 
 
@@ -39,6 +52,9 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument(
         "--sizes", type=int, nargs="+", choices=FULL.sizes, help="horizons of the storage question"
+    )
+    parser.add_argument(
+        "--seeds", type=int, help="how many weeks of each size are drawn for small parks"
     )
     parser.add_argument("--out", type=Path, help="the Markdown file to write")
     parser.add_argument("--strict", action="store_true")
@@ -69,6 +85,8 @@ def main(words: Sequence[str]) -> int:
     effort = QUICK if asked.quick else FULL
     if asked.sizes:
         effort = replace(effort, sizes=tuple(asked.sizes))
+    if asked.seeds:
+        effort = replace(effort, seeds=asked.seeds)
     results: list[tuple[BenchSpec, Findings]] = []
     for spec in SPECS:
         if not asked.only or spec.name in asked.only:

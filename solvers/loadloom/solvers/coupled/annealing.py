@@ -1,5 +1,7 @@
 """Simulated annealing beside the oracle: windows written out once, runs from any answer."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from loadloom.solvers.coupled.oracle import Answer, Oracle, Rows
@@ -31,50 +33,70 @@ class Annealer:
         worth = oracle.by_line(prices).sum(axis=0)
         self._worthy = np.cumsum(worth + _LOOK_ANYWHERE * max(float(worth.max()), 1e-12))
 
-    def run(self, answer: Answer, seed: int, heats: Floats, steps_per_heat: int) -> Answer:
-        """The best answer met from a start on, at falling temperatures."""
+    def run(
+        self,
+        answer: Answer,
+        seed: int,
+        heats: Floats,
+        steps_per_heat: int,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Answer:
+        """The best answer met from a start on, at falling temperatures, or until stopped."""
         oracle, rows, windows, turns = self._oracle, self._rows, self._windows, self._oracle.turns
         patterns = answer.patterns.copy()
         places, pauses = places_of(turns, windows, patterns)
         state = np.array([(seed * 0x9E3779B97F4A7C15 + 0x2545F4914F6CDD1D) % 2**64 or 1], np.uint64)
         amounts, over, dear = oracle.budgets(answer, rows)
-        anneal(
-            windows.start,
-            windows.cost,
-            windows.amount,
-            windows.budget,
-            windows.first,
-            windows.last,
-            windows.begin,
-            windows.at,
-            windows.relief,
-            windows.pause_base,
-            turns.pause_start,
-            turns.pause_turn,
-            self._locked_pauses(),
-            turns.line,
-            turns.most_turns,
-            turns.most_windows,
-            turns.gap,
-            turns.rank[turns.rank_class],
-            self._fixed(answer),
-            turns.step_count,
-            oracle.by_line(rows.demand - answer.activity).copy(),
+        held, held_pauses, totals = places.copy(), pauses.copy(), np.zeros(2)
+        lack = oracle.by_line(rows.demand - answer.activity).copy()
+        penalty, locked, fixed = (
             oracle.by_line(rows.penalty),
-            amounts,
-            over,
-            dear,
-            self._worthy,
-            places,
-            pauses,
-            state,
-            heats,
-            steps_per_heat,
+            self._locked_pauses(),
+            self._fixed(answer),
         )
+        for heat in heats:
+            if stopped():
+                break
+            anneal(
+                windows.start,
+                windows.cost,
+                windows.amount,
+                windows.budget,
+                windows.first,
+                windows.last,
+                windows.begin,
+                windows.at,
+                windows.relief,
+                windows.pause_base,
+                turns.pause_start,
+                turns.pause_turn,
+                locked,
+                turns.line,
+                turns.most_turns,
+                turns.most_windows,
+                turns.gap,
+                turns.rank[turns.rank_class],
+                fixed,
+                turns.step_count,
+                lack,
+                penalty,
+                amounts,
+                over,
+                dear,
+                self._worthy,
+                places,
+                pauses,
+                held,
+                held_pauses,
+                totals,
+                state,
+                heat,
+                steps_per_heat,
+            )
         free = np.repeat(turns.mode == FREE, (oracle.size - 1) // turns.mode.shape[1], axis=1)
-        codes = np.where(places >= 0, windows.code[places], NOTHING)
+        codes = np.where(held >= 0, windows.code[held], NOTHING)
         patterns[:, :-1] = np.where(free, codes, patterns[:, :-1])
-        patterns[:, -1] = pauses
+        patterns[:, -1] = held_pauses
         return oracle.weighed(patterns)
 
     def _locked_pauses(self) -> Flags:

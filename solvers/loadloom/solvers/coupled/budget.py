@@ -4,6 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from threading import Lock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from loadloom.solvers.coupled.oracle import Answer
 
 Clock = Callable[[], float]
 
@@ -60,7 +64,10 @@ Listener = Callable[[float, float, float, str], bool]
 
 @dataclass(slots=True)
 class Race:
-    """The best value and the best bound so far, shared by all threads of a search."""
+    """The best value and the best bound so far, shared by all threads of a search.
+
+    `answer` is the one that the best value is of; the listener may look at it.
+    """
 
     budget: Budget
     relative_gap: float
@@ -68,6 +75,8 @@ class Race:
     value: float = inf
     bound: float = -inf
     bound_phase: str = ""
+    answer: "Answer | None" = None
+    done: bool = False
     lock: Lock = field(default_factory=Lock)
 
     @property
@@ -79,15 +88,15 @@ class Race:
 
     @property
     def over(self) -> bool:
-        """Whether the gap is reached or the budget spent."""
-        return self.gap <= self.relative_gap or self.budget.spent()
+        """Whether the gap is reached, the budget spent, or the search done."""
+        return self.done or self.gap <= self.relative_gap or self.budget.spent()
 
-    def found(self, value: float, phase: str) -> bool:
-        """Whether a value is the best yet; tells of it."""
+    def found(self, value: float, phase: str, answer: "Answer | None" = None) -> bool:
+        """Whether a value, which is that of the answer, is the best yet; tells of it."""
         with self.lock:
             better = value < self.value
             if better:
-                self.value = value
+                self.value, self.answer = value, answer
                 self._tell(phase)
         return better
 

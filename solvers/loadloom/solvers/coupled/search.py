@@ -30,7 +30,10 @@ _LEAST_PRICE = 1e-3  # of a row, as a share of its penalty, for its softness
 
 @dataclass(slots=True, kw_only=True)
 class Search:
-    """A search for plans: what it works on, and the best answer yet."""
+    """A search for plans: what it works on, and the best answer yet.
+
+    `unit` is a typical relief, `step_s` the seconds that a step of annealing took in the last run.
+    """
 
     oracle: Oracle
     rows: Rows
@@ -40,6 +43,7 @@ class Search:
     best: Answer
     value: float
     unit: float = 0.0
+    step_s: float = 0.0
 
     def keep(self, answer: Answer, phase: str) -> bool:
         """Whether an answer is the best yet."""
@@ -47,7 +51,7 @@ class Search:
         if value >= self.value:
             return False
         self.best, self.value = answer, value
-        self.race.found(value, phase)
+        self.race.found(value, phase, answer)
         return True
 
 

@@ -7,14 +7,16 @@ plan shrinks like rows / choosers, so that with thousands of choosers prices and
 the matter; with tens, annealing over written-out windows finds what rounding cannot.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, inf, log
 
 import numpy as np
 
 from loadloom.solvers.coupled import dual
 from loadloom.solvers.coupled.annealing import Annealer, can_anneal
 from loadloom.solvers.coupled.budget import Race
+from loadloom.solvers.coupled.listed import can_list
 from loadloom.solvers.coupled.oracle import Answer, Oracle, Rows
 from loadloom.solvers.coupled.sample import sampled
 from loadloom.solvers.coupled.search import (
@@ -26,6 +28,7 @@ from loadloom.solvers.coupled.search import (
     typical_relief,
     value_of,
 )
+from loadloom.solvers.coupled.tightening import Tightening
 from loadloom.solvers.kernels.choosers import Floats
 
 SAMPLE = 1_000
@@ -34,7 +37,18 @@ SAMPLE = 1_000
 FEW = 400
 """Up to so many choosers annealing takes turns with cooling."""
 
-_HEATS, _HEAT_STEPS = 20, 20_000  # of one run of annealing
+MANY_ROWS = 10
+"""From so many choosers a row on, whole choices add next to nothing to the bound by prices."""
+
+_HEATS, _HEAT_STEPS = 40, 10_000  # of the first and shortest run of annealing
+_LONGEST, _LONGEST_COUNTED = 64, 2  # how many times as long runs become by the clock, by count
+_HOTTEST, _COOLED = (0.06, 0.4), 20.0  # the first heat by the usual cost of a window, and the last
+_USUAL, _FACTORS = 50.0, (0.1, 2.0)  # choosers for whom that is right; more even out, few do not
+_FITTING = 0.9  # the share of the time left into which a run has to fit
+_RECONSIDER = 16  # rounds between two exact neighbourhoods
+_FEW_AT_ONCE, _IDLE_WEIGHT = 8, 0.3  # the choosers of one, and how seldom idle ones are among them
+_WORK, _AT_MOST_S = 0.3, 0.5  # how long one may take, by count of work and by the clock
+_DRAWN_HEAT = 4.0  # at which answers drawn from the master settle
 _PRICES_SHARE = 0.5  # of the time that goes to prices before the first plan
 _TIGHT = 2e-6  # the share up to which prices are improved at last
 
@@ -70,7 +84,7 @@ def solve_coupled(
     if start is not None:
         search.keep(settled(search, start), "settling")
     search.keep(cooled(search, first, hottest(oracle.count)), "cooling")
-    _improve(search, bundle)
+    _improve(search, bundle, seed)
     return Outcome(
         answer=search.best,
         value=search.value,
@@ -92,7 +106,7 @@ def _begin(oracle: Oracle, rows: Rows, race: Race, seed: int, start: Answer | No
         best=answer,
         value=value_of(answer, rows),
     )
-    race.found(search.value, "nobody")
+    race.found(search.value, "nobody", answer)
     race.proved(float(values.sum()), "prices")
     if start is not None:
         search.keep(start, "start")
@@ -112,30 +126,113 @@ def _priced(oracle: Oracle, rows: Rows, race: Race, prices: Floats | None) -> du
     return dual.improve(begun, oracle, rows, race, most=40, tolerance=1e-4, share=_PRICES_SHARE)
 
 
-def _improve(search: Search, bundle: dual.Bundle) -> None:
-    """Better plans and, while it pays, better prices until the race is over."""
+def _improve(search: Search, bundle: dual.Bundle, seed: int) -> None:
+    """Better plans and, while it pays, better bounds until the race is over."""
     race, oracle, rows = search.race, search.oracle, search.rows
-    annealer: Annealer | None = None
-    if oracle.count <= FEW and can_anneal(oracle) and not race.over:
+    if race.over:
+        return
+    annealer = None
+    if oracle.count <= FEW and can_anneal(oracle):
         annealer = Annealer(oracle, rows, bundle.prices)
-    turn, pays = 0, True
+    if oracle.count > MANY_ROWS * rows.demand.size or not can_list(oracle):
+        _search(search, bundle, annealer, None, in_turn=False)
+        return
+    tight = Tightening(oracle, rows, race, bundle.prices, seed=seed)
+    if not race.budget.timed or race.budget.rounds is not None or oracle.pool is None:
+        # What comes of two threads depends on which is faster; what is counted is repeatable.
+        _search(search, bundle, annealer, tight, in_turn=True)
+        return
+    with ThreadPoolExecutor(1) as aside:
+        bounding = aside.submit(tight.run)
+        try:
+            _search(search, bundle, annealer, tight, in_turn=False)
+        finally:
+            race.done = True
+        bounding.result()
+
+
+def _search(
+    search: Search,
+    bundle: dual.Bundle,
+    annealer: Annealer | None,
+    tight: Tightening | None,
+    *,
+    in_turn: bool,
+) -> None:
+    """The rounds of the search, in which the cuts take turns if nobody else works on them."""
+    race, turn, pays = search.race, 0, tight is None
     while not race.over and race.budget.take():
         turn += 1
+        if in_turn and tight is not None and not tight.over and turn % 2 == 0:
+            tight.round()
         if pays and turn % 3 == 0:
             before = bundle.bound
-            dual.improve(bundle, oracle, rows, race, most=15, tolerance=_TIGHT)
+            dual.improve(bundle, search.oracle, search.rows, race, most=15, tolerance=_TIGHT)
             search.prices = bundle.prices
             pays = bundle.bound > before + 1e-6 * abs(before)
+        elif annealer is not None and tight is not None and turn % _RECONSIDER == 0:
+            search.keep(_reconsidered(search, turn), "neighbourhood")
         elif annealer is not None and turn % 2 == 0:
-            search.keep(_annealed(search, annealer, turn), "annealing")
+            search.keep(_annealed(search, annealer, turn // 2), "annealing")
         else:
-            heat = exp(search.random.uniform(log(0.5), log(16.0)))
-            search.keep(cooled(search, search.best, heat), "cooling")
+            search.keep(cooled(search, *_start(search, tight, turn)), "cooling")
 
 
-def _annealed(search: Search, annealer: Annealer, turn: int) -> Answer:
+def _start(search: Search, tight: Tightening | None, turn: int) -> tuple[Answer, float]:
+    """Where a cooling starts, and how hot: near the best answer, or from a draw of the master's."""
+    drawn = None if tight is None or turn % 4 != 1 else tight.drawn(search.random)
+    if drawn is not None:
+        return search.oracle.weighed(drawn), _DRAWN_HEAT
+    return search.best, exp(search.random.uniform(log(0.5), log(16.0)))
+
+
+def _reconsidered(search: Search, turn: int) -> Answer:
+    """The best answer with a few choosers, most of whom do something, chosen anew exactly."""
+    # CP-SAT takes a second to import, and short searches do not need it.
+    from loadloom.solvers.coupled.neighbourhood import reconsidered
+
+    active = (search.best.patterns >= 0).any(axis=1)
+    weight = np.where(active, 1.0, _IDLE_WEIGHT)
+    size = min(_FEW_AT_ONCE, active.size)
+    some = search.random.choice(active.size, size, replace=False, p=weight / weight.sum())
+    left_s = min(search.race.budget.left_s, _AT_MOST_S) if search.race.budget.timed else inf
+    return reconsidered(
+        search.oracle,
+        search.rows,
+        search.best,
+        np.sort(some),
+        seed=turn,
+        work=_WORK,
+        left_s=left_s,
+    )
+
+
+def _annealed(search: Search, annealer: Annealer, run: int) -> Answer:
+    """The best answer of a run of annealing: many are short, some long, by Luby's sequence."""
+    budget = search.race.budget
     taken = max(1, int((search.best.patterns >= 0).sum()))
     usual = max(search.best.cost, 1e-9) / taken
-    heat = usual * exp(search.random.uniform(log(0.03), log(0.5)))
-    heats = np.geomspace(heat, heat / 100.0, _HEATS)
-    return annealer.run(search.best, turn, heats, _HEAT_STEPS)
+    heat = usual * exp(search.random.uniform(*np.log(_HOTTEST)))
+    heat *= float(np.clip(_USUAL / search.oracle.count, *_FACTORS))
+    heats = np.geomspace(heat, heat / _COOLED, _HEATS)
+    longest = _LONGEST_COUNTED if budget.rounds is not None else _LONGEST
+    steps = _HEAT_STEPS * min(luby(run), longest)
+    if budget.timed and search.step_s > 0.0:
+        # A run that is cut off while it is hot has found nothing.
+        steps = min(steps, 1 + int(_FITTING * budget.left_s / (search.step_s * _HEATS)))
+    begun_s = budget.seconds
+    found = annealer.run(search.best, run, heats, steps, lambda: search.race.over)
+    search.step_s = (budget.seconds - begun_s) / (steps * _HEATS)
+    return found
+
+
+def luby(run: int) -> int:
+    """The length of run 1, 2, ...: 1 1 2 1 1 2 4 1 1 2 1 1 2 4 8 ...
+
+    Whatever length is best, it is tried within a factor of the logarithm of the time that runs of
+    it alone would need (Luby, Sinclair and Zuckerman 1993).
+    """
+    power = (run + 1).bit_length() - 1
+    if run + 1 == 1 << power:
+        return 1 << (power - 1)
+    return luby(run - (1 << power) + 1)

@@ -1,9 +1,9 @@
 """Simulated annealing over the windows of few choosers, where whole numbers are what is hard.
 
 All windows are written out beforehand, those of a turn in the order of what they gain at given
-prices, so that a step costs a fraction of a microsecond. A step makes one to three changes, by one
-or two choosers, and is taken if it is cheaper or by the chance that the temperature leaves it. The
-best answer met is kept.
+prices, so that a step costs a fraction of a microsecond. A step makes one to three changes, mostly
+in one turn or by one chooser, and is taken if it is cheaper or by the chance that the temperature
+leaves it. The best answer met is kept.
 Randomness is a generator of its own, so that a seed decides everything.
 """
 
@@ -139,14 +139,19 @@ def anneal(
     worthy,
     places,
     pauses,
+    held,
+    held_pauses,
+    totals,
     state,
-    heats,
-    steps_per_heat,
+    heat,
+    steps_at_heat,
 ):
-    """How much cheaper the best answer met is; `places` and `pauses` become that answer.
+    """Takes so many steps at one temperature from `places` and `pauses` on.
 
-    `lack` is what the rows lack under the start, `worthy` the running sum of what relief is worth
-    in each step, `fixed[i, d]` the cost of a turn that does not change, -1 for one that may.
+    `held` and `held_pauses` become the best answer met, if it is better than they are; `totals` is
+    by how much this answer and the best one are cheaper than the first, both below 0. `lack` is
+    what the rows lack, `worthy` the running sum of what relief is worth in each step,
+    `fixed[i, d]` the cost of a turn that does not change, -1 for one that may.
     """
     count, days = fixed.shape
     room = places.shape[1] // days
@@ -155,137 +160,134 @@ def anneal(
         own[i] = _cost_of(
             places[i], pauses[i], cost, pause_base, pause_start[i], fixed[i], ranks, room, days
         )
-    best, now = 0.0, 0.0
-    held, held_pauses = places.copy(), pauses.copy()
+    now, best = totals[0], totals[1]
     who, where, old = np.zeros(4, np.int64), np.zeros(4, np.int64), np.zeros(4, np.int64)
     pause_place = days * room
-    for heat in heats:
-        for _ in range(steps_per_heat):
-            done, change, legal = 0, 0.0, True
-            kind = _draw(state)
-            wanted = 1 if kind < 0.35 else 2
-            i = _below(state, count)
-            for p in range(wanted):
-                if p == 1 and kind > 0.65:
-                    i = _below(state, count)
+    for _ in range(steps_at_heat):
+        done, change, legal = 0, 0.0, True
+        kind = _draw(state)
+        wanted = 1 if kind < 0.3 else 2 if kind < 0.8 else 3
+        i, day = _below(state, count), 0
+        for p in range(wanted):
+            same = p > 0 and _draw(state) < 0.4
+            if p > 0 and not same:
+                i = _below(state, count)
+            if p == 0 or same or _draw(state) < 0.25:
+                # Otherwise another chooser changes in the same turn: they swap their parts.
                 spot = _draw(state) * worthy[worthy.size - 1]
                 day = min(int(np.searchsorted(worthy, spot)), worthy.size - 1) // steps
-                choices = pause_start[i + 1] - pause_start[i]
-                pausing = choices > 0 and _draw(state) < 0.08
-                if pausing:
-                    if pause_locked[i]:
-                        legal = False
-                        break
-                    before, slot = pauses[i], 0
-                    after = NOTHING
-                    if before < 0 or _draw(state) < 0.5:
-                        after = _below(state, choices)
-                    place = pause_place
-                else:
-                    low, high = start[i * days + day], start[i * days + day + 1]
-                    slot = _below(state, room)
-                    place = day * room + slot
-                    if p == 1 and kind <= 0.65 and _draw(state) < 0.7:
-                        # The same chooser takes a window elsewhere and gives one up for it.
-                        other = _below(state, days * room)
-                        if places[i, other] >= 0:
-                            place = other
-                            day, slot = other // room, other % room
-                            low, high = start[i * days + day], start[i * days + day + 1]
-                            low = high
-                    before = places[i, place]
-                    if fixed[i, day] >= 0.0:
-                        legal = False
-                        break
-                    after = NOTHING if low == high else _proposal(low, high, before, state)
-                if after == before:
-                    continue
-                if not pausing and after >= 0:
-                    most = most_windows[i]
-                    legal = _apart(places[i], day, slot, room, most, after, first, last)
-                    if not legal:
-                        break
-                base = pause_base + pause_start[i] if pausing else 0
-                for sign in (1.0, -1.0):
-                    w = before if sign > 0.0 else after
-                    if w < 0:
-                        continue
-                    change += _add(
-                        at, relief, begins[base + w], base + w, sign, line[i], lack, penalty
-                    )
-                    b = budget[base + w]
-                    if b >= 0:
-                        rest = amounts[b] - over[b]
-                        amounts[b] -= sign * amount[base + w]
-                        change += dear[b] * (max(amounts[b] - over[b], 0.0) - max(rest, 0.0))
-                if pausing:
-                    pauses[i] = after
-                else:
-                    places[i, place] = after
-                who[done], where[done], old[done] = i, place, before
-                done += 1
-            for p in range(done):
+            choices = pause_start[i + 1] - pause_start[i]
+            pausing = choices > 0 and _draw(state) < 0.08
+            if pausing:
+                if pause_locked[i]:
+                    legal = False
+                    break
+                before, slot = pauses[i], 0
+                after = NOTHING
+                if before < 0 or _draw(state) < 0.5:
+                    after = _below(state, choices)
+                place = pause_place
+            else:
+                low, high = start[i * days + day], start[i * days + day + 1]
+                slot = _below(state, room)
+                place = day * room + slot
+                if same and _draw(state) < 0.7:
+                    # The same chooser takes a window elsewhere and gives one up for it.
+                    other = _below(state, days * room)
+                    if places[i, other] >= 0:
+                        place = other
+                        day, slot = other // room, other % room
+                        low, high = start[i * days + day], start[i * days + day + 1]
+                        low = high
+                before = places[i, place]
+                if fixed[i, day] >= 0.0:
+                    legal = False
+                    break
+                after = NOTHING if low == high else _proposal(low, high, before, state)
+            if after == before:
+                continue
+            if not pausing and after >= 0:
+                most = most_windows[i]
+                legal = _apart(places[i], day, slot, room, most, after, first, last)
                 if not legal:
                     break
+            base = pause_base + pause_start[i] if pausing else 0
+            for sign in (1.0, -1.0):
+                w = before if sign > 0.0 else after
+                if w < 0:
+                    continue
+                change += _add(at, relief, begins[base + w], base + w, sign, line[i], lack, penalty)
+                b = budget[base + w]
+                if b >= 0:
+                    rest = amounts[b] - over[b]
+                    amounts[b] -= sign * amount[base + w]
+                    change += dear[b] * (max(amounts[b] - over[b], 0.0) - max(rest, 0.0))
+            if pausing:
+                pauses[i] = after
+            else:
+                places[i, place] = after
+            who[done], where[done], old[done] = i, place, before
+            done += 1
+        for p in range(done):
+            if not legal:
+                break
+            j = who[p]
+            turn = -1
+            if pauses[j] >= 0:
+                turn = pause_turn[pause_start[j] + pauses[j]]
+            legal = _keeps_rules(places[j], turn, most_turns[j], gap[j], fixed[j], room, days)
+            if (p < 1 or j != who[0]) and (p < 2 or j != who[1]):
+                change -= own[j]
+                change += _cost_of(
+                    places[j],
+                    pauses[j],
+                    cost,
+                    pause_base,
+                    pause_start[j],
+                    fixed[j],
+                    ranks,
+                    room,
+                    days,
+                )
+        taken = legal and done > 0
+        if taken and change > 0.0:
+            taken = heat > 0.0 and _draw(state) < np.exp(-change / heat)
+        if taken:
+            now += change
+            for p in range(done):
                 j = who[p]
-                turn = -1
-                if pauses[j] >= 0:
-                    turn = pause_turn[pause_start[j] + pauses[j]]
-                legal = _keeps_rules(places[j], turn, most_turns[j], gap[j], fixed[j], room, days)
-                if p == 0 or j != who[0]:
-                    change -= own[j]
-                    change += _cost_of(
-                        places[j],
-                        pauses[j],
-                        cost,
-                        pause_base,
-                        pause_start[j],
-                        fixed[j],
-                        ranks,
-                        room,
-                        days,
-                    )
-            taken = legal and done > 0
-            if taken and change > 0.0:
-                taken = heat > 0.0 and _draw(state) < np.exp(-change / heat)
-            if taken:
-                now += change
-                for p in range(done):
-                    j = who[p]
-                    own[j] = _cost_of(
-                        places[j],
-                        pauses[j],
-                        cost,
-                        pause_base,
-                        pause_start[j],
-                        fixed[j],
-                        ranks,
-                        room,
-                        days,
-                    )
-                if now < best - 1e-7:
-                    best = now
-                    for j in range(count):
-                        held_pauses[j] = pauses[j]
-                        for k in range(days * room):
-                            held[j, k] = places[j, k]
-                continue
-            for p in range(done - 1, -1, -1):
-                j = who[p]
-                pausing = where[p] == pause_place
-                base = pause_base + pause_start[j] if pausing else 0
-                current = pauses[j] if pausing else places[j, where[p]]
-                for sign in (1.0, -1.0):
-                    w = current if sign > 0.0 else old[p]
-                    if w < 0:
-                        continue
-                    _add(at, relief, begins[base + w], base + w, sign, line[j], lack, penalty)
-                    if budget[base + w] >= 0:
-                        amounts[budget[base + w]] -= sign * amount[base + w]
-                if pausing:
-                    pauses[j] = old[p]
-                else:
-                    places[j, where[p]] = old[p]
-    places[:] = held
-    pauses[:] = held_pauses
-    return best
+                own[j] = _cost_of(
+                    places[j],
+                    pauses[j],
+                    cost,
+                    pause_base,
+                    pause_start[j],
+                    fixed[j],
+                    ranks,
+                    room,
+                    days,
+                )
+            if now < best - 1e-7:
+                best = now
+                for j in range(count):
+                    held_pauses[j] = pauses[j]
+                    for k in range(days * room):
+                        held[j, k] = places[j, k]
+            continue
+        for p in range(done - 1, -1, -1):
+            j = who[p]
+            pausing = where[p] == pause_place
+            base = pause_base + pause_start[j] if pausing else 0
+            current = pauses[j] if pausing else places[j, where[p]]
+            for sign in (1.0, -1.0):
+                w = current if sign > 0.0 else old[p]
+                if w < 0:
+                    continue
+                _add(at, relief, begins[base + w], base + w, sign, line[j], lack, penalty)
+                if budget[base + w] >= 0:
+                    amounts[budget[base + w]] -= sign * amount[base + w]
+            if pausing:
+                pauses[j] = old[p]
+            else:
+                places[j, where[p]] = old[p]
+    totals[0], totals[1] = now, best

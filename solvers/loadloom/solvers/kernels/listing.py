@@ -5,7 +5,15 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from loadloom.solvers.kernels.choosers import FREE, NOTHING, Codes, Floats, Indices, Turns
+from loadloom.solvers.kernels.choosers import (
+    FREE,
+    NOTHING,
+    Codes,
+    Flags,
+    Floats,
+    Indices,
+    Turns,
+)
 
 
 class Windows(NamedTuple):
@@ -199,3 +207,64 @@ def places_of(turns: Turns, windows: Windows, patterns: Codes) -> tuple[Indices,
         if same.size:
             places[i, at] = span.start + same[0]
     return places, patterns[:, -1].astype(np.int64)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _beats(one, other, at, begin, relief, cost, needed, later):
+    """Whether a window costs no more than another of its turn, and relieves no less where needed.
+
+    Of two that are alike, the one that does not stand later beats the other.
+    """
+    if cost[one] > cost[other]:
+        return False
+    alike = cost[one] == cost[other]
+    low = min(begin[one], begin[other])
+    high = max(begin[one] + at[one + 1] - at[one], begin[other] + at[other + 1] - at[other])
+    for t in range(low, high):
+        if not needed[t]:
+            continue
+        mine = theirs = 0.0
+        if begin[one] <= t < begin[one] + at[one + 1] - at[one]:
+            mine = relief[at[one] + t - begin[one]]
+        if begin[other] <= t < begin[other] + at[other + 1] - at[other]:
+            theirs = relief[at[other] + t - begin[other]]
+        if mine < theirs:
+            return False
+        alike = alike and mine == theirs
+    return not alike or not later
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _mark_beaten(start, begin, at, relief, cost, needed, line, days, beaten):
+    for turn in range(start.size - 1):
+        steps = needed[line[turn // days]]
+        for other in range(start[turn], start[turn + 1]):
+            useful = False
+            for k in range(at[other + 1] - at[other]):
+                useful = useful or (relief[at[other] + k] > 0.0 and steps[begin[other] + k])
+            beaten[other] = not useful
+            for one in range(start[turn], start[turn + 1]):
+                if beaten[other]:
+                    break
+                if one != other and not beaten[one]:
+                    beaten[other] = _beats(one, other, at, begin, relief, cost, steps, one > other)
+
+
+def dominated(turns: Turns, windows: Windows, needed: Flags) -> Flags:
+    """Whether another window of the same turn costs no more and relieves no less, or nothing does.
+
+    `needed` is whether relief can be of use to choosers of a line in a step, (L, T).
+    """
+    beaten = np.zeros(windows.pause_base, np.bool_)
+    _mark_beaten(
+        windows.start,
+        windows.begin,
+        windows.at,
+        windows.relief,
+        windows.cost,
+        needed,
+        turns.line,
+        turns.mode.shape[1],
+        beaten,
+    )
+    return beaten

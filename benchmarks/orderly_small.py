@@ -1,0 +1,141 @@
+"""Weekly schedules of parks: our plan and bound beside HiGHS and CP-SAT on the flat model."""
+
+from dataclasses import dataclass
+from math import inf
+from statistics import median
+
+from benchmarks.orderly_instances import park
+from benchmarks.orderly_runs import Run, cp_sat, highs, part_way, planned, warm, words
+from benchmarks.registry import FULL, Bar, BenchSpec, Effort, Findings, Table
+
+SIZES = {20: 2.0, 50: 1.5, 100: 1.0, 200: 0.7, 500: inf}
+"""The sizes of real parks, and the proven gap in % that we aim for; inf for no bar at a size."""
+
+HINTED = (50, 200)
+"""The sizes at which the others are also given our plan, on the first week."""
+
+EARLY_S, LATE_S = 10.0, 60.0
+"""The seconds after which our cost is compared, and those that everybody has."""
+
+EARLY_GAP, LATE_GAP = 1.7, 1.3
+"""The proven gaps in % to reach with 200 users after these times."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Week:
+    """What was found for one week: by us early and late, by the others late."""
+
+    early: Run
+    late: Run
+    others: dict[str, Run]
+
+    @property
+    def cost_ratio(self) -> float:
+        """Our early cost as a multiple of the better one of the others."""
+        return self.early.cost / min(run.cost for run in self.others.values())
+
+    @property
+    def least_gap(self) -> float:
+        """The least gap that one of the others proves."""
+        return min(run.gap for run in self.others.values())
+
+
+def small(effort: Effort) -> Findings:
+    """A real park has some tens of users, where whole numbers are what is hard.
+
+    Our cost after some seconds beside those of HiGHS and CP-SAT after six times as many, each given
+    the flat model, over several weeks; and the gaps that all have proven in the end. With HiGHS and
+    CP-SAT given our plan as their hint, what is left is how much better they prove it.
+    """
+    warm()
+    full = effort.budget_s >= FULL.budget_s
+    share = effort.budget_s / FULL.budget_s
+    tables, bars = [], []
+    for users, aim in SIZES.items() if full else [(20, 2.0)]:
+        seeds = effort.seeds if aim < inf else 1
+        weeks = [_week(users, seed + 1, share) for seed in range(seeds)]
+        rows = [row for seed, week in enumerate(weeks) for row in _rows(seed + 1, week)]
+        if full and users in HINTED:
+            rows += _hinted(users)
+        headings = ("week", "method", "cost", "proven gap", "seconds", "broken rules")
+        tables.append(Table(title=f"{users} users x 8 slots", headings=headings, rows=tuple(rows)))
+        if aim < inf:
+            bars += _bars(users, weeks, aim)
+    return Findings(tables=tuple(tables), bars=tuple(bars))
+
+
+def _week(users: int, seed: int, share: float) -> Week:
+    problem = park(users, 8, seed)
+    solution, late = planned(problem, share * LATE_S)
+    return Week(
+        early=part_way(solution, share * EARLY_S, late.broken),
+        late=late,
+        others={
+            "HiGHS": highs(problem, share * LATE_S),
+            "CP-SAT": cp_sat(problem, share * LATE_S),
+        },
+    )
+
+
+def _rows(seed: int, week: Week) -> list[tuple[str, ...]]:
+    runs = {"ours, early": week.early, "ours": week.late} | week.others
+    return [(f"{seed}", name, *words(run)) for name, run in runs.items()]
+
+
+def _hinted(users: int) -> list[tuple[str, ...]]:
+    """The others on the first week, from our plan on."""
+    problem = park(users, 8, 1)
+    plan = planned(problem, EARLY_S)[0].plan
+    runs = {
+        "HiGHS from our plan": highs(problem, LATE_S, plan),
+        "CP-SAT from our plan": cp_sat(problem, LATE_S, plan),
+    }
+    return [("1", name, *words(run)) for name, run in runs.items()]
+
+
+def _bars(users: int, weeks: list[Week], aim: float) -> list[Bar]:
+    over = f"{len(weeks)} weeks" if len(weeks) > 1 else "1 week"
+    ratios = [week.cost_ratio for week in weeks]
+    bars = [
+        Bar(
+            what=f"{users} users: our early cost by the better other's, median of {over}",
+            measured=median(ratios),
+            limit=0.99,
+        ),
+        Bar(
+            what=f"{users} users: the same, worst of {over}",
+            measured=max(ratios),
+            limit=1.0,
+        ),
+        Bar(
+            what=f"{users} users: our proven gap, median of {over}; limit: the better other's",
+            measured=100.0 * median(week.late.gap for week in weeks),
+            limit=100.0 * median(week.least_gap for week in weeks),
+            aim=aim,
+            unit="%",
+        ),
+    ]
+    if users == 200:
+        early = 100.0 * median(week.early.gap for week in weeks)
+        late = 100.0 * median(week.late.gap for week in weeks)
+        for gap, limit, seconds in ((early, EARLY_GAP, EARLY_S), (late, LATE_GAP, LATE_S)):
+            bars.append(
+                Bar(
+                    what=f"200 users: proven gap after {seconds:g} s, median of {over}",
+                    measured=gap,
+                    limit=limit,
+                    aim=aim,
+                    unit="%",
+                )
+            )
+    return bars
+
+
+SPECS = (
+    BenchSpec(
+        name="orderly-small",
+        question="And a park's week, beside HiGHS and CP-SAT?",
+        bar="cost after 10 s at most 0.99 of the better of both after 60 s, and a smaller gap",
+        run=small,
+    ),
+)
