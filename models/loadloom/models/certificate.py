@@ -11,6 +11,7 @@ class Proof(Enum):
     DUAL = "dual"
     DYNAMIC_PROGRAM = "dynamic program"
     BRANCH_AND_BOUND = "branch and bound"
+    RELAXATION = "relaxation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,6 +107,10 @@ class _ProofEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Proof.ValueType
     """The bound is the value of an exact dynamic programme."""
     PROOF_BRANCH_AND_BOUND: _Proof.ValueType  # 3
     """The bound was left by a branch-and-bound search."""
+    PROOF_RELAXATION: _Proof.ValueType  # 4
+    """The bound is that of a relaxation, by prices and by inequalities that every plan keeps; the
+    duals in the certificate prove a weaker one.
+    """
 
 class Proof(_Proof, metaclass=_ProofEnumTypeWrapper):
     """The kind of argument that proves a bound."""
@@ -119,6 +123,10 @@ PROOF_DYNAMIC_PROGRAM: Proof.ValueType  # 2
 """The bound is the value of an exact dynamic programme."""
 PROOF_BRANCH_AND_BOUND: Proof.ValueType  # 3
 """The bound was left by a branch-and-bound search."""
+PROOF_RELAXATION: Proof.ValueType  # 4
+"""The bound is that of a relaxation, by prices and by inequalities that every plan keeps; the
+duals in the certificate prove a weaker one.
+"""
 Global___Proof: _TypeAlias = Proof  # noqa: Y015
 
 @_typing.final

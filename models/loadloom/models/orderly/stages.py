@@ -38,6 +38,7 @@ from loadloom.models.orderly.stage import (
 )
 from loadloom.solvers.coupled.budget import Clock
 from loadloom.solvers.coupled.oracle import Answer
+from loadloom.solvers.coupled.solve import Outcome
 from loadloom.solvers.kernels.listing import count_windows
 from loadloom.solvers.termination import Reason, Termination
 
@@ -220,23 +221,29 @@ def _solution(course: Course, kept: Kept, found: Found) -> Solution:
             phase="answer",
         )
     )
+    # Where time ended before there were prices, zeros would say that nothing is worth anything.
+    prices = _prices(problem, rows) if rows.any() or objective <= 0.0 else None
     return Solution(
         termination=Termination(
             reason=Reason.OPTIMAL if closed else Reason.FEASIBLE, objective=objective, bound=bound
         ),
         road=Road.COUPLED,
-        proof=Proof.DUAL,
+        proof=Proof.DUAL if prices and _proves(found.outcome) else Proof.RELAXATION,
         plan=plan,
         unserved_kw=whole,
         feeder_unserved_kw=feeders,
-        # Where time ended before there were prices, zeros would say that nothing is worth anything.
-        prices=_prices(problem, rows) if rows.any() or objective <= 0.0 else None,
+        prices=prices,
         stages=tuple(course.stages),
         burden_cap=kept.cap,
         progress=tuple(course.progress),
         threads=max(1, course.options.threads),
         seed=course.options.seed,
     )
+
+
+def _proves(outcome: Outcome) -> bool:
+    """Whether the prices alone prove the bound, without inequalities."""
+    return outcome.bound <= outcome.price_bound + _OPTIMAL_GAP * max(1.0, abs(outcome.bound))
 
 
 def _best(course: Course, kept: Kept, made: Choices, answer: Answer, bound: float) -> Solution:
@@ -252,7 +259,7 @@ def _best(course: Course, kept: Kept, made: Choices, answer: Answer, bound: floa
     return Solution(
         termination=Termination(reason=Reason.FEASIBLE, objective=objective, bound=proven),
         road=Road.COUPLED,
-        proof=Proof.DUAL,
+        proof=Proof.RELAXATION,
         plan=plan,
         unserved_kw=whole,
         feeder_unserved_kw=feeders,

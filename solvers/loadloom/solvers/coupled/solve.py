@@ -55,12 +55,16 @@ _TIGHT = 2e-6  # the share up to which prices are improved at last
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The best answer, its value, and the prices that prove the bound."""
+    """The best answer and its value, a bound, and the prices that prove `price_bound`.
+
+    Inequalities may have raised the bound above what prices prove.
+    """
 
     answer: Answer
     value: float
     bound: float
     prices: Floats
+    price_bound: float
 
 
 def solve_coupled(
@@ -90,6 +94,7 @@ def solve_coupled(
         value=search.value,
         bound=min(race.bound, search.value),
         prices=bundle.prices,
+        price_bound=bundle.bound,
     )
 
 
