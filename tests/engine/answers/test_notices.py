@@ -21,8 +21,8 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
         # A quarter of an hour passes even where the clock says otherwise.
         ("2026-03-29T03:00+02:00", Kind.CALL, "2026-03-29T01:45+01:00"),
         ("2026-10-25T02:00+01:00", Kind.CALL, "2026-10-25T02:45+02:00"),
-        # 02:30 was left out the day before: the clock that goes on as it was says 03:30.
-        ("2026-03-30T02:30+02:00", Kind.REMINDER, "2026-03-29T03:30+02:00"),
+        # 02:30 was left out the day before: it is due as the clock jumps from 02:00 to 03:00.
+        ("2026-03-30T02:30+02:00", Kind.REMINDER, "2026-03-29T03:00+02:00"),
         # 02:30 came twice the day before: it is due the first time.
         ("2026-10-26T02:30+01:00", Kind.REMINDER, "2026-10-25T02:30+02:00"),
     ],

@@ -133,11 +133,12 @@ class Week:
 def days_before(instant: datetime, days: int) -> datetime:
     """The instant at the same time of its zone's clock, some days before an aware one.
 
-    A time that the clock leaves out is read by the offset before the jump, as RFC 5545 has it.
+    A time that the clock leaves out is the moment of the jump, so that who begins later may be told
+    later.
     """
     zone = instant.tzinfo or UTC
     clock = instant.replace(tzinfo=None, fold=0) - timedelta(days=days)
-    return clock.replace(tzinfo=zone).astimezone(UTC).astimezone(zone)
+    return _instant(clock, zone).astimezone(zone)
 
 
 def _instant(clock: datetime, zone: tzinfo) -> datetime:
