@@ -24,7 +24,7 @@ from loadloom.models.dispatch.referee import baseline, violations
 VARIANTS = 6
 """The problems that one contender is asked in turn, with the first, which it is prepared with."""
 
-BATCH_SITES = {96: 1_000, 672: 200, 8_760: 20, 35_040: 5}
+BATCH_SITES = {96: 4_000, 672: 800, 8_760: 40, 35_040: 10}
 """The sites in a batch of each size: some tens of milliseconds of work."""
 
 STREET_SITES = 2_000

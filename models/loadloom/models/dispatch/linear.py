@@ -14,6 +14,8 @@ of them three times as long.
 from dataclasses import dataclass, field, replace
 from math import inf
 
+import numpy as np
+
 from loadloom.models.certificate import Proof
 from loadloom.models.dispatch.flows import (
     Flows,
@@ -184,9 +186,15 @@ class _Search:
         """The values with those behind the meter as the plan and the meter's prices have them.
 
         The programme's limits of the meter are cut to what plans can use, and its duals count a kWh
-        beyond such a cut as dear, which it is not. Where the programme's own values alone prove the
-        bound, they stay.
+        beyond such a cut as dear, which it is not. That shows in a value beyond the meter's prices.
+        Where the programme's own values alone prove the bound, they stay.
         """
+        meter, value = self.problem.meter, found.site_per_kwh
+        near = 1e-9 * (1.0 + np.abs(value))
+        beyond = value > meter.buy_price_per_kwh + near
+        beyond |= value < meter.sell_price_per_kwh - near
+        if not beyond.any():
+            return found
         fitted = replace(found, site_per_kwh=site_values(self.problem, plan, found.stored_per_kwh))
         lost = self.bound - dual_bound(self.problem, fitted)
         if self.proof is Proof.DUAL and lost > ROUNDING * max(1.0, abs(self.cost)):
