@@ -32,6 +32,7 @@ from benchmarks.check import disagreements
 from benchmarks.peers import highs_arrays
 from benchmarks.registry import FULL, QUICK, Bar, BenchSpec, Findings
 from benchmarks.report import machine, markdown, show, versions
+from loadloom.engine.run.memory import keep_freed
 
 SPECS: tuple[BenchSpec, ...] = (
     *dispatch.SPECS,
@@ -70,6 +71,7 @@ def missed(results: Sequence[tuple[BenchSpec, Findings]]) -> list[Bar]:
 def main(words: Sequence[str]) -> int:
     """The exit code of a run."""
     asked = arguments(words)
+    keep_freed()  # as the engine's process does; it holds for everybody here
     logging.basicConfig(level=logging.WARNING)  # before peers that log to a root of their own
     console = Console(width=160 if not sys.stdout.isatty() else None)
     console.print(f"{machine()}\n{versions()}")
