@@ -1,6 +1,5 @@
 """A server under strain: deadlines that solves do not keep by themselves, and too many calls."""
 
-import math
 import threading
 import time
 from dataclasses import dataclass, field
@@ -9,12 +8,14 @@ import grpc
 import psutil
 from google.longrunning import operations_pb2 as longrunning
 
+from benchmarks import instances
 from benchmarks.operations import SERVER, quantile_ms, submitter, table
 from benchmarks.registry import Bar, BenchSpec, Effort, Findings, Table
 from benchmarks.report import number
 from benchmarks.servers import running, settle
+from benchmarks.unary_client import GRID, spoken
 from loadloom.client.operations import unpacked
-from loadloom.v1 import common_pb2
+from loadloom.client.request import plan_request
 from loadloom.v1.dispatch_pb2 import PlanDispatchRequest
 from loadloom.v1.dispatch_pb2_grpc import DispatchServiceStub
 
@@ -183,24 +184,8 @@ def _again(stub: DispatchServiceStub) -> None:
 
 def _site() -> PlanDispatchRequest:
     """A home with a battery, to be solved by a worker."""
-    count = 96
-    request = PlanDispatchRequest()
-    request.grid.start_time.FromJsonString("2024-06-01T00:00:00Z")
-    request.grid.step.seconds = 900
-    request.grid.count = count
-    request.options.method = common_pb2.METHOD_MIXED_INTEGER
-    request.site.name = "home"
-    meter = request.site.meter
-    meter.currency_code = "EUR"
-    meter.buy_price_per_kwh.values.extend(0.2 + 0.1 * math.sin(t / 7) for t in range(count))
-    meter.sell_price_per_kwh.values.append(0.05)
-    request.site.loads.add(name="load").power_kw.values.append(1.0)
-    storage = request.site.storages.add(name="battery", initial_energy_kwh=2.0)
-    storage.charge_efficiency = storage.discharge_efficiency = 0.95
-    storage.energy_max_kwh.values.append(10.0)
-    storage.charge_limit_kw.values.append(5.0)
-    storage.discharge_limit_kw.values.append(5.0)
-    return request
+    home = instances.street_batch(1, seed=0).site(0)
+    return plan_request(spoken(home), GRID, {"method": "mixed-integer"})[0]
 
 
 SPECS = (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from loadloom.models.orderly.choices import choices
-from loadloom.solvers.kernels.capped import MOST_LABELS, best_under_cap
+from loadloom.solvers.kernels.capped import MOST_LABELS, Knapsack, best_under_cap
 from tests.models.orderly import cases
 
 
@@ -55,7 +55,7 @@ def test_with_too_many_labels_the_value_is_still_a_bound():
     start = np.arange(days + 1) * items
     pattern = np.full(days + 1, -1, np.int32)
     cap = 2.0
-    value = best_under_cap(
+    sack = Knapsack(
         start,
         np.zeros(use.size),
         rest,
@@ -69,10 +69,8 @@ def test_with_too_many_labels_the_value_is_still_a_bound():
         days,
         0,
         np.ones(days),
-        cap,
-        1,
-        pattern,
     )
+    value = best_under_cap(sack, cap, 1, pattern)
     taken = pattern[:-1][pattern[:-1] >= 0]
     assert use[taken].sum() <= cap + 1e-8
     assert value <= rest[taken].sum() + 1e-12

@@ -171,7 +171,8 @@ def no_token() -> Refusal:
     return Refusal(
         grpc.StatusCode.UNAUTHENTICATED,
         "TOKEN_MISSING",
-        "this server asks for a token; send it as metadata: authorization: Bearer TOKEN",
+        "this server asks for a token: --token-file or LOADLOOM_TOKEN of its clients, or the "
+        "metadata authorization: Bearer TOKEN",
     )
 
 

@@ -212,10 +212,8 @@ def _single(
     first, count, end = plan.first_slot, plan.slot_count, plan.first_slot + plan.slot_count
     low, high, kind = measures.min_slots[m], measures.max_slots[m], measures.kind[m]
     inside = (first >= 0) & (end <= week.slot_count)
-    begin = np.clip(first, 0, week.slot_count - 1)
     new = inside & ~_were_told(problem, plan, held)
-    deadline_h = problem.notice_deadline_h[measures.notice[m], plan.day, begin]
-    late_h = (-inf if problem.now is None else week.hours_until(problem.now)) - deadline_h
+    late_h = _late_hours(problem, plan)
     rules: list[tuple[BoolArray, Callable[[int], str]]] = [
         (measures.user[m] != plan.user, lambda k: f"uses measure {m[k]}, which is not the user's"),
         (kind == Kind.REST, lambda k: f"uses measure {m[k]} in a window; it moves the rest day"),
@@ -242,6 +240,16 @@ def _single(
         Violation(f"users[{plan.user[k]}].days[{plan.day[k]}]", rules[rule][1](k))
         for k, rule in broken
     ]
+
+
+def _late_hours(problem: Problem, plan: Plan) -> FloatArray:
+    """The hours by which the notice of each event is late, (K,); negative before it."""
+    if problem.now is None:
+        return np.full(plan.event_count, -inf)
+    begin = np.clip(plan.first_slot, 0, problem.week.slot_count - 1)
+    notice = problem.measures.notice[plan.measure]
+    deadline_h = problem.notice_deadline_h[notice, plan.day, begin]
+    return problem.week.hours_until(problem.now) - deadline_h
 
 
 def _allowed(problem: Problem, plan: Plan) -> BoolArray:

@@ -84,7 +84,8 @@ def solve_rota(problem: Problem, options: OrderlyOptions) -> Solution:
     numbers = _numbers(problem)
     of_group = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
     _check(problem, of_group)
-    groups = [_group(problem, users) for users in of_group]
+    measures, may = _measures(problem), offered(problem)
+    groups = [_group(problem, users, int(measures[users[0]]), may) for users in of_group]
     counts, least = _cover(problem, groups)
     off = np.zeros((problem.users.count, counts.shape[1]), np.bool_)
     for group, needed in zip(groups, counts, strict=True):
@@ -127,13 +128,12 @@ def _numbers(problem: Problem) -> IntArray:
     return np.unique(np.array(problem.users.group), return_inverse=True)[1].reshape(-1)
 
 
-def _group(problem: Problem, users: IntArray) -> _Group:
-    """What one of some equal users relieves and loses in each slot."""
+def _group(problem: Problem, users: IntArray, measure: int, may: BoolArray) -> _Group:
+    """What one of some equal users relieves and loses in each slot, by the measure of the first."""
     first, hours = int(users[0]), problem.week.slot_h.reshape(-1)
-    measure = int(_measures(problem)[first])
     free = np.maximum(problem.users.load_kw[first] - problem.users.protected_kw[first], 0.0)
     power = np.minimum(free.reshape(-1), problem.measures.cap_kw[measure])
-    power = np.where(_open(problem, first, measure), power, 0.0)
+    power = np.where(_open(problem, first, measure) & may[measure], power, 0.0)
     return _Group(
         users=users,
         relief_kw=power * problem.users.compliance[first],
@@ -150,7 +150,7 @@ def _open(problem: Problem, user: int, measure: int) -> BoolArray:
     if problem.now is not None:
         notice = problem.measures.notice[measure]
         slots &= problem.notice_deadline_h[notice] >= problem.week.hours_until(problem.now) - 1e-9
-    return (slots & offered(problem)[measure]).reshape(-1)
+    return slots.reshape(-1)
 
 
 def _cover(problem: Problem, groups: list[_Group]) -> tuple[IntArray, float]:

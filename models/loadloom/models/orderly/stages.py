@@ -17,7 +17,7 @@ from loadloom.models.horizon import FloatArray
 from loadloom.models.orderly import leximin, order, referee
 from loadloom.models.orderly.changes import least_change
 from loadloom.models.orderly.choices import Choices, choices, plan_of
-from loadloom.models.orderly.problem import FairnessMode, Kind, Problem
+from loadloom.models.orderly.problem import FairnessMode, Kind, Plan, Problem
 from loadloom.models.orderly.solution import (
     OrderlyOptions,
     Prices,
@@ -223,16 +223,23 @@ def _solution(course: Course, kept: Kept, found: Found) -> Solution:
     )
     # Where time ended before there were prices, zeros would say that nothing is worth anything.
     prices = _prices(problem, rows) if rows.any() or objective <= 0.0 else None
+    termination = Termination(
+        reason=Reason.OPTIMAL if closed else Reason.FEASIBLE, objective=objective, bound=bound
+    )
+    proof = Proof.DUAL if prices and _proves(found.outcome) else Proof.RELAXATION
+    return replace(_told(course, kept, plan, termination), proof=proof, prices=prices)
+
+
+def _told(course: Course, kept: Kept, plan: Plan, termination: Termination) -> Solution:
+    """A plan of this road as a solution, without prices."""
+    whole, feeders = referee.unserved_kw(course.problem, plan)
     return Solution(
-        termination=Termination(
-            reason=Reason.OPTIMAL if closed else Reason.FEASIBLE, objective=objective, bound=bound
-        ),
+        termination=termination,
         road=Road.COUPLED,
-        proof=Proof.DUAL if prices and _proves(found.outcome) else Proof.RELAXATION,
+        proof=Proof.RELAXATION,
         plan=plan,
         unserved_kw=whole,
         feeder_unserved_kw=feeders,
-        prices=prices,
         stages=tuple(course.stages),
         burden_cap=kept.cap,
         progress=tuple(course.progress),
@@ -252,23 +259,11 @@ def _best(course: Course, kept: Kept, made: Choices, answer: Answer, bound: floa
     plan = plan_of(problem, made, answer.patterns)
     if kept.patterns is not None and not kept.holds(problem, plan):
         plan = plan_of(problem, made, kept.patterns)
-    whole, feeders = referee.unserved_kw(problem, plan)
     objective = referee.cost(problem, plan).total
     # No plan costs less than nothing; under caps, all else that is proven takes work.
     proven = 0.0 if kept.cap is not None else min(max(bound, 0.0), objective)
-    return Solution(
-        termination=Termination(reason=Reason.FEASIBLE, objective=objective, bound=proven),
-        road=Road.COUPLED,
-        proof=Proof.RELAXATION,
-        plan=plan,
-        unserved_kw=whole,
-        feeder_unserved_kw=feeders,
-        stages=tuple(course.stages),
-        burden_cap=kept.cap,
-        progress=tuple(course.progress),
-        threads=max(1, course.options.threads),
-        seed=course.options.seed,
-    )
+    termination = Termination(reason=Reason.FEASIBLE, objective=objective, bound=proven)
+    return _told(course, kept, plan, termination)
 
 
 def _prices(problem: Problem, rows: FloatArray) -> Prices:

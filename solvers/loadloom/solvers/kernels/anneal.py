@@ -162,6 +162,7 @@ def anneal(
         )
     now, best = totals[0], totals[1]
     who, where, old = np.zeros(4, np.int64), np.zeros(4, np.int64), np.zeros(4, np.int64)
+    due = np.zeros(4)  # what each changed chooser costs with all changes made
     pause_place = days * room
     for _ in range(steps_at_heat):
         done, change, legal = 0, 0.0, True
@@ -237,8 +238,7 @@ def anneal(
                 turn = pause_turn[pause_start[j] + pauses[j]]
             legal = _keeps_rules(places[j], turn, most_turns[j], gap[j], fixed[j], room, days)
             if (p < 1 or j != who[0]) and (p < 2 or j != who[1]):
-                change -= own[j]
-                change += _cost_of(
+                due[p] = _cost_of(
                     places[j],
                     pauses[j],
                     cost,
@@ -249,24 +249,16 @@ def anneal(
                     room,
                     days,
                 )
+                change += due[p] - own[j]
+            else:
+                due[p] = due[0] if j == who[0] else due[1]
         taken = legal and done > 0
         if taken and change > 0.0:
             taken = heat > 0.0 and _draw(state) < np.exp(-change / heat)
         if taken:
             now += change
             for p in range(done):
-                j = who[p]
-                own[j] = _cost_of(
-                    places[j],
-                    pauses[j],
-                    cost,
-                    pause_base,
-                    pause_start[j],
-                    fixed[j],
-                    ranks,
-                    room,
-                    days,
-                )
+                own[who[p]] = due[p]
             if now < best - 1e-7:
                 best = now
                 for j in range(count):

@@ -8,8 +8,12 @@ known without the cap, and with a toll on use instead of it: the toll at which t
 passes from too much use to little enough. Choosers under a cap take one window a turn.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+
+from loadloom.solvers.kernels.choosers import Codes, Flags, Floats, Indices
 
 FAR, NOTHING = 1e300, -1  # as in `turns`, which imports this file
 
@@ -21,55 +25,57 @@ _TOLLS = 20  # the most tolls that are tried
 _EVEN = 1e-12
 
 
+class Knapsack(NamedTuple):
+    """What a chooser can take, turn by turn, and what it uses of the resource.
+
+    Attributes:
+        item_start: the items of turn d stand from `item_start[d]` on, (D + 1,).
+        item_own: the cost of each item at rank 1.
+        item_rest: the rest of its value.
+        item_use: what it uses.
+        item_code: its code in a pattern.
+        forced: whether one of a turn's items must be taken, (D,).
+        pause_turn: the turn of each pause.
+        pause_value: its value.
+        pause_use: what it uses.
+        pause_forced: whether one must be taken.
+        most: the most turns.
+        gap: the least free turns between two.
+        ranks: the factor on the cost of the first turn taken, the second and so on.
+    """
+
+    item_start: Indices
+    item_own: Floats
+    item_rest: Floats
+    item_use: Floats
+    item_code: Codes
+    forced: Flags
+    pause_turn: Indices
+    pause_value: Floats
+    pause_use: Floats
+    pause_forced: bool
+    most: int
+    gap: int
+    ranks: Floats
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
-def best_under_cap(
-    item_start,
-    item_own,
-    item_rest,
-    item_use,
-    item_code,
-    forced,
-    pause_turn,
-    pause_value,
-    pause_use,
-    pause_forced,
-    most,
-    gap,
-    ranks,
-    cap,
-    room,
-    pattern,
-):
+def best_under_cap(sack, cap, room, pattern):
     """The least value under a cap; writes the codes and the pause to `pattern`.
 
-    Items of turn d stand from `item_start[d]` on: their cost at rank 1, the rest of their value
-    and what they use. A turn that is `forced` has items of which one must be taken. Returns FAR if
-    nothing keeps the rules. If there are too many labels the value is a bound below the least one,
-    and the pattern the best of those that were kept.
+    Returns FAR if nothing keeps the rules. If there are too many labels the value is a bound below
+    the least one, and the pattern the best of those that were kept.
     """
+    item_start, item_own, item_rest = sack.item_start, sack.item_own, sack.item_rest
+    item_use, item_code, forced, ranks = sack.item_use, sack.item_code, sack.forced, sack.ranks
+    pause_turn, pause_value, pause_use = sack.pause_turn, sack.pause_value, sack.pause_use
+    most, gap, pause_forced = sack.most, sack.gap, sack.pause_forced
     days, waits = item_start.size - 1, gap + 1
     half = (most + 1) * waits  # states are (pause taken, used turns, turns still to wait)
     limit = cap + 1e-9 * (1.0 + cap)
     free, tolled = np.zeros((days + 1, 2 * half)), np.zeros((days + 1, 2 * half))
     path_use = np.zeros((days + 1, 2 * half))
-    toll, known = _toll(
-        item_start,
-        item_own,
-        item_rest,
-        item_use,
-        forced,
-        pause_turn,
-        pause_value,
-        pause_use,
-        pause_forced,
-        most,
-        gap,
-        ranks,
-        limit,
-        free,
-        tolled,
-        path_use,
-    )
+    toll, known = _toll(sack, limit, free, tolled, path_use)
     state, next_state = np.empty(MOST_LABELS, np.int64), np.empty(ROOM, np.int64)
     use, next_use = np.empty(MOST_LABELS), np.empty(ROOM)
     value, next_value = np.empty(MOST_LABELS), np.empty(ROOM)
@@ -144,31 +150,17 @@ def best_under_cap(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _toll(
-    item_start,
-    item_own,
-    item_rest,
-    item_use,
-    forced,
-    pause_turn,
-    pause_value,
-    pause_use,
-    pause_forced,
-    most,
-    gap,
-    ranks,
-    limit,
-    free,
-    tolled,
-    path_use,
-):
+def _toll(sack, limit, free, tolled, path_use):
     """The toll on use at which the bound by it is best, and the least value met within the cap.
 
     Fills in the least values that can follow each state without a toll and with it, and what the
-    latter use. The value of
-    a best week as a function of the toll is a line, its slope the use; where the steepest line of
-    too much use meets the flattest of little enough, the next toll is tried.
+    latter use. The value of a best week as a function of the toll is a line, its slope the use;
+    where the steepest line of too much use meets the flattest of little enough, the next toll is
+    tried.
     """
+    item_start, item_own, item_rest = sack.item_start, sack.item_own, sack.item_rest
+    item_use, ranks = sack.item_use, sack.ranks
+    pause_value, pause_use = sack.pause_value, sack.pause_use
     days, states = free.shape[0] - 1, free.shape[1]
     most_toll, known = 0.0, FAR
     for item in range(item_start[days]):
@@ -183,23 +175,7 @@ def _toll(
     path_use[:] = 0.0
     for step in range(_TOLLS):
         toll = following
-        value, use = _week_at(
-            item_start,
-            item_own,
-            item_rest,
-            item_use,
-            forced,
-            pause_turn,
-            pause_value,
-            pause_use,
-            pause_forced,
-            most,
-            gap,
-            ranks,
-            toll,
-            trial,
-            path_use,
-        )
+        value, use = _week_at(sack, toll, trial, path_use)
         if value >= FAR / 2:
             return 0.0, FAR
         if step == 0:
@@ -229,28 +205,16 @@ def _toll(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _week_at(
-    item_start,
-    item_own,
-    item_rest,
-    item_use,
-    forced,
-    pause_turn,
-    pause_value,
-    pause_use,
-    pause_forced,
-    most,
-    gap,
-    ranks,
-    toll,
-    onward,
-    path_use,
-):
+def _week_at(sack, toll, onward, path_use):
     """The value, without the toll, and the use of the best week at a toll and without a cap.
 
     Fills in the least value that can follow each state before each turn, (D + 1, states), and what
     that uses.
     """
+    item_start, item_own, item_rest = sack.item_start, sack.item_own, sack.item_rest
+    item_use, forced, ranks = sack.item_use, sack.forced, sack.ranks
+    pause_turn, pause_value, pause_use = sack.pause_turn, sack.pause_value, sack.pause_use
+    most, gap, pause_forced = sack.most, sack.gap, sack.pause_forced
     days, waits = item_start.size - 1, gap + 1
     half = (most + 1) * waits
     onward[days] = 0.0

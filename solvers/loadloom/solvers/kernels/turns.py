@@ -26,7 +26,7 @@ programme that drops it would overstate the least cost, so that its "bound" boun
 import numpy as np
 from numba import njit
 
-from loadloom.solvers.kernels.capped import best_under_cap, undominated
+from loadloom.solvers.kernels.capped import Knapsack, best_under_cap, undominated
 from loadloom.solvers.kernels.choosers import FAR, FREE, LISTED, NOTHING
 from loadloom.solvers.kernels.windows import (
     CAP,
@@ -152,7 +152,7 @@ def _choose_capped(turns, gains, i, work, pattern):
         pause_value[entry - first] = value_of_pause(turns, gains, i, entry)
         pause_use[entry - first] = _use_of_pause(turns, i, entry)
         must = must or turns.pause_forced[entry]
-    return best_under_cap(
+    sack = Knapsack(
         start,
         own,
         rest,
@@ -166,10 +166,8 @@ def _choose_capped(turns, gains, i, work, pattern):
         min(turns.most_turns[i], days),
         turns.gap[i],
         turns.rank[turns.rank_class],
-        turns.limit[i],
-        room,
-        pattern,
     )
+    return best_under_cap(sack, turns.limit[i], room, pattern)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -42,6 +42,9 @@ class Planning:
 
 def read(said: Planning) -> tuple[UsersInput, Shortage, Week]:
     """What the files say; ends the program if they cannot be used, with all that is wrong."""
+    files = filter(None, (said.users, said.shortage, said.loads))
+    if absent := [file for file in files if not file.exists()]:
+        raise fail(WRONG_INPUT, *(f"{file}: is not there" for file in absent))
     zone = said.time_zone or own_zone()
     faults: list[Fault] = []
     try:
