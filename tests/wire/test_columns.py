@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from loadloom.v1 import dispatch_pb2 as dispatch
+from loadloom.v1.common_pb2 import Provenance
 from loadloom.wire import columns
 
 MATRICES = arrays_of.arrays(
@@ -99,6 +100,28 @@ def test_plans_come_back_and_are_the_same_to_protobuf(
     batch.solve_time.FromNanoseconds(nanoseconds)
     seen = dispatch.StreamPlanDispatchResponse.FromString(raw)
     assert canonical(seen.plans) == canonical(batch)
+
+
+def test_a_provenance_comes_back_among_columns_that_are_read_in_place():
+    origin = Provenance(request_digest="ab" * 32, road="convex kernel 3", seed=7)
+    matrices = {"charge_kw": np.arange(6.0).reshape(2, 3)}
+    raw = no_plans(matrices=matrices, provenance=origin)
+    plans = columns.decode_response(raw)
+    assert plans.provenance == origin
+    assert not plans.matrices["charge_kw"].flags.owndata  # protobuf would have made new ones
+    assert dispatch.StreamPlanDispatchResponse.FromString(raw).plans.provenance == origin
+    assert columns.decode_response(no_plans()).provenance is None
+
+
+def test_a_provenance_that_comes_twice_is_merged_as_protobuf_does():
+    first = dispatch.PlanBatch(key="k", provenance=Provenance(road="a", seed=1))
+    second = dispatch.PlanBatch(provenance=Provenance(road="b"))
+    body = first.SerializeToString() + second.SerializeToString()
+    whole = dispatch.PlanBatch.FromString(body)
+    raw = dispatch.StreamPlanDispatchResponse(plans=whole).SerializeToString()
+    tag = raw[:1]
+    plans = columns.decode_response(tag + bytes([len(body)]) + body)
+    assert plans.provenance == Provenance(road="b", seed=1)
 
 
 def test_the_names_are_those_of_the_messages():

@@ -142,7 +142,8 @@ class Settings(BaseSettings):
     insecure: bool = False
     """Whether to listen without TLS, or without tokens, on addresses that other machines reach."""
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
-    """The address to serve Prometheus metrics on."""
+    """The address to serve Prometheus metrics on, without TLS or tokens: they tell counts and times
+    of calls and jobs, and name no user."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """The port to serve Prometheus metrics on; 0 for none."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

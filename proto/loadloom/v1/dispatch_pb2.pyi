@@ -912,8 +912,13 @@ class StreamSetup(_message.Message):
     SELL_PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
     currency_code: _builtins.str
     """The ISO 4217 code of the currency of all prices, such as "EUR"; it may be empty."""
+    provenance: _builtins.bool
+    """Whether every answer tells its provenance: to find the digest of a batch takes some microseconds
+    a site.
+    """
     @_builtins.property
     def grid(self) -> _common_pb2.TimeGrid:
         """The time axis."""
@@ -938,10 +943,11 @@ class StreamSetup(_message.Message):
         sell_price_per_kwh: _common_pb2.Series | None = ...,
         columns: _abc.Iterable[Global___PlanColumn.ValueType] | None = ...,
         currency_code: _builtins.str = ...,
+        provenance: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["buy_price_per_kwh", b"buy_price_per_kwh", "grid", b"grid", "sell_price_per_kwh", b"sell_price_per_kwh"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buy_price_per_kwh", b"buy_price_per_kwh", "columns", b"columns", "currency_code", b"currency_code", "grid", b"grid", "sell_price_per_kwh", b"sell_price_per_kwh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buy_price_per_kwh", b"buy_price_per_kwh", "columns", b"columns", "currency_code", b"currency_code", "grid", b"grid", "provenance", b"provenance", "sell_price_per_kwh", b"sell_price_per_kwh"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1177,6 +1183,7 @@ class PlanBatch(_message.Message):
     EXPORT_KW_FIELD_NUMBER: _builtins.int
     STORED_VALUE_PER_KWH_FIELD_NUMBER: _builtins.int
     SOLVE_TIME_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """The name of the batch."""
     @_builtins.property
@@ -1257,6 +1264,10 @@ class PlanBatch(_message.Message):
     def solve_time(self) -> _duration_pb2.Duration:
         """The time from the decoded batch to its plans."""
 
+    @_builtins.property
+    def provenance(self) -> _common_pb2.Provenance:
+        """The origin of the plans, if the setup asks for it; its digest is that of the batch's message."""
+
     def __init__(
         self,
         *,
@@ -1279,10 +1290,11 @@ class PlanBatch(_message.Message):
         export_kw: _common_pb2.Matrix | None = ...,
         stored_value_per_kwh: _common_pb2.Matrix | None = ...,
         solve_time: _duration_pb2.Duration | None = ...,
+        provenance: _common_pb2.Provenance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["baseline_cost", b"baseline_cost", "bought_cost", b"bought_cost", "bound", b"bound", "charge_kw", b"charge_kw", "curtailed_kw", b"curtailed_kw", "discharge_kw", b"discharge_kw", "end_value", b"end_value", "error", b"error", "export_kw", b"export_kw", "import_kw", b"import_kw", "objective", b"objective", "sold_revenue", b"sold_revenue", "solve_time", b"solve_time", "state_of_charge_kwh", b"state_of_charge_kwh", "stored_value_per_kwh", b"stored_value_per_kwh", "wear_cost", b"wear_cost"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["baseline_cost", b"baseline_cost", "bought_cost", b"bought_cost", "bound", b"bound", "charge_kw", b"charge_kw", "curtailed_kw", b"curtailed_kw", "discharge_kw", b"discharge_kw", "end_value", b"end_value", "error", b"error", "export_kw", b"export_kw", "import_kw", b"import_kw", "objective", b"objective", "provenance", b"provenance", "sold_revenue", b"sold_revenue", "solve_time", b"solve_time", "state_of_charge_kwh", b"state_of_charge_kwh", "stored_value_per_kwh", b"stored_value_per_kwh", "wear_cost", b"wear_cost"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_cost", b"baseline_cost", "bought_cost", b"bought_cost", "bound", b"bound", "charge_kw", b"charge_kw", "conflict_intervals", b"conflict_intervals", "curtailed_kw", b"curtailed_kw", "discharge_kw", b"discharge_kw", "end_value", b"end_value", "error", b"error", "export_kw", b"export_kw", "import_kw", b"import_kw", "key", b"key", "objective", b"objective", "reasons", b"reasons", "sold_revenue", b"sold_revenue", "solve_time", b"solve_time", "state_of_charge_kwh", b"state_of_charge_kwh", "stored_value_per_kwh", b"stored_value_per_kwh", "wear_cost", b"wear_cost"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_cost", b"baseline_cost", "bought_cost", b"bought_cost", "bound", b"bound", "charge_kw", b"charge_kw", "conflict_intervals", b"conflict_intervals", "curtailed_kw", b"curtailed_kw", "discharge_kw", b"discharge_kw", "end_value", b"end_value", "error", b"error", "export_kw", b"export_kw", "import_kw", b"import_kw", "key", b"key", "objective", b"objective", "provenance", b"provenance", "reasons", b"reasons", "sold_revenue", b"sold_revenue", "solve_time", b"solve_time", "state_of_charge_kwh", b"state_of_charge_kwh", "stored_value_per_kwh", b"stored_value_per_kwh", "wear_cost", b"wear_cost"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 from numpy.typing import ArrayLike, NDArray
 
-from loadloom.v1.common_pb2 import Matrix, Series
+from loadloom.v1.common_pb2 import Matrix, Provenance, Series
 from loadloom.v1.dispatch_pb2 import (
     PlanBatch,
     SiteBatch,
@@ -83,6 +83,7 @@ class Plans:
     series: Columns
     matrices: Columns
     solve_time_s: float
+    provenance: Provenance | None = None
 
 
 def decode_request(raw: bytes) -> StreamSetup | Sites:
@@ -125,6 +126,7 @@ def decode_response(raw: bytes) -> StreamReady | Plans:
         series={name: _values(batch[name]) for name in PLAN_SERIES if name in batch},
         matrices=_matrices(key, batch, PLAN_MATRICES),
         solve_time_s=duration.get("seconds", 0) + duration.get("nanos", 0) * 1e-9,
+        provenance=batch.get("provenance"),
     )
 
 
@@ -165,6 +167,7 @@ def encode_plans(
     series: Mapping[str, ArrayLike],
     matrices: Mapping[str, ArrayLike],
     solve_time_s: float,
+    provenance: Provenance | None = None,
 ) -> bytes:
     """The message from the server with the plans of a batch; reasons are TerminationReason numbers.
 
@@ -172,7 +175,7 @@ def encode_plans(
     """
     duration = Duration()
     duration.FromNanoseconds(round(solve_time_s * 1e9))
-    head = PlanBatch(key=key, solve_time=duration).SerializeToString()
+    head = PlanBatch(key=key, solve_time=duration, provenance=provenance).SerializeToString()
     head += _field(PlanBatch, "reasons", varints.encode_many(reasons))
     head += _field(PlanBatch, "conflict_intervals", varints.encode_many(conflict_intervals))
     for name, values in series.items():

@@ -16,7 +16,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 from numpy.typing import NDArray
 
-from loadloom.v1.common_pb2 import Matrix, Series
+from loadloom.v1.common_pb2 import Matrix, Provenance, Series
 from loadloom.v1.dispatch_pb2 import PlanBatch, SiteBatch
 from loadloom.wire import arrays, varints
 from loadloom.wire.varints import UnusualEncoding
@@ -105,6 +105,8 @@ def _wire_type(field: FieldDescriptor) -> int:
 def _reader(field: FieldDescriptor) -> Reader | None:
     if field.message_type in {message.DESCRIPTOR for message in WALKED}:
         return partial(_message, readers=table(field.message_type))
+    if field.message_type is Provenance.DESCRIPTOR:
+        return _provenance
     return _READERS.get((field.type, field.is_repeated))
 
 
@@ -113,6 +115,15 @@ def _message(
 ) -> tuple[Fields, int]:
     start, stop = _span(raw, position)
     return walk(raw, start, stop, readers), stop
+
+
+def _provenance(raw: bytes, position: int) -> tuple[Provenance, int]:
+    """A small message among large columns, which must not send them all to protobuf."""
+    start, stop = _span(raw, position)
+    try:
+        return Provenance.FromString(raw[start:stop]), stop
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise UnusualEncoding(str(error)) from error
 
 
 def _text(raw: bytes, position: int) -> tuple[str, int]:

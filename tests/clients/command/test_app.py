@@ -150,7 +150,8 @@ def test_an_impossible_site_ends_with_1_and_tells_the_cure(run, folder):
     done = run("--out", folder / "plan.csv")
     assert done.exit_code == 1
     assert "No plan can keep every rule" in done.stdout
-    assert "rule  site.meter.import_limit_kw" in done.stdout
+    place = f"{folder / 'site.yaml'}, line 4, column 9 (meter.import_limit_kw)"
+    assert "".join(place.split()) in "".join(done.stdout.split())
     assert "cure  raise " in done.stdout
     assert not (folder / "plan.csv").exists()
     assert "plan.csv is not written, as there is no plan" in done.stderr.replace("\n", " ")

@@ -94,6 +94,16 @@ def test_a_selling_price_in_the_site_file_goes_before_a_market_price(folder):
     assert read(folder).prices[0].endswith(", for buying")
 
 
+def test_a_price_of_a_mwh_in_the_column_of_a_kwh_is_doubted(folder):
+    assert read(folder).doubts == ()
+    prices = (folder / "prices.csv").read_text().replace("price_eur_per_mwh", "price_eur_per_kwh")
+    (folder / "prices.csv").write_text(prices)
+    (doubt,) = read(folder).doubts
+    assert doubt.startswith(f"{folder / 'prices.csv'}, price_eur_per_kwh: a kWh costs 11.5 EUR")
+    (folder / "prices.csv").write_text(prices.replace("_eur_", "_jpy_"))
+    assert read(folder).doubts == ()
+
+
 def test_buying_and_selling_prices_are_told_apart_by_their_names(folder):
     header = "time,buy_price_per_kwh,sell_price_eur_per_mwh\n"
     lines = [f"{(MIDNIGHT + i * timedelta(hours=1)).isoformat()},{i},{i}" for i in range(24)]

@@ -6,6 +6,7 @@ import queue
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 
 import grpc
 import numpy as np
@@ -78,6 +79,21 @@ def test_only_the_columns_wanted_come_back(stream, setup, home):
     setup.columns.extend([pb.PLAN_COLUMN_IMPORT_KW, pb.PLAN_COLUMN_STORED_VALUE_PER_KWH])
     _, plans = stream(encode_setup(setup), encode_sites("a", 1, home))
     assert set(plans.matrices) == {"import_kw", "stored_value_per_kwh"}
+
+
+def test_the_origin_comes_when_it_is_asked_for(stream, setup, home):
+    rows = np.array([[-0.1], [0.2]])  # of the first row the cost is not convex
+    batch = encode_sites("day", 2, {**home, "buy_price_per_kwh": rows, "sell_price_per_kwh": rows})
+    _, without = stream(encode_setup(setup), batch)
+    assert without.provenance is None
+    setup.provenance = True
+    _, plans = stream(encode_setup(setup), batch)
+    origin = plans.provenance
+    assert origin.request_digest == sha256(batch).hexdigest()
+    assert origin.method == common_pb2.METHOD_KERNEL
+    assert origin.road == "convex kernel 1, non-convex kernel 1"
+    assert "loadloom" in {version.name for version in origin.versions}
+    assert origin.solve_time.ToNanoseconds() > 0
 
 
 def test_every_batch_is_answered_under_its_key(stream, setup, home):

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from loadloom.client.errors import LoadloomError
 from loadloom.client.grid import Grid
-from loadloom.client.plan import Outcome
+from loadloom.client.plan import Outcome, Provenance
 from loadloom.client.request import Reading, compare_times, index_of
 from loadloom.v1.dispatch_pb2 import StreamReady
 from loadloom.wire.columns import PLAN_MATRICES, SITE_MATRICES, Plans
@@ -56,6 +56,7 @@ class BatchPlans:
         columns: by name, one value a site ("reasons", "objective", "bound", "bought_cost", ...) and
             rows of intervals ("charge_kw", "import_kw", ...); NaN for sites without a plan.
         solve_time_s: the time the server took to solve.
+        provenance: the origin of the plans, where it was asked for.
     """
 
     key: str
@@ -63,6 +64,7 @@ class BatchPlans:
     error: LoadloomError | None
     columns: dict[str, NDArray[Any]]
     solve_time_s: float
+    provenance: Provenance | None = None
 
     def __repr__(self) -> str:
         """The batch in a line: its key, and how its solves ended or what was wrong."""
@@ -194,6 +196,7 @@ def batch_plans(plans: Plans, position: int, error: LoadloomError | None) -> Bat
         error=error,
         columns={} if error else columns | {"conflict_intervals": plans.conflict_intervals},
         solve_time_s=plans.solve_time_s,
+        provenance=None if plans.provenance is None else Provenance.of(plans.provenance),
     )
 
 

@@ -60,6 +60,20 @@ class Provenance:
     queue_time_s: float
     solve_time_s: float
 
+    @classmethod
+    def of(cls, origin: common_pb2.Provenance) -> "Provenance":
+        """The origin that a message tells."""
+        return cls(
+            request_digest=origin.request_digest,
+            versions={version.name: version.version for version in origin.versions},
+            method=_words(common_pb2.Method.Name(origin.method), "METHOD_").replace(" ", "-"),
+            road=origin.road,
+            seed=origin.seed,
+            threads=origin.threads,
+            queue_time_s=origin.queue_time.ToNanoseconds() * 1e-9,
+            solve_time_s=origin.solve_time.ToNanoseconds() * 1e-9,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
@@ -217,17 +231,7 @@ class Plan:
     @property
     def provenance(self) -> Provenance:
         """The origin of the plan."""
-        origin = self.message.provenance
-        return Provenance(
-            request_digest=origin.request_digest,
-            versions={version.name: version.version for version in origin.versions},
-            method=_words(common_pb2.Method.Name(origin.method), "METHOD_").replace(" ", "-"),
-            road=origin.road,
-            seed=origin.seed,
-            threads=origin.threads,
-            queue_time_s=origin.queue_time.ToNanoseconds() * 1e-9,
-            solve_time_s=origin.solve_time.ToNanoseconds() * 1e-9,
-        )
+        return Provenance.of(self.message.provenance)
 
     def raise_if_infeasible(self) -> "Plan":
         """The plan itself, so that the call can be chained.

@@ -70,6 +70,7 @@ class StreamWishes(TypedDict, total=False):
         sell_price_per_kwh: the selling price, likewise; zero when left out.
         currency_code: the ISO 4217 code of all prices.
         columns: the columns wanted; all but the stored value when left out. Costs always come.
+        provenance: whether every batch of plans tells its origin, at some microseconds a site.
         under_way: the number of batches under way; the server's limit may be lower.
         progress: called after each batch with the sites planned, and all sites if that is known.
     """
@@ -78,6 +79,7 @@ class StreamWishes(TypedDict, total=False):
     sell_price_per_kwh: ArrayLike
     currency_code: str
     columns: Sequence[Column]
+    provenance: bool
     under_way: int
     progress: Progress
 
@@ -121,6 +123,7 @@ class Session:
             grid=self.grid.message(),
             columns=[PlanColumn.Value(f"PLAN_COLUMN_{name.upper()}") for name in columns],
             currency_code=wishes.get("currency_code", ""),
+            provenance=wishes.get("provenance", False),
         )
         reading = Reading(self.grid)
         if "buy_price_per_kwh" in wishes:

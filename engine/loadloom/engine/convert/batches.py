@@ -7,9 +7,11 @@ import numpy as np
 from loadloom.engine.convert import common
 from loadloom.engine.guard import refusal
 from loadloom.engine.settings import Limits
+from loadloom.engine.task import Origin
 from loadloom.models.checks import InvalidProblem, Violation
 from loadloom.models.dispatch.batch import AMOUNTS, COLUMNS, Batch, BatchSolution
 from loadloom.models.horizon import FloatArray, Horizon
+from loadloom.models.options import Method
 from loadloom.v1 import common_pb2
 from loadloom.v1 import dispatch_pb2 as pb
 from loadloom.wire import columns
@@ -33,6 +35,7 @@ class Setup:
     horizon: Horizon
     prices: dict[str, FloatArray]
     wanted: tuple[str, ...]
+    provenance: bool
 
 
 def parse_setup(message: pb.StreamSetup, limits: Limits) -> Setup:
@@ -51,6 +54,7 @@ def parse_setup(message: pb.StreamSetup, limits: Limits) -> Setup:
         horizon=axis.horizon,
         prices=prices,
         wanted=tuple(_NAMES.get(number, "") for number in message.columns) or USUAL,
+        provenance=message.provenance,
     )
     groups = (common.declared(message), axis.violations, broken)
     return common.accepted(setup, *(common.under("setup.", group) for group in groups))
@@ -108,8 +112,10 @@ def parse_batch(sites: columns.Sites, setup: Setup) -> Batch:
     )
 
 
-def render_batch(key: str, setup: Setup, solution: BatchSolution, solve_s: float) -> bytes:
-    """The message with the plans of a batch."""
+def render_batch(
+    key: str, setup: Setup, solution: BatchSolution, solve_s: float, origin: Origin | None
+) -> bytes:
+    """The message with the plans of a batch, and with their origin if it is given."""
     return columns.encode_plans(
         key,
         reasons=solution.reasons,
@@ -117,4 +123,13 @@ def render_batch(key: str, setup: Setup, solution: BatchSolution, solve_s: float
         series={name: solution.amount(name) for name in AMOUNTS},
         matrices={name: solution.column(name) for name in setup.wanted},
         solve_time_s=solve_s,
+        provenance=None if origin is None else _provenance(origin, solution, solve_s),
+    )
+
+
+def _provenance(origin: Origin, solution: BatchSolution, solve_s: float) -> common_pb2.Provenance:
+    """The origin of a batch: the roads that were taken, each with its number of sites."""
+    road = ", ".join(f"{name} {count}" for name, count in solution.roads().items())
+    return common.provenance(
+        origin, method=Method.KERNEL, road=road, seed=0, threads=1, solve_s=solve_s
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from time import perf_counter
 
 import anyio
@@ -12,11 +13,12 @@ from anyio.abc import TaskGroup
 from loadloom.engine.convert import batches
 from loadloom.engine.convert.batches import Setup
 from loadloom.engine.convert.common import REASONS
-from loadloom.engine.family import Runner
+from loadloom.engine.family import Runner, digest
 from loadloom.engine.guard import refusal
 from loadloom.engine.guard.calls import note
 from loadloom.engine.guard.edge import faults_refused
 from loadloom.engine.guard.refusal import Refusal
+from loadloom.engine.task import Origin
 from loadloom.models.checks import Violation
 from loadloom.models.dispatch.batch import Batch, BatchSolution, empty_solution, solve_rows
 from loadloom.v1.dispatch_pb2 import StreamSetup
@@ -115,9 +117,11 @@ class Stream:
             except _BadBatch as bad:
                 group.start_soon(self._refuse, bad.key, refusal.invalid(bad.violations))
             else:
-                await self._begin(message, setup, group)
+                await self._begin(message, _Received(raw, perf_counter()), setup, group)
 
-    async def _begin(self, sites: Sites, setup: Setup, group: TaskGroup) -> None:
+    async def _begin(
+        self, sites: Sites, received: "_Received", setup: Setup, group: TaskGroup
+    ) -> None:
         """Starts the answer to a batch when there is room for it among those of all streams."""
         try:
             points = batches.size(sites, setup, self._runner.limits)
@@ -127,7 +131,7 @@ class Stream:
         points = await self._runner.room.take(points, self._scope)
         self._held += points
         self._keys.add(sites.key)
-        group.start_soon(self._answer, sites, setup, points)
+        group.start_soon(self._answer, sites, received, setup, points)
 
     async def _decoded(self, raw: bytes) -> StreamSetup | Sites:
         self._bytes_in += len(raw)
@@ -144,10 +148,10 @@ class Stream:
         await self._write(encode_error(key, refused.status()))
         self._slots.release()
 
-    async def _answer(self, sites: Sites, setup: Setup, points: int) -> None:
+    async def _answer(self, sites: Sites, received: "_Received", setup: Setup, points: int) -> None:
         try:
             with faults_refused():
-                answer = self._runner.sized(await self._plans(sites, setup))
+                answer = self._runner.sized(await self._plans(sites, received, setup))
         except Refusal as refused:
             answer = encode_error(sites.key, refused.status())
         await self._write(answer)
@@ -156,7 +160,7 @@ class Stream:
         self._runner.room.give(points)
         self._slots.release()
 
-    async def _plans(self, sites: Sites, setup: Setup) -> bytes:
+    async def _plans(self, sites: Sites, received: "_Received", setup: Setup) -> bytes:
         """The message with the plans of a batch, solved by as many threads as are free."""
         started, bulk = perf_counter(), self._runner.bulk
         rows = max(1, CHUNK_CELLS // setup.horizon.count)
@@ -174,7 +178,15 @@ class Stream:
                 group.start_soon(bulk.run, solve_rows, batch, solution, first, last)
         solve_s = perf_counter() - started
         self._count(solution, solve_s)
-        return await bulk.run(batches.render_batch, sites.key, setup, solution, solve_s)
+
+        def render() -> bytes:
+            origin = None
+            if setup.provenance:
+                waited_s = started - received.at_s
+                origin = Origin(digest=digest(received.raw), queue_s=waited_s)
+            return batches.render_batch(sites.key, setup, solution, solve_s, origin)
+
+        return await bulk.run(render)
 
     def _count(self, solution: BatchSolution, solve_s: float) -> None:
         """Tells the log and the metrics of a batch that is solved."""
@@ -194,6 +206,14 @@ class Stream:
         async with self._pen:
             with self._runner.room.unread(self._scope):
                 await self._context.write(message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """A message with a batch, and when it was there."""
+
+    raw: bytes
+    at_s: float
 
 
 class _BadBatch(Exception):  # noqa: N818 -- it names the batch's state

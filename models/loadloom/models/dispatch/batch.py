@@ -196,6 +196,10 @@ them singly. With 16 rows a range holds its thread for 4 s at most.
 """
 
 
+OTHER_ROAD = 2
+"""What stands for a kernel at a row that another road decides; see `kernel.CONVEX`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSolution:
     """The answers to a batch, row by row.
@@ -204,7 +208,7 @@ class BatchSolution:
         reasons: why each solve stopped, in the numbers of the kernel's outcomes, int8 (rows,).
         conflict_intervals: where an infeasible site's rules first conflict, looking back from the
             end; -1 for all others, and where the kernel did not decide, int32 (rows,).
-        kernels: which kernel took each row, int8 (rows,).
+        kernels: which kernel took each row, or OTHER_ROAD, int8 (rows,).
         amounts: AMOUNTS of each row, (rows, 7), NaN where there is no plan.
         columns: COLUMNS in order, (7, rows, count), NaN where there is no plan.
     """
@@ -218,6 +222,13 @@ class BatchSolution:
     def column(self, name: str) -> FloatArray:
         """The column of that name, shape (rows, count)."""
         return self.columns[COLUMNS.index(name)]
+
+    def roads(self) -> dict[str, int]:
+        """The roads that were taken, and the number of rows that took each."""
+        names = {kernel.CONVEX: "convex kernel", kernel.GENERAL: "non-convex kernel"}
+        names[OTHER_ROAD] = "linear programme"
+        counts = {name: int(np.sum(self.kernels == number)) for number, name in names.items()}
+        return {name: count for name, count in counts.items() if count}
 
     def amount(self, name: str) -> FloatArray:
         """The amounts of that name, shape (rows,)."""
@@ -291,6 +302,7 @@ def _decide(batch: Batch, solution: BatchSolution, row: int) -> None:
         _give_up(solution, row, Reason.NO_SOLUTION_FOUND)
     else:
         _write(solution, row, problem, answer)
+    solution.kernels[row] = OTHER_ROAD
 
 
 def _give_up(solution: BatchSolution, row: int, reason: Reason) -> None:

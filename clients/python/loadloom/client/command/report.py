@@ -28,11 +28,14 @@ ACTION_STYLES = {"charge": "green", "discharge": "yellow"}
 Quantity = tuple[str, NDArray[np.float64], Callable[..., float]]
 
 
-def plan_report(site: Site, plan: Plan) -> RenderableType:
-    """The report of a plan: costs, proof, schedule, and reasons where they were asked for."""
+def plan_report(site: Site, plan: Plan, place: Callable[[str], str] = str) -> RenderableType:
+    """The report of a plan: costs, proof, schedule, and reasons where they were asked for.
+
+    `place` tells where the caller wrote down the rule that a field path names.
+    """
     parts: list[RenderableType] = [_heading(plan), ""]
     if plan.outcome is Outcome.INFEASIBLE:
-        return Group(*parts, _conflicts(plan))
+        return Group(*parts, _conflicts(plan, place))
     if not plan.exists:
         return Group(*parts, Text(plan.message.termination.detail or "There is no plan."))
     parts += [_costs(plan), "", _proof(plan)]
@@ -192,7 +195,7 @@ def _reasons(plan: Plan) -> Table:
     return table
 
 
-def _conflicts(plan: Plan) -> RenderableType:
+def _conflicts(plan: Plan, place: Callable[[str], str]) -> RenderableType:
     title = Text("No plan can keep every rule.\n", style="bold red")
     grid = Table.grid(padding=(0, 1))
     groups: dict[tuple[str, bool], list[Conflict]] = {}
@@ -202,7 +205,7 @@ def _conflicts(plan: Plan) -> RenderableType:
         grid.add_row(f"{number}.", group[0].what)
         if len(group) > 1:
             grid.add_row("", _others(group))
-        grid.add_row("", Text(f"rule  {group[0].rule}", style="dim"))
+        grid.add_row("", Text(f"rule  {place(group[0].rule)}", style="dim"))
         if group[0].cure:
             grid.add_row("", Text(f"cure  {group[0].cure}", style="bold"))
         grid.add_row()

@@ -136,9 +136,11 @@ def dispatch(files: Files, address: Address, wishes: Wishes, as_json: bool) -> N
     if as_json:
         print(MessageToJson(plan.message, preserving_proto_field_name=True))
     else:
-        Terminal().print(plan_report(found.site, plan))
+        Terminal().print(plan_report(found.site, plan, found.place))
     for column in found.prices:
         note(f"Prices: {column}")
+    for doubt in found.doubts:
+        warn(doubt)
     if not plan.exists:
         for file in filter(None, (files.out, files.plot)):
             note(f"{file} is not written, as there is no plan")
@@ -252,6 +254,11 @@ def busy(what: str) -> Status:
 def note(sentence: str) -> None:
     """Tells something beside what was asked for."""
     Terminal(stderr=True).print(Text(sentence, style="dim"), soft_wrap=True)
+
+
+def warn(sentence: str) -> None:
+    """Tells something that is possible but unlikely."""
+    Terminal(stderr=True).print(Text(sentence, style="yellow"), soft_wrap=True)
 
 
 def fail(code: int, *faults: str) -> typer.Exit:

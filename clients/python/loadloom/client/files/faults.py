@@ -22,13 +22,18 @@ class Fault:
 
     def __str__(self) -> str:
         """The file, the place in it and what is wrong there, in one sentence."""
+        return f"{self.place}: {self.message}"
+
+    @property
+    def place(self) -> str:
+        """The file and the place in it."""
         place = [str(self.file)]
         if self.line is not None:
             place.append(f"{self.line_word} {self.line}")
         if self.column is not None:
             place.append(f"column {self.column}")
         name = f" ({self.where})" if self.where else ""
-        return f"{', '.join(place)}{name}: {self.message}"
+        return f"{', '.join(place)}{name}"
 
 
 def shortened(faults: Sequence[Fault], most: int) -> list[Fault]:

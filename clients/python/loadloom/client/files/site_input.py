@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from loadloom.client.files.alignment import Span, common_grid, sample
 from loadloom.client.files.documents import Document, Keys, path_keys
 from loadloom.client.files.faults import Fault, InputError
@@ -21,6 +23,9 @@ BUY: Keys = ("meter", "buy_price_per_kwh")
 Device = TypeVar("Device", Load, Photovoltaic, Storage)
 SELL: Keys = ("meter", "sell_price_per_kwh")
 
+DEAR_PER_KWH, KNOWN = 10.0, frozenset(("", "EUR", "USD", "GBP", "CHF", "AUD", "CAD", "NZD"))
+"""What a kWh costs in no usual hour in currencies of which that is known; "" is one not told."""
+
 NEVER = datetime.max.replace(tzinfo=UTC)
 """Stands for a time that makes no sense, which is told already."""
 
@@ -29,13 +34,19 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 class SiteInput:
     """A site and its grid, and the document to which faults in them can be traced.
 
-    `prices` says which columns of a file of prices were taken, and for what.
+    `prices` says which columns of a file of prices were taken, and for what; `doubts` what in them
+    is possible but unlikely.
     """
 
     site: Site
     grid: Grid
     document: Document
     prices: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+    def place(self, path: str) -> str:
+        """Where the rule that a field path names stands in the site file."""
+        return self.fault(path, "").place
 
     def fault(self, path: str, message: str) -> Fault:
         """A fault that the server found at a field path, traced to the site file."""
@@ -102,7 +113,8 @@ def read_input(
     site = _site(reading, grid)
     _check_targets(reading, site, grid)
     reading.finish()
-    return SiteInput(site=site, grid=grid, document=document, prices=reading.prices)
+    doubts = tuple(dict.fromkeys(_doubts(reading, site)))
+    return SiteInput(site=site, grid=grid, document=document, prices=reading.prices, doubts=doubts)
 
 
 def _instant_or_none(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
@@ -141,6 +153,22 @@ def _take_prices(reading: Reading, prices: Prices) -> None:
             reading.series[keys] = series
             uses.setdefault(f"{series.file}, {series.column}", []).append(use)
     reading.prices = tuple(f"{column}, for {' and '.join(use)}" for column, use in uses.items())
+
+
+def _doubts(reading: Reading, site: Site) -> Iterator[str]:
+    """Prices of a kWh that look like those of a MWh."""
+    for keys, price in (
+        (BUY, site.meter.buy_price_per_kwh),
+        (SELL, site.meter.sell_price_per_kwh),
+    ):
+        usual = 0.0 if price is None else float(np.median(np.abs(np.asarray(price))))
+        code = site.meter.currency_code
+        if usual > DEAR_PER_KWH and code in KNOWN:
+            series = reading.series.get(keys)
+            inside = reading.document.fault(keys, "").place
+            place = inside if series is None else f"{series.file}, {series.column}"
+            said = f"{usual:,.4g} {code}".strip()
+            yield f"{place}: a kWh costs {said} in the middle; is it the price of a MWh?"
 
 
 def _check_buying_price(reading: Reading) -> None:
