@@ -156,31 +156,50 @@ def negative_prices(effort: Effort) -> Findings:
 
 
 def _negative_days(effort: Effort) -> Findings:
-    """The linear road beside the full MILP on every such day, as no search is like another."""
+    """The linear road beside the full MILP on every such day, as no search is like another.
+
+    HiGHS stops at a gap of 1e-4, which on a day when energy is hardly a burden it reaches at once.
+    Whose search is dearer day by day is asked to the same gap; our own default is 1e-6.
+    """
     full = highs_arrays.MIXED_INTEGER
-    ratios: dict[str, float] = {}
-    ours_s, full_s = 0.0, 0.0
+    roads = (ours.LINEAR, ours.LINEAR_TO_GAP)
+    spent_s: dict[str, list[float]] = {peer.name: [] for peer in (*roads, full)}
+    days = []
     for problem in instances.negative_days()[: effort.rounds]:
         best = ours.optimum(problem)
-        asked = [contender(peer, [problem] * 2, [best] * 2) for peer in (ours.LINEAR, full)]
+        asked = [contender(peer, [problem] * 2, [best] * 2) for peer in (*roads, full)]
         measured = race(asked, rounds=FEWEST_ROUNDS, budget_s=effort.budget_s)
-        linear, other = _cpu_s(measured[ours.LINEAR.name]), _cpu_s(measured[full.name])
-        ratios[f"{problem.horizon.start:%d %B}"] = linear / other
-        ours_s, full_s = ours_s + linear, full_s + other
-    dearest = max(ratios, key=lambda day: ratios[day])
-    what = "linear road as a multiple of the full MILP"
-    row = str(len(ratios)), f"{median(ratios.values()):.2f}", f"{ratios[dearest]:.2f}", dearest
+        days.append(f"{problem.horizon.start:%d %B}")
+        for name, times in spent_s.items():
+            times.append(_cpu_s(measured[name]))
+    what = "as a multiple of the full MILP"
+    rows, most = [], {}
+    for road in roads:
+        ratios = [a / b for a, b in zip(spent_s[road.name], spent_s[full.name], strict=True)]
+        most[road.name] = max(ratios)
+        dearest = days[ratios.index(most[road.name])]
+        in_all = sum(spent_s[road.name]) / sum(spent_s[full.name])
+        shares = (in_all, median(ratios), most[road.name])
+        rows.append((road.name, str(len(days)), *(f"{share:.2f}" for share in shares), dearest))
     table = Table(
         title=f"Every day of negative prices, 96 intervals: {what}",
-        headings=("days", "median", "most", "on"),
-        rows=(row,),
+        headings=("method", "days", "in all", "median", "most", "on"),
+        rows=tuple(rows),
     )
-    bar = Bar(
-        what=f"96 intervals, {len(ratios)} days in all: {what}",
-        measured=ours_s / full_s,
-        limit=1.0,
+    in_all = sum(spent_s[ours.LINEAR.name]) / sum(spent_s[full.name])
+    bars = (
+        Bar(
+            what=f"96 intervals, {len(days)} days in all: linear road {what}",
+            measured=in_all,
+            limit=1.0,
+        ),
+        Bar(
+            what=f"96 intervals, dearest of {len(days)} days, to the same gap: linear road {what}",
+            measured=most[ours.LINEAR_TO_GAP.name],
+            limit=1.0,
+        ),
     )
-    return Findings(tables=(table,), bars=(bar,))
+    return Findings(tables=(table,), bars=bars)
 
 
 def _claims(title: str, peers: Sequence[Peer], problem: Problem) -> Table:

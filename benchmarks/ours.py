@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from benchmarks.harness import Contender, Judgement, combined, judge
+from benchmarks.harness import GAP_LIMIT, Contender, Judgement, combined, judge
 from benchmarks.peers.peer import IMPOSSIBLE, Answer, Answerer, Peer, fresh, schedule_of
 from loadloom.models.dispatch.batch import COLUMNS, Batch, BatchSolution, solve_batch
 from loadloom.models.dispatch.linear import Planner
@@ -20,8 +20,8 @@ def _answer(solution: Solution) -> Answer:
     return Answer(schedule=solution.schedule, claimed_cost=solution.termination.objective)
 
 
-def _road(method: Method) -> Answerer:
-    options = SolveOptions(method=method)
+def _road(method: Method, relative_gap: float = SolveOptions().relative_gap) -> Answerer:
+    options = SolveOptions(method=method, relative_gap=relative_gap)
     return lambda problem: _answer(solve(problem, options))
 
 
@@ -34,6 +34,7 @@ def _prepare_planner(problem: Problem) -> Answerer:
 
 KERNEL = fresh("Loadloom kernel, one call", _road(Method.KERNEL))
 LINEAR = fresh("Loadloom linear road", _road(Method.LINEAR))
+LINEAR_TO_GAP = fresh("Loadloom linear road, to HiGHS's gap", _road(Method.LINEAR, GAP_LIMIT))
 MIXED_INTEGER = fresh("Loadloom mixed-integer road", _road(Method.MIXED_INTEGER))
 PLANNER = Peer(name="Loadloom linear road, re-planned", prepare=_prepare_planner)
 ROADS = (KERNEL, LINEAR, MIXED_INTEGER)

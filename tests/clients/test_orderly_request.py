@@ -69,6 +69,16 @@ def test_what_is_usual_is_not_sent():
     assert not request.users.feeder
 
 
+def test_late_notice_and_a_limit_in_rounds_are_sent_when_they_are_asked_for():
+    usual = schedule_request(WEEK, users(), shortage(), {})
+    assert not usual.late_notice
+    assert usual.options.work_limit == 0
+    asked = {"late_notice": True, "work_limit": 12}
+    request = schedule_request(WEEK, users(), shortage(), asked)
+    assert request.late_notice
+    assert request.options.work_limit == 12
+
+
 def test_every_request_has_an_id_of_its_own_unless_one_is_given():
     ids = {schedule_request(WEEK, users(), shortage(), {}).request_id for _ in range(3)}
     assert len(ids) == 3

@@ -20,7 +20,13 @@ SMALL_COLUMNS = 5_000
 576 columns that took two thirds of the time, over five with 4,000 three quarters."""
 
 _COLUMNWISE, _MINIMISE, _PRIMAL_SIMPLEX, _DUAL_SIMPLEX = 1, 1, 4, 1
-_FEASIBLE = 2  # HiGHS' kSolutionStatusFeasible
+_FEASIBLE, _VALID = 2, 1  # HiGHS' kSolutionStatusFeasible and kBasisValidityValid
+_HEURISTICS = (
+    "mip_heuristic_run_feasibility_jump",
+    "mip_heuristic_run_rens",
+    "mip_heuristic_run_rins",
+    "mip_heuristic_run_root_reduced_cost",
+)
 _REASONS = {
     HighsModelStatus.kOptimal: Reason.OPTIMAL,
     HighsModelStatus.kInfeasible: Reason.INFEASIBLE,
@@ -92,14 +98,17 @@ def with_columns(matrix: Matrix, columns: NDArray[np.int64], factors: FloatArray
 class Model:
     """A programme held in HiGHS, so that one with the same matrix starts from the last basis.
 
+    Without `heuristics`, a search finds solutions where its branches end and by rounding alone.
+
     Raises:
         ValueError: a number is too large to compute with.
     """
 
-    def __init__(self, program: Program, *, seed: int = 0) -> None:
+    def __init__(self, program: Program, *, seed: int = 0, heuristics: bool = True) -> None:
         self._highs = Highs()
         self._warm = False
         self._program = program
+        self._columns = np.arange(program.cost.size, dtype=np.int32)
         options = {
             "output_flag": False,
             "threads": 1,
@@ -111,6 +120,8 @@ class Model:
         if not program.integer.any() or program.cost.size <= SMALL_COLUMNS:
             # Presolve takes half of the time of a small programme, and saves less on a large one.
             options["presolve"] = "off"
+        if not heuristics:
+            options |= dict.fromkeys(_HEURISTICS, False)
         for name, value in options.items():
             self._highs.setOptionValue(name, value)
         status = self._highs.passModel(
@@ -139,15 +150,14 @@ class Model:
         same_bounds = _same(held.low, program.low) and _same(held.high, program.high)
         same_sides = _same(held.row_low, program.row_low) and _same(held.row_high, program.row_high)
         highs, count = self._highs, program.cost.size
-        columns = np.arange(count, dtype=np.int32)
         if not same_bounds:
-            highs.changeColsBounds(count, columns, program.low, program.high)
+            highs.changeColsBounds(count, self._columns, program.low, program.high)
         if not same_sides:
             rows = np.arange(program.row_low.size, dtype=np.int32)
             change = highs.changeRowsBounds  # pyright: ignore[reportAttributeAccessIssue] -- stubs lack it
             change(rows.size, rows, program.row_low, program.row_high)
         if not _same(held.cost, program.cost):
-            highs.changeColsCost(count, columns, program.cost)
+            highs.changeColsCost(count, self._columns, program.cost)
         highs.changeObjectiveOffset(program.offset)
         # The last basis stays feasible if only costs change, and dual feasible if they do not.
         primal = self._warm and same_bounds and same_sides
@@ -159,10 +169,17 @@ class Model:
         known.col_value = primal.tolist()
         self._highs.setSolution(known)
 
-    def solve(self, *, time_limit_s: float = inf, relative_gap: float = 0.0) -> Outcome:
+    def solve(
+        self,
+        *,
+        time_limit_s: float = inf,
+        relative_gap: float = 0.0,
+        node_limit: int | None = None,
+    ) -> Outcome:
         """How a run from the last basis ends, within a time and up to a gap for whole numbers.
 
-        The gap is relative to the objective or to 1, whichever is larger.
+        The gap is relative to the objective or to 1, whichever is larger. A search that ends by
+        `node_limit` is repeatable.
         """
         highs, before = self._highs, self._highs.getRunTime()
         # The simplex method counts the time of all runs against the limit, the search only its own.
@@ -170,15 +187,17 @@ class Model:
         highs.setOptionValue("time_limit", counted + time_limit_s)
         highs.setOptionValue("mip_rel_gap", relative_gap)
         highs.setOptionValue("mip_abs_gap", relative_gap)
+        if node_limit is not None:
+            highs.setOptionValue("mip_max_nodes", node_limit)
         highs.run()
         if highs.getModelStatus() == HighsModelStatus.kUnboundedOrInfeasible:
             highs.setOptionValue("presolve", "off")
             highs.run()
-        self._warm = highs.getBasis().valid
         return self._outcome(highs.getRunTime() - before)
 
     def _outcome(self, seconds: float) -> Outcome:
         info, status = self._highs.getInfo(), self._highs.getModelStatus()
+        self._warm = info.basis_validity == _VALID
         found = info.primal_solution_status == _FEASIBLE
         short = Reason.FEASIBLE if found else Reason.NO_SOLUTION_FOUND
         reason = _REASONS.get(status, short)
@@ -208,4 +227,4 @@ class Model:
 
 
 def _same(held: FloatArray, new: FloatArray) -> bool:
-    return held is new or np.array_equal(held, new)
+    return held is new or (held.shape == new.shape and bool((held == new).all()))

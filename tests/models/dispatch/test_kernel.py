@@ -78,13 +78,13 @@ def test_the_pieces_of_a_convex_cost_ascend_even_where_they_have_no_width():
             "charge_limit": rng.choice([0.0, 4.0]),
             "discharge_limit": rng.choice([0.0, 4.0]),
         }
-        first, slope, width = np.empty(1), np.empty((4, 1)), np.empty((4, 1))
-        arrays = [np.array([float(value)]) for value in columns.values()]
-        impossible, not_convex = convex_stages(*arrays, 0.8, 0.7, 0.01, first, slope, width)
+        first, slope, width = np.empty((1, 1)), np.empty((1, 4, 1)), np.empty((1, 4, 1))
+        arrays = [np.array([[float(value)]]) for value in columns.values()]
+        impossible, not_convex = convex_stages(0, *arrays, 0.8, 0.7, 0.01, first, slope, width)
         if impossible or not_convex:
             continue
-        assert np.all(np.diff(slope[:, 0]) >= 0.0), columns
-        empty_beside_zero += price < -0.1 and np.any(width[1:3, 0] == 0.0)
+        assert np.all(np.diff(slope[0, :, 0]) >= 0.0), columns
+        empty_beside_zero += price < -0.1 and np.any(width[0, 1:3, 0] == 0.0)
     assert empty_beside_zero > 100
 
 
@@ -312,8 +312,43 @@ def test_a_batch_gives_each_site_its_own_plan(convex, threads):
         )
         for name, amount in expected.items():
             assert answers.amount(name)[row] == pytest.approx(amount, rel=1e-9, abs=1e-9), name
-        np.testing.assert_allclose(answers.column("charge_kw")[row], alone.schedule.charge_kw[0])
-        np.testing.assert_allclose(answers.column("import_kw")[row], alone.schedule.import_kw)
+        for name, wanted in (
+            ("charge_kw", alone.schedule.charge_kw[0]),
+            ("import_kw", alone.schedule.import_kw),
+        ):
+            np.testing.assert_allclose(answers.column(name)[row], wanted, rtol=1e-7, atol=1e-12)
+
+
+def test_a_batch_of_large_stores_is_solved_all_the_same():
+    """Their lists are too long to be kept side by side, so the rows are solved one by one."""
+    rng = np.random.default_rng(17)
+    base = random_problem(rng, count=300)
+    storage = replace(
+        base.storages[0],
+        energy_min_kwh=np.where(np.arange(300) == 299, 5e4, 0.0),
+        energy_max_kwh=np.where(np.arange(300) == 299, 5e4 + 1.0, 1e5),
+        initial_energy_kwh=5e4,
+        targets=(),
+        self_discharge_per_h=0.0,
+        end_value_per_kwh=0.2,
+    )
+    meter = base.meter
+    problems = [
+        replace(
+            base,
+            storages=(storage,),
+            meter=replace(
+                meter, buy_price_per_kwh=meter.buy_price_per_kwh * rng.uniform(1, 2, 300)
+            ),
+        )
+        for _ in range(9)
+    ]
+    answers = solve_batch(batch_of(problems))
+    for row, problem in enumerate(problems):
+        alone = solve_kernel(problem)
+        assert answers.reasons[row] == OPTIMAL
+        paid = alone.termination.objective
+        assert answers.amount("objective")[row] == pytest.approx(paid, rel=1e-9)
 
 
 def test_broadcasting_is_the_same_as_writing_it_out():

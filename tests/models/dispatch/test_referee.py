@@ -106,10 +106,12 @@ def audited(batch, columns, row):
     """The audit of one row of columns."""
     solution = empty_solution(batch)
     keep = batch.site(row).storages[0].keep(batch.horizon)
-    series = np.empty((10, batch.horizon.count))
-    expand(batch.matrices(), row, batch.horizon.step_h, every_series(), series)
+    series = np.empty((10, 1, batch.horizon.count))
+    expand(batch.matrices(), row, batch.horizon.step_h, every_series(), 0, series)
     numbers = tuple(singles(batch.matrices(), row, row + 1)[0])
-    return audit_row(series, numbers, batch.horizon.step_h, keep, row, columns, solution.amounts)
+    return audit_row(
+        0, series, numbers, batch.horizon.step_h, keep[None], row, columns, solution.amounts
+    )
 
 
 def test_the_audit_of_rows_agrees_with_the_referee():

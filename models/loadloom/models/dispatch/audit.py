@@ -12,14 +12,15 @@ _FAST = {"contract", "nsz", "reassoc", "nnan"}
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def audit_row(site, numbers, step_h, keep, row, columns, amounts):
+def audit_row(lane, sites, numbers, step_h, keep, row, columns, amounts):
     """The sum of all breaches as a multiple of the tolerance; infinite if a number is none.
 
-    `site` holds the row's series in kWh, as `kernel.expand` writes them, and `numbers` are its
-    single values, as in a row of `kernel.singles`. Writes the objective, the cost of energy bought,
-    the earnings from energy sold, wear, the end value and the baseline to the row of `amounts`.
+    `sites` holds the row's series in kWh in `lane`, as `kernel.expand` writes them, and `numbers`
+    are its single values, as in a row of `kernel.singles`; `keep` is (lanes, T). Writes the
+    objective, the cost of energy bought, the earnings from energy sold, wear, the end value and the
+    baseline to the row of `amounts`.
     """
-    breach = _audit(site, numbers, step_h, keep, row, columns, amounts)
+    breach = _audit(lane, sites, numbers, step_h, keep, row, columns, amounts)
     total = _sum(columns, row)
     # A number that is none would be lost in a maximum, but not in a sum.
     return breach / ABSOLUTE_KWH if np.isfinite(total) else np.inf
@@ -41,41 +42,50 @@ def _over(value_kwh, limit_kwh):
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
-def _audit(site, numbers, step_h, keep, row, columns, amounts):
+def _audit(lane, sites, numbers, step_h, keep, row, columns, amounts):
     """The sum of all breaches in kWh; a sum is vectorised, where maxima would make a chain."""
     share, initial, into, outof, _loss, wear, worth, end_low, end_high = numbers
     per_out = 1.0 / outof
     spent, earned, moved, baseline, breach = 0.0, 0.0, 0.0, 0.0, 0.0
     last = step_h.size - 1
     for t in range(step_h.size):
-        hours, load, pv = step_h[t], site[0, t], site[1, t]
+        hours, load, pv = step_h[t], sites[0, lane, t], sites[1, lane, t]
         free = share * pv
         c, d, k = columns[0, row, t] * hours, columns[1, row, t] * hours, columns[3, row, t] * hours
         g, x = columns[4, row, t] * hours, columns[5, row, t] * hours
         imbalance = abs(load - pv + k + c - d - g + x)
         breach += max(0.0, imbalance - RELATIVE * (abs(load) + pv + c + d + k))
-        breach += _over(g, site[4, t]) + _over(x, site[5, t]) + _over(k, free)
+        breach += _over(g, sites[4, lane, t]) + _over(x, sites[5, lane, t]) + _over(k, free)
         breach += max(0.0, -min(min(min(c, d), min(g, x)), k))
         breach += max(0.0, max(min(c, d), min(g, x)))
-        spent += site[2, t] * g
-        earned += site[3, t] * x
-        baseline += _idle_cost(load - pv, free, site[2, t], site[3, t], site[4, t], site[5, t])
+        spent += sites[2, lane, t] * g
+        earned += sites[3, lane, t] * x
+        baseline += _idle_cost(
+            load - pv,
+            free,
+            sites[2, lane, t],
+            sites[3, lane, t],
+            sites[4, lane, t],
+            sites[5, lane, t],
+        )
     for t in range(step_h.size):
         c, d, e = columns[0, row, t] * step_h[t], columns[1, row, t] * step_h[t], columns[2, row, t]
-        breach += _over(c, site[8, t]) + _over(d, site[9, t])
-        breach += _over(e, site[7, t]) + _over(site[6, t], e)
+        breach += _over(c, sites[8, lane, t]) + _over(d, sites[9, lane, t])
+        breach += _over(e, sites[7, lane, t]) + _over(sites[6, lane, t], e)
         moved += c * into + d * per_out
     drift = abs(
-        columns[2, row, 0] - keep[0] * initial - _stored(step_h, columns, row, into, per_out, 0)
+        columns[2, row, 0]
+        - keep[lane, 0] * initial
+        - _stored(step_h, columns, row, into, per_out, 0)
     )
     breach += max(0.0, drift - RELATIVE * (columns[2, row, 0] + initial))
     for t in range(1, step_h.size):
         stored = _stored(step_h, columns, row, into, per_out, t)
-        drift = abs(columns[2, row, t] - keep[t] * columns[2, row, t - 1] - stored)
+        drift = abs(columns[2, row, t] - keep[lane, t] * columns[2, row, t - 1] - stored)
         breach += max(0.0, drift - RELATIVE * (columns[2, row, t] + columns[2, row, t - 1]))
     left, idle = columns[2, row, last], initial
     for t in range(step_h.size):
-        idle *= keep[t]
+        idle *= keep[lane, t]
     breach += _over(left, end_high) + _over(end_low, left)
     amounts[row, 0] = spent - earned + wear * moved - worth * left
     amounts[row, 2] = spent

@@ -25,23 +25,10 @@ class Flows:
     curtailed: FloatArray
 
 
-def flows(site: Arrays, primal: FloatArray) -> Flows:
-    """The columns of a solution by name."""
-    stores, count = site.shape
-    cells = stores * count
-    edges = [cells, 2 * cells, 3 * cells, 3 * cells + count, 3 * cells + 2 * count]
-    charge, taken, energy, export, curtailed, _ = np.split(primal, edges)
-    charge = charge.reshape(site.shape)
-    discharge = taken.reshape(site.shape) * site.discharge_efficiency
-    demand = site.net_load + charge.sum(axis=0) - discharge.sum(axis=0)
-    return Flows(
-        charge=charge,
-        discharge=discharge,
-        energy=energy.reshape(site.shape),
-        drawn=demand + export + curtailed,
-        export=export,
-        curtailed=curtailed,
-    )
+def energies(site: Arrays, primal: FloatArray) -> FloatArray:
+    """The energies of the stores in a solution, shape (stores, count)."""
+    cells = site.keep.size
+    return primal[2 * cells : 3 * cells].reshape(site.shape)
 
 
 def values(site: Arrays, row_dual: FloatArray) -> Values:
@@ -62,7 +49,7 @@ def settled(site: Arrays, energy: FloatArray) -> Flows:
 
     They keep every limit but perhaps those of the meter, where the energies leave no other way.
     """
-    energy = np.clip(energy, site.energy_min, site.energy_max)
+    energy = np.minimum(np.maximum(energy, site.energy_min), site.energy_max)
     before = np.concatenate((site.initial, energy[:, :-1]), axis=1)
     change = energy - site.keep * before
     change[np.abs(change) < NEGLIGIBLE_KWH] = 0.0
@@ -84,12 +71,15 @@ def settled(site: Arrays, energy: FloatArray) -> Flows:
 
 def _cheapest_exchange(site: Arrays, demand: FloatArray) -> FloatArray:
     """The import less export that meets a demand, curtailing least, most, or to no exchange."""
-    least = np.minimum(np.maximum(demand, -site.export_limit), demand + site.curtailable)
-    most = np.maximum(np.minimum(demand + site.curtailable, site.import_limit), demand)
-    most = np.maximum(least, most)
-    ways = np.stack((least, np.clip(0.0, least, most), most))
-    paid = np.where(ways > 0.0, site.buy, site.sell) * ways
-    return np.take_along_axis(ways, paid.argmin(axis=0)[None], axis=0)[0]
+    fullest = demand + site.curtailable
+    best = least = np.minimum(np.maximum(demand, -site.export_limit), fullest)
+    most = np.maximum(np.minimum(fullest, site.import_limit), np.maximum(demand, least))
+    paid = np.where(least > 0.0, site.buy, site.sell) * least
+    for other in (np.minimum(np.maximum(0.0, least), most), most):
+        cost = np.where(other > 0.0, site.buy, site.sell) * other
+        better = cost < paid
+        best, paid = np.where(better, other, best), np.where(better, cost, paid)
+    return best
 
 
 def costs(site: Arrays, moved: Flows) -> FloatArray:

@@ -1,7 +1,8 @@
 """The exact dynamic programme for sites with one store, row by row over the columns of a batch.
 
-Each site is solved by `stock` where all its stage costs are convex, else by `general_stock`, and
-its row of the answer is audited while it is still in the cache.
+Sites whose stage costs are all convex are solved side by side by `stocks`, or by `stock` where they
+are few, all others by `general_stock`. Each row of the answer is audited while it is still in the
+cache.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ from loadloom.models.dispatch.stage import (
     general_stage,
     settle,
 )
-from loadloom.solvers.kernels import general_stock, stock
+from loadloom.solvers.kernels import general_stock, stock, stocks
 
 OPTIMAL, FEASIBLE, INFEASIBLE = 1, 2, 3
 """Outcomes in the numbers of TerminationReason."""
@@ -59,8 +60,10 @@ def own_series(matrices):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def expand(matrices, row, step_h, wanted, site):
-    """Writes the series of a row whose numbers are `wanted` to `site` (10, T), energies in kWh.
+def expand(matrices, row, step_h, wanted, lane, sites):
+    """Writes the series of a row whose numbers are `wanted`, energies in kWh.
+
+    They are written to `lane` of `sites` (10, lanes, T).
 
     One row of a matrix may hold for all sites, one column for all intervals. Choosing a matrix
     takes some 20 ns, so series that all rows share are best written once.
@@ -70,14 +73,14 @@ def expand(matrices, row, step_h, wanted, site):
         at = row if matrix.shape[0] > 1 else 0
         if matrix.shape[1] > 1:
             for t in range(step_h.size):
-                site[index, t] = matrix[at, t]
+                sites[index, lane, t] = matrix[at, t]
         else:
             value = matrix[at, 0]
             for t in range(step_h.size):
-                site[index, t] = value
+                sites[index, lane, t] = value
         if _POWERS[index]:
             for t in range(step_h.size):
-                site[index, t] *= step_h[t]
+                sites[index, lane, t] *= step_h[t]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -100,46 +103,6 @@ def _numbers(single, at):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _general(
-    keep, low, high, start, end_slope, energies, prices, efficiencies, wear, tolerance, stock_kwh,
-    price
-):  # fmt: skip
-    """The outcome, interval of conflict and value of the start by the general kernel."""
-    net, curtailable, into, out, charge, discharge = energies
-    buy, sell = prices
-    count = keep.size
-    slope, width = np.empty(GENERAL_PIECES * count), np.empty(GENERAL_PIECES * count)
-    first, base_cost = np.empty(count), np.empty(count)
-    offset = np.zeros(count + 1, np.int64)
-    steepest = 0.0
-    for t in range(count):
-        pieces, first[t], base_cost[t] = general_stage(
-            net[t], curtailable[t], buy[t], sell[t], into[t], out[t], charge[t], discharge[t],
-            efficiencies[0], efficiencies[1], wear, slope, width, offset[t],
-        )  # fmt: skip
-        offset[t + 1] = offset[t] + pieces
-        steepest = max(steepest, abs(buy[t]), abs(sell[t]))
-    near = 1e-13 * (1.0 + steepest * (1.0 + high.max()))
-    room = max(1024, 64 * count)
-    while True:
-        status, interval, best = general_stock.control(
-            keep, low, high, start, end_slope, first, base_cost, offset, slope, width,
-            tolerance, near, room, stock_kwh,
-        )  # fmt: skip
-        if status == general_stock.EMPTY:
-            return INFEASIBLE, interval, best
-        if status == general_stock.SOLVED:
-            general_stock.local_prices(
-                keep, low, high, start, end_slope, first, offset, slope, width, stock_kwh,
-                np.empty((2, count)), price,
-            )  # fmt: skip
-            return OPTIMAL, interval, best
-        room *= 4
-        if room > _MOST_PIECES:
-            return UNDECIDED, interval, best
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
 def solve_range(
     matrices, step_h, first_row, last_row, columns, amounts, outcomes, conflicts, kernels
 ):
@@ -148,102 +111,199 @@ def solve_range(
     `matrices` are a batch's, in the order of its fields. `columns` (7, rows, T) receives charge,
     discharge, energy, curtailed, import, export and value, `amounts` (rows, 7) objective, bound,
     bought, sold, wear, end value and baseline.
+
+    Rows are taken LANES at a time. What belongs to one of them stands in its lane of arrays (lanes,
+    T) from its series to the audit; those whose costs are convex are solved side by side.
     """
-    count = step_h.size
-    site, keep = np.empty((10, count)), np.ones(count)
-    net, pv, low, high = np.empty(count), np.empty(count), np.empty(count), np.empty(count)
-    first = np.empty(count)
-    slope, width = np.empty((stock.SEGMENTS, count)), np.empty((stock.SEGMENTS, count))
-    energy, price = np.empty(count), np.empty(count)
-    rest, least, most = np.empty(count), np.empty(count), np.empty(count)
-    work = stock.workspace(count)
-    per_h = 1.0 / step_h
-    last_loss, least_keep = 0.0, 1.0
-    buy, sell, imports, exports = site[2], site[3], site[4], site[5]
-    charge, discharge = site[8], site[9]
-    expand(matrices, first_row, step_h, every_series(), site)
+    count, abreast = step_h.size, last_row - first_row >= stocks.FEWEST
+    lanes = stocks.LANES if abreast else 1
+    sites, per_h = np.empty((10, lanes, count)), 1.0 / step_h
+    net, pv = np.empty((lanes, count)), np.empty((lanes, count))
+    keep, low, high = np.ones((lanes, count)), np.empty((lanes, count)), np.empty((lanes, count))
+    first, slope = np.empty((lanes, count)), np.empty((lanes, stock.SEGMENTS, count))
+    task = keep, low, high, first, slope, np.empty((lanes, stock.SEGMENTS, count))
+    energy, price = np.empty((lanes, count)), np.empty((lanes, count))
+    kept, ends, largest = np.zeros((2, lanes)), np.empty((4, lanes)), np.empty(lanes)
+    missed, convex = np.empty(lanes, np.int64), np.empty(lanes, np.bool_)
     wanted, single = own_series(matrices), singles(matrices, first_row, last_row)
-    for row in range(first_row, last_row):
-        if row > first_row:
-            expand(matrices, row, step_h, wanted, site)
-        numbers = _numbers(single, row - first_row)
-        share, start, into, outof, loss, wear, end_value, end_low, end_high = numbers
-        end_slope = -end_value
-        largest, crossing = _prepare(site, share, end_low, end_high, net, pv, low, high)
-        if loss != last_loss:
-            for t in range(count):
-                keep[t] = (1.0 - loss) ** step_h[t]
-            last_loss, least_keep = loss, keep.min()
-        impossible, not_convex = convex_stages(
-            net, pv, buy, sell, imports, exports, charge, discharge, into, outof, wear,
-            first, slope, width,
-        )  # fmt: skip
-        largest = max(start, largest)
-        tolerance = 1e-9 + 1e-12 * largest
-        outcome, interval, best = OPTIMAL, 0, 0.0
-        if crossing > tolerance:
-            outcome, interval = INFEASIBLE, _last_crossed(low, high, tolerance)
-        elif least_keep < LEAST_KEEP:
-            outcome = UNDECIDED
-        elif impossible > 0:
-            outcome = INFEASIBLE
-            interval = _first_impossible(net, pv, imports, exports, charge, discharge)
-        elif not_convex > 0:
-            outcome, interval, best = _general(
-                keep, low, high, start, end_slope, (net, pv, imports, exports, charge, discharge),
-                (buy, sell), (into, outof), wear, tolerance, energy, price,
-            )  # fmt: skip
-        else:
-            status, interval = stock.look_back(
-                keep, low, high, start, end_slope, first, slope, width, tolerance, work
+    alone, together = _room(count), stocks.room(count if abreast else 0)
+    kept[1] = 1.0
+    for lane in range(lanes):
+        expand(matrices, first_row, step_h, every_series(), lane, sites)
+    for begin in range(first_row, last_row, lanes):
+        filled = min(lanes, last_row - begin)
+        convex[:] = False
+        for lane in range(filled):
+            row = begin + lane
+            expand(matrices, row, step_h, wanted, lane, sites)
+            numbers = _numbers(single, row - first_row)
+            largest[lane] = _lay_out(lane, sites, numbers, step_h, net, pv, kept, task, ends)
+            outcomes[row], missed[lane], kernels[row] = _first_word(
+                lane, sites, numbers, net, pv, kept, task, ends
             )
-            if status == stock.EMPTY:
-                outcome = INFEASIBLE
-            else:
-                stock.look_ahead(keep, start, first, width, work, energy)
-        kernels[row] = GENERAL if not_convex > 0 else CONVEX
-        conflicts[row] = interval if outcome == INFEASIBLE else -1
-        outcomes[row] = outcome
-        if outcome != OPTIMAL:
-            columns[:, row] = np.nan
-            amounts[row, :] = np.nan
-            continue
-        _write_columns(
-            row, keep, start, energy, (net, pv, imports, exports), (buy, sell), per_h,
-            into, outof, 1e-13 * (1.0 + largest), columns,
-        )  # fmt: skip
-        breach = audit_row(site, numbers, step_h, keep, row, columns, amounts)
-        objective = amounts[row, 0]
-        if not_convex > 0:
-            gap = max(0.0, objective - best)
-        else:
-            gap = stock.prove(
-                keep, low, high, start, end_slope, first, slope, width, energy, rest, least, most,
-                price,
+            convex[lane] = outcomes[row] == OPTIMAL and kernels[row] == CONVEX
+        solved = abreast and convex.sum() >= stocks.FEWEST
+        if solved:
+            # Where one list is too long to be solved side by side, so are the next rows' as a rule.
+            lossless = kept[0].max() == 0.0
+            solved = abreast = stocks.solve(
+                task, ends, convex, lossless, missed, energy, price, together
+            )
+        for lane in range(filled):
+            row, numbers = begin + lane, _numbers(single, begin + lane - first_row)
+            if convex[lane] and not solved:
+                missed[lane] = _solve_alone(lane, task, ends, energy, price, alone)
+            elif outcomes[row] == OPTIMAL and not convex[lane]:
+                outcomes[row], missed[lane] = _general(
+                    lane, sites, numbers, net, pv, task, ends, energy, price
+                )
+            if convex[lane] and missed[lane] >= 0:
+                outcomes[row] = INFEASIBLE
+            conflicts[row] = missed[lane] if outcomes[row] == INFEASIBLE else -1
+            if outcomes[row] != OPTIMAL:
+                columns[:, row] = np.nan
+                amounts[row, :] = np.nan
+                continue
+            _write_columns(
+                row, lane, keep, numbers, energy, net, pv, sites, per_h,
+                1e-13 * (1.0 + largest[lane]), columns,
             )  # fmt: skip
-        for t in range(count):
-            columns[6, row, t] = -price[t]
-        amounts[row, 1] = objective - gap
-        if breach > 1.0 or gap > PROVEN * max(1.0, abs(objective)):
-            outcomes[row] = UNDECIDED
+            breach = audit_row(lane, sites, numbers, step_h, keep, row, columns, amounts)
+            objective = amounts[row, 0]
+            gap = ends[3, lane] if convex[lane] else max(0.0, objective - ends[3, lane])
+            for t in range(count):
+                columns[6, row, t] = -price[lane, t]
+            amounts[row, 1] = objective - gap
+            if breach > 1.0 or gap > PROVEN * max(1.0, abs(objective)):
+                outcomes[row] = UNDECIDED
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _room(count):
+    """Room to solve one row alone."""
+    return stock.workspace(count), np.empty(count), np.empty(count), np.empty(count)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _lay_out(lane, sites, numbers, step_h, net, pv, kept, task, ends):
+    """Writes what a row's stages and store are made of to its lane; returns the highest energy.
+
+    `kept` (2, lanes) holds the loss that `keep` was computed with and the least it leaves, `ends`
+    (4, lanes) receives the start, the slope of the end, the tolerance, and how far bounds cross.
+    """
+    share, start, _into, _out, loss, _wear, end_value, end_low, end_high = numbers
+    keep, low, high = task[0], task[1], task[2]
+    highest, crossing = _prepare(lane, sites, share, end_low, end_high, net, pv, low, high)
+    if loss != kept[0, lane]:
+        for t in range(step_h.size):
+            keep[lane, t] = (1.0 - loss) ** step_h[t]
+        kept[0, lane], kept[1, lane] = loss, keep[lane].min()
+    largest = max(start, highest)
+    ends[0, lane], ends[1, lane] = start, -end_value
+    ends[2, lane], ends[3, lane] = 1e-9 + 1e-12 * largest, crossing
+    return largest
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _first_word(lane, sites, numbers, net, pv, kept, task, ends):
+    """What is known of a row before it is solved: outcome, interval of conflict and kernel."""
+    _keep, low, high, first, slope, width = task
+    imports, exports, charge, discharge = sites[4], sites[5], sites[8], sites[9]
+    impossible, not_convex = convex_stages(
+        lane, net, pv, sites[2], sites[3], imports, exports, charge, discharge,
+        numbers[2], numbers[3], numbers[5], first, slope, width,
+    )  # fmt: skip
+    which = GENERAL if not_convex > 0 else CONVEX
+    if ends[3, lane] > ends[2, lane]:
+        return INFEASIBLE, _last_crossed(low[lane], high[lane], ends[2, lane]), which
+    if kept[1, lane] < LEAST_KEEP:
+        return UNDECIDED, -1, which
+    if impossible > 0:
+        t = _first_impossible(lane, net, pv, imports, exports, charge, discharge)
+        return INFEASIBLE, t, which
+    return OPTIMAL, -1, which
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _solve_alone(lane, task, ends, energy, price, room):
+    """Solves a row whose costs are convex; the interval of conflict, or -1."""
+    keep, low, high = task[0][lane], task[1][lane], task[2][lane]
+    first, slope, width = task[3][lane], task[4][lane], task[5][lane]
+    work, rest, least, most = room
+    start, end_slope = ends[0, lane], ends[1, lane]
+    status, interval = stock.look_back(
+        keep, low, high, start, end_slope, first, slope, width, ends[2, lane], work
+    )
+    if status == stock.EMPTY:
+        return interval
+    stock.look_ahead(keep, start, first, width, work, energy[lane])
+    ends[3, lane] = stock.prove(
+        keep, low, high, start, end_slope, first, slope, width, energy[lane], rest, least, most,
+        price[lane],
+    )  # fmt: skip
+    return -1
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _general(lane, sites, numbers, net, pv, task, ends, energy, price):
+    """Solves a row whose costs are not convex: outcome and interval of conflict.
+
+    Writes the value of the start to `ends`.
+    """
+    into, out, wear = numbers[2], numbers[3], numbers[5]
+    keep, low, high = task[0][lane], task[1][lane], task[2][lane]
+    start, end_slope, tolerance = ends[0, lane], ends[1, lane], ends[2, lane]
+    count = keep.size
+    slope, width = np.empty(GENERAL_PIECES * count), np.empty(GENERAL_PIECES * count)
+    first, base_cost = np.empty(count), np.empty(count)
+    offset = np.zeros(count + 1, np.int64)
+    steepest = 0.0
+    for t in range(count):
+        buy, sell = sites[2, lane, t], sites[3, lane, t]
+        pieces, first[t], base_cost[t] = general_stage(
+            net[lane, t], pv[lane, t], buy, sell, sites[4, lane, t], sites[5, lane, t],
+            sites[8, lane, t], sites[9, lane, t], into, out, wear, slope, width, offset[t],
+        )  # fmt: skip
+        offset[t + 1] = offset[t] + pieces
+        steepest = max(steepest, abs(buy), abs(sell))
+    near = 1e-13 * (1.0 + steepest * (1.0 + high.max()))
+    room = max(1024, 64 * count)
+    while True:
+        status, interval, ends[3, lane] = general_stock.control(
+            keep, low, high, start, end_slope, first, base_cost, offset, slope, width,
+            tolerance, near, room, energy[lane],
+        )  # fmt: skip
+        if status == general_stock.EMPTY:
+            return INFEASIBLE, interval
+        if status == general_stock.SOLVED:
+            general_stock.local_prices(
+                keep, low, high, start, end_slope, first, offset, slope, width, energy[lane],
+                np.empty((2, count)), price[lane],
+            )  # fmt: skip
+            return OPTIMAL, -1
+        room *= 4
+        if room > _MOST_PIECES:
+            return UNDECIDED, -1
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"nsz", "nnan", "reassoc"})
-def _prepare(site, share, end_low, end_high, net, curtailable, low, high):
-    """Writes what the stages and the store are made of, (T) each.
+def _prepare(lane, sites, share, end_low, end_high, net, curtailable, low, high):
+    """Writes net load, what may be curtailed and bounds of a row to its lane.
 
     Returns the highest bound, and by how much a lower bound exceeds its upper one at most.
     """
-    last = net.size - 1
-    for t in range(net.size):
-        net[t] = site[0, t] - site[1, t]
-        curtailable[t] = site[1, t] * share
-        low[t], high[t] = site[6, t], site[7, t]
-    low[last], high[last] = max(low[last], end_low), min(high[last], end_high)
-    highest, crossing = high[last], low[last] - high[last]
+    count = net.shape[1]
+    last = count - 1
+    for t in range(count):
+        net[lane, t] = sites[0, lane, t] - sites[1, lane, t]
+        curtailable[lane, t] = sites[1, lane, t] * share
+        low[lane, t], high[lane, t] = sites[6, lane, t], sites[7, lane, t]
+    low[lane, last] = max(low[lane, last], end_low)
+    high[lane, last] = min(high[lane, last], end_high)
+    highest, crossing = high[lane, last], low[lane, last] - high[lane, last]
     for t in range(last):
-        highest = max(highest, high[t])
-        crossing = max(crossing, low[t] - high[t])
+        highest = max(highest, high[lane, t])
+        crossing = max(crossing, low[lane, t] - high[lane, t])
     return highest, crossing
 
 
@@ -257,11 +317,12 @@ def _last_crossed(low, high, tolerance):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _first_impossible(net, curtailable, into, out, charge, discharge):
+def _first_impossible(lane, net, curtailable, into, out, charge, discharge):
     """The first interval whose meter limits no operation keeps."""
-    for t in range(net.size):
-        short = net[t] - discharge[t] > into[t]
-        trapped = net[t] + charge[t] + curtailable[t] < -out[t]
+    for t in range(net.shape[1]):
+        load = net[lane, t]
+        short = load - discharge[lane, t] > into[lane, t]
+        trapped = load + charge[lane, t] + curtailable[lane, t] < -out[lane, t]
         if short or trapped:
             return t
     return 0
@@ -269,27 +330,28 @@ def _first_impossible(net, curtailable, into, out, charge, discharge):
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nnan"})
 def _write_columns(
-    row, keep, start, energy, site, prices, per_h, charge_efficiency, discharge_efficiency, nothing,
-    columns
+    row, lane, keep, numbers, energy, net, curtailable, sites, per_h, nothing, columns
 ):  # fmt: skip
     """Writes what every device does, given the stored energy; up to `nothing` is rounding."""
-    net, curtailable, into, out = site
-    buy, sell = prices
-    per_in = 1.0 / charge_efficiency
+    start, discharge_efficiency = numbers[1], numbers[3]
+    per_in = 1.0 / numbers[2]
     before = start
-    for t in range(energy.size):
-        change = energy[t] - keep[t] * before
-        before = energy[t]
+    for t in range(energy.shape[1]):
+        change = energy[lane, t] - keep[lane, t] * before
+        before = energy[lane, t]
         # Written so that nothing comes out as minus zero.
         charged = change * per_in if change > nothing else 0.0
         taken = -change * discharge_efficiency if change < -nothing else 0.0
-        demand = net[t] + charged - taken
-        grid = settle(demand, curtailable[t], buy[t], sell[t], into[t], out[t])
-        grid = min(grid, demand + curtailable[t])
+        demand, free = net[lane, t] + charged - taken, curtailable[lane, t]
+        grid = settle(
+            demand, free, sites[2, lane, t], sites[3, lane, t], sites[4, lane, t],
+            sites[5, lane, t],
+        )  # fmt: skip
+        grid = min(grid, demand + free)
         unused = grid - demand
         columns[0, row, t] = charged * per_h[t]
         columns[1, row, t] = taken * per_h[t]
-        columns[2, row, t] = energy[t]
+        columns[2, row, t] = energy[lane, t]
         columns[3, row, t] = unused * per_h[t] if unused > 0.0 else 0.0
         columns[4, row, t] = grid * per_h[t] if grid > 0.0 else 0.0
         columns[5, row, t] = -grid * per_h[t] if grid < 0.0 else 0.0

@@ -3,12 +3,11 @@
 The linear programme leaves out that nothing runs both ways at once, so it can gain where energy is
 a burden: by charging and discharging at once it burns energy that nobody takes. Its bound holds all
 the same, and so does its plan wherever letting nothing run both ways costs no more. Where it does
-cost more, or passes a limit, binaries keep the two ways apart: with several stores in every
-interval where energy can be a burden, with a single one in all. All at once: adding them step by
-step where the last solution ran both ways took up to five times as long on days of negative prices,
-as each step is a search of its own. A single store has so few that leaving some out saves nothing,
-while the search finds less to go by: over the 30 such days of a year it took a tenth longer, on one
-of them three times as long.
+cost more, or passes a limit, binaries keep the two ways apart in every interval where energy can be
+a burden, and where that does not prove enough, in all. All at once: adding them step by step where
+the last solution ran both ways took up to five times as long on days of negative prices, as each
+step is a search of its own. The plan of the linear programme is a good one as a rule, so a small
+search goes without heuristics, which took a third of its time.
 """
 
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from loadloom.models.certificate import Proof
 from loadloom.models.dispatch.flows import (
     Flows,
     breach,
-    flows,
+    energies,
     schedule,
     settled,
     total,
@@ -42,8 +41,9 @@ from loadloom.models.dispatch.linear_model import (
 from loadloom.models.dispatch.problem import Problem
 from loadloom.models.dispatch.solution import Schedule, Solution, Values
 from loadloom.models.dispatch.values import dual_bound, site_values
+from loadloom.models.horizon import FloatArray
 from loadloom.models.options import Method, SolveOptions
-from loadloom.solvers.highs import Matrix, Model, Outcome, Program
+from loadloom.solvers.highs import SMALL_COLUMNS, Matrix, Model, Outcome, Program
 from loadloom.solvers.termination import Reason, Termination
 
 ROUNDING = 1e-9
@@ -87,8 +87,7 @@ class Planner:
         search = _Search(problem=problem, options=options, site=arrays(problem))
         model, base = self._model(search.site, search.pairs)
         search.relax(model)
-        alone = len(problem.storages) == 1
-        for choose in (all_pairs,) if alone else (burdened_pairs, all_pairs):
+        for choose in (burdened_pairs, all_pairs):
             if search.open and (pairs := choose(search.site)).count > search.pairs.count:
                 search.branch(model, base, pairs)
         return search.solution(Method.LINEAR, "linear programme")
@@ -150,14 +149,16 @@ class _Search:
         """Searches with binaries for the pairs, then solves the linear programme they leave."""
         self.pairs = pairs
         near = tightened(self.site)
-        search = Model(program(near, pairs, matrix(near, pairs)), seed=self.options.seed)
+        whole = program(near, pairs, matrix(near, pairs))
+        small = whole.cost.size <= SMALL_COLUMNS
+        search = Model(whole, seed=self.options.seed, heuristics=not small)
         outcome = self._solve(search)
         if outcome.termination.reason is Reason.INFEASIBLE or outcome.primal is None:
             self.ended = outcome.termination
             self.bound = max(self.bound, outcome.termination.bound)
             return
         self.bound, self.proof = max(self.bound, outcome.termination.bound), Proof.BRANCH_AND_BOUND
-        self._offer(flows(self.site, outcome.primal))
+        self._offer(energies(self.site, outcome.primal))
         model.change(decided(self.site, base, pairs, outcome.primal))
         self._try(self._solve(model))
         if outcome.termination.reason is Reason.FEASIBLE:
@@ -213,11 +214,11 @@ class _Search:
         if outcome.row_dual is not None:
             self.values = values(self.site, outcome.row_dual)
         if outcome.primal is not None:
-            self._offer(flows(self.site, outcome.primal))
+            self._offer(energies(self.site, outcome.primal))
 
-    def _offer(self, moved: Flows) -> None:
-        """The flows with nothing running both ways, which become the best plan if they are."""
-        run = settled(self.site, moved.energy)
+    def _offer(self, energy: FloatArray) -> None:
+        """The flows that give these energies, which become the best plan if they are."""
+        run = settled(self.site, energy)
         paid = total(self.site, run)
         if paid < self.cost and breach(self.site, run).max() <= WITHIN_KWH:
             self.best, self.cost = run, paid

@@ -13,6 +13,14 @@ binary, in those intervals alone that are asked for:
     taken[s,t] <= most_taken[s,t] * (1 - charging[s,t])
     import[t] <= import_limit[t] * importing[t]
     export[t] <= export_limit[t] * (1 - importing[t])
+
+A search has two more rows for each interval of a store. They hold wherever it never runs both ways,
+since what it holds is then what it kept, less what is taken or more what is charged, and leave no
+room to burn energy in a store that is full or empty, where the search would have to branch:
+
+    energy[s,t] + taken[s,t] <= max(energy_max[s,t], keep[s,t] * energy_max[s,t-1])
+    energy[s,t] - charge_efficiency[s] * charge[s,t]
+                             >= min(energy_min[s,t], keep[s,t] * energy_min[s,t-1])
 """
 
 from dataclasses import dataclass, replace
@@ -70,15 +78,19 @@ class Arrays:
 
     def most_charge(self) -> FloatArray:
         """The most that a store can be charged with without giving out, shape (stores, count)."""
-        least = np.concatenate((self.initial, self.energy_min[:, :-1]), axis=1)
+        least = self.kept(self.energy_min)
         with np.errstate(over="ignore"):
-            room = np.maximum(self.energy_max - self.keep * least, 0.0) / self.charge_efficiency
+            room = np.maximum(self.energy_max - least, 0.0) / self.charge_efficiency
         return np.minimum(self.charge_limit, room)
 
     def most_taken(self) -> FloatArray:
         """The most that can be taken out of a store without charging, shape (stores, count)."""
-        most = np.concatenate((self.initial, self.energy_max[:, :-1]), axis=1)
-        return np.minimum(self.taken_limit, np.maximum(self.keep * most - self.energy_min, 0.0))
+        most = self.kept(self.energy_max)
+        return np.minimum(self.taken_limit, np.maximum(most - self.energy_min, 0.0))
+
+    def kept(self, energy: FloatArray) -> FloatArray:
+        """What is kept through each interval of the energy before it, shape (stores, count)."""
+        return self.keep * np.concatenate((self.initial, energy[:, :-1]), axis=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,21 +197,24 @@ def matrix(site: Arrays, pairs: Pairs) -> Matrix:
     """The matrix of a site, which depends on the losses of its stores and the pairs alone.
 
     Columns: charge, taken and energy by store, export, curtailed, binaries. Rows: energy by store,
-    balance, then two for each binary.
+    balance, then two for each binary and two for each interval of a store, if there are binaries.
     """
     stores, count = site.shape
     cells, interval = stores * count, np.arange(count)
     entries = _store_entries(site) + _balance_entries(site, interval, cells + interval)
     if pairs.count:
-        entries += _pair_entries(site, pairs)
+        entries += _pair_entries(site, pairs) + _one_way_entries(site, 2 * pairs.count)
     rows, columns, numbers = (np.concatenate(part) for part in zip(*entries, strict=True))
     return compressed(rows, columns, numbers, 3 * cells + 2 * count + pairs.count)
 
 
 def same_losses(site: Arrays, other: Arrays) -> bool:
     """Whether two sites have the same matrix when there are no pairs."""
-    names = ("charge_efficiency", "discharge_efficiency", "keep")
-    return all(np.array_equal(getattr(site, name), getattr(other, name)) for name in names)
+    if site.shape != other.shape:
+        return False
+    same = (site.charge_efficiency == other.charge_efficiency).all()
+    same &= (site.discharge_efficiency == other.discharge_efficiency).all()
+    return bool(same & (site.keep == other.keep).all())
 
 
 def program(site: Arrays, pairs: Pairs, entries: Matrix) -> Program:
@@ -207,24 +222,25 @@ def program(site: Arrays, pairs: Pairs, entries: Matrix) -> Program:
     stores, count = site.shape
     held = np.zeros((stores, count))
     held[:, :1] = site.keep[:, :1] * site.initial
-    row_low, row_high = -site.net_load, site.import_limit - site.net_load
+    row_low = np.concatenate((held.ravel(), -site.net_load))
+    row_high = np.concatenate((held.ravel(), site.import_limit - site.net_load))
     low, high = _bounds(site)
-    binary = np.arange(low.size + pairs.count) >= low.size
-    cost = _costs(site)
+    cost, width = _costs(site), low.size
     if pairs.count:
-        sides = _pair_sides(site, pairs)
+        sides = np.concatenate((_pair_sides(site, pairs), _one_way_sides(site)))
+        none = np.zeros(pairs.count)
         row_low = np.concatenate((row_low, np.full(sides.size, -np.inf)))
         row_high = np.concatenate((row_high, sides))
-        low, high = np.append(low, np.zeros(pairs.count)), np.append(high, np.ones(pairs.count))
-        cost = np.append(cost, np.zeros(pairs.count))
+        low, high = np.concatenate((low, none)), np.concatenate((high, none + 1.0))
+        cost = np.concatenate((cost, none))
     return Program(
         cost=cost,
         low=low,
         high=high,
-        row_low=np.append(held, row_low),
-        row_high=np.append(held, row_high),
+        row_low=row_low,
+        row_high=row_high,
         matrix=entries,
-        integer=binary,
+        integer=np.arange(width + pairs.count) >= width,
         offset=float(site.buy @ site.net_load),
     )
 
@@ -285,6 +301,27 @@ def _pair_sides(site: Arrays, pairs: Pairs) -> FloatArray:
     first = np.append(np.zeros(out.size), -site.net_load[pairs.meter])
     second = np.append(out, site.export_limit[pairs.meter])
     return np.column_stack((first, second)).ravel()
+
+
+def _one_way_entries(site: Arrays, begin: int) -> list[Entries]:
+    """The rows of a store that holds what it can when it runs one way only, two an interval."""
+    cells = site.keep.size
+    cell, ones = np.arange(cells), np.ones(cells)
+    full = cells + site.buy.size + begin + cell
+    into = np.broadcast_to(site.charge_efficiency, site.shape).ravel()
+    return [
+        (full, cells + cell, ones),
+        (full, 2 * cells + cell, ones),
+        (full + cells, cell, into),
+        (full + cells, 2 * cells + cell, -ones),
+    ]
+
+
+def _one_way_sides(site: Arrays) -> FloatArray:
+    """The upper sides of the rows of stores that run one way only."""
+    full = np.maximum(site.energy_max, site.kept(site.energy_max))
+    empty = np.minimum(site.energy_min, site.kept(site.energy_min))
+    return np.concatenate((full.ravel(), -empty.ravel()))
 
 
 def _bounds(site: Arrays) -> tuple[FloatArray, FloatArray]:

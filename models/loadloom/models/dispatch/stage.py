@@ -39,23 +39,23 @@ def settle(q, curtailable, buy, sell, import_limit, export_limit):
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})
 def convex_stages(
-    net, curtailable, buy, sell, import_limit, export_limit, charge_limit, discharge_limit,
+    lane, net, curtailable, buy, sell, import_limit, export_limit, charge_limit, discharge_limit,
     charge_efficiency, discharge_efficiency, wear, first, slope, width,
 ):  # fmt: skip
-    """Writes the pieces of every interval, supposing that its cost is convex.
+    """Writes the pieces of every interval of a site, supposing that its cost is convex.
 
-    All limits are energies of the interval, shape (T,); `slope` and `width` are (4, T), piece by
-    piece. Returns how many intervals allow no operation and how many are not convex. There is no
-    branch, so that the compiler vectorises the loop.
+    All limits are energies of the interval. Arrays are (lanes, T), `slope` and `width` (lanes, 4,
+    T), piece by piece; the site is the one in `lane`. Returns how many intervals allow no operation
+    and how many are not convex. There is no branch, so that the compiler vectorises the loop.
     """
     per_out = 1.0 / discharge_efficiency
     per_in = 1.0 / charge_efficiency
     impossible, not_convex = 0, 0
-    for t in range(net.size):
-        load, free, b, s = net[t], curtailable[t], buy[t], sell[t]
+    for t in range(net.shape[1]):
+        load, free, b, s = net[lane, t], curtailable[lane, t], buy[lane, t], sell[lane, t]
         # No operation goes beyond these, and far limits would cost digits.
-        into = min(import_limit[t], max(0.0, load + free + charge_limit[t]))
-        out = min(export_limit[t], max(0.0, discharge_limit[t] - load))
+        into = min(import_limit[lane, t], max(0.0, load + free + charge_limit[lane, t]))
+        out = min(export_limit[lane, t], max(0.0, discharge_limit[lane, t] - load))
         rate0 = min(s, 0.0)
         rate1 = min(b, 0.0) if s < 0.0 else s
         rate2 = max(b, 0.0)
@@ -65,8 +65,8 @@ def convex_stages(
         kink0 = -out - free - load
         kink1 = kink0 + length0
         kink2 = kink1 + length1
-        left = max(kink0, -discharge_limit[t])
-        right = min(into - load, charge_limit[t])
+        left = max(kink0, -discharge_limit[lane, t])
+        right = min(into - load, charge_limit[lane, t])
         kink1 = min(max(kink1, left), right)
         kink2 = min(max(kink2, left), right)
         d0, d1, d2, d3 = min(left, 0.0), min(kink1, 0.0), min(kink2, 0.0), min(right, 0.0)
@@ -88,9 +88,9 @@ def convex_stages(
         s2 = s2 if w2 > 0.0 else min(s2, s3)
         s1 = s1 if w1 > 0.0 else min(s1, s2)
         s0 = s0 if w0 > 0.0 else min(s0, s1)
-        slope[0, t], slope[1, t], slope[2, t], slope[3, t] = s0, s1, s2, s3
-        width[0, t], width[1, t], width[2, t], width[3, t] = w0, w1, w2, w3
-        first[t] = left * per_out if left < 0.0 else left * charge_efficiency
+        slope[lane, 0, t], slope[lane, 1, t], slope[lane, 2, t], slope[lane, 3, t] = s0, s1, s2, s3
+        width[lane, 0, t], width[lane, 1, t], width[lane, 2, t], width[lane, 3, t] = w0, w1, w2, w3
+        first[lane, t] = left * per_out if left < 0.0 else left * charge_efficiency
         # The rates on either side of zero must rise by more than the losses for a convex cost.
         below = rate0 if d1 > d0 else -_FAR
         below = rate1 if d2 > d1 else below

@@ -86,7 +86,7 @@ def look_back(keep, low, high, start, end_slope, first, slope, width, tolerance,
         # Pieces that belong above it.
         above, top = highest, slopes[tail - _ONE] if head < tail else -_FAR
         cheapest = 0
-        while cheapest <= dearest and (-slope[cheapest, t] >= top or width[cheapest, t] == 0.0):
+        while cheapest <= dearest and (-slope[cheapest, t] > top or width[cheapest, t] == 0.0):
             left = width[cheapest, t] - over
             over = max(-left, 0.0)
             if left > 0.0:
