@@ -18,6 +18,7 @@ help:  ## show this
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/python -c "from loadloom.models.dispatch.solve import warm; warm()"
 	$(BIN)/python -c "from loadloom.models.orderly.solve import warm; warm()"
+	$(BIN)/python -c "import loadloom.engine.services.agency_kernels; from loadloom.models.agency.solve import warm; warm()"
 	touch $@
 
 .venv-bench/ready: requirements-bench.lock pyproject.toml
@@ -52,7 +53,7 @@ proto: .venv/ready  ## write the stubs of the protos
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py
 
 lock:  ## renew the lock files (needs uv)
-	uv pip compile pyproject.toml --universal --python-version 3.11 --extra engine --extra postgres --extra cli --group dev \
+	uv pip compile pyproject.toml --universal --python-version 3.11 --extra engine --extra postgres --extra cluster --extra cli --group dev \
 	  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -o requirements.lock
 	uv pip compile pyproject.toml --universal --python-version 3.11 --extra engine --extra cli --extra bench --group build \
 	  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -o requirements-bench.lock

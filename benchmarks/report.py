@@ -27,6 +27,7 @@ PACKAGES = (
     "pypsa",
     "oemof-solph",
     "pandas",
+    "pyCoopGame",
 )
 
 

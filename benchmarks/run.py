@@ -19,6 +19,10 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import (
+    agency,
+    agency_games,
+    agency_portfolio,
+    agency_settle,
     dispatch,
     operations,
     operations_strain,
@@ -42,6 +46,10 @@ SPECS: tuple[BenchSpec, ...] = (
     *orderly.SPECS,
     *orderly_small.SPECS,
     *orderly_rota.SPECS,
+    *agency.SPECS,
+    *agency_settle.SPECS,
+    *agency_portfolio.SPECS,
+    *agency_games.SPECS,
 )
 
 

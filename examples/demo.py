@@ -3,9 +3,9 @@
     python examples/demo.py [--out FOLDER]
 
 Starts an engine of its own, plans (a) a workshop with a battery and (b) a street of 1,000 homes
-over a week of Dutch day-ahead prices with negative hours, and (c) a park of 60 users through four
-weeks that are short of power, and writes charts. Where the data come from is told in
-examples/data/NOTICE.md.
+over a week of Dutch day-ahead prices with negative hours, settles (c) a month with 200 users who
+buy together from two plants, plans (d) a park of 60 users through four weeks that are short of
+power, and writes charts. Where the data come from is told in examples/data/NOTICE.md.
 """
 
 import sys
@@ -29,6 +29,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from examples.agency import run_agency
 from examples.park import run_park
 from loadloom.client.charts import style, write_chart
 from loadloom.client.client import Client
@@ -61,6 +62,7 @@ def main() -> None:
         client = stack.enter_context(Client(target))
         plan_workshop(client, out)
         plan_street(client, out)
+        run_agency(client, out)
         run_park(client, out)
     console.print(f"\nCharts are in {out}/")
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +101,38 @@ def test_the_demo_shows_both_sites(tmp_path):
     assert "1,000 optimal" in done.stdout
     assert (tmp_path / "workshop.png").stat().st_size > 10_000
     assert (tmp_path / "street.png").stat().st_size > 10_000
+    assert "dearer than alone" in done.stdout
+    assert "Statement of works-06" in done.stdout
+    assert (tmp_path / "agency.png").stat().st_size > 10_000
+
+
+def test_the_ten_lines_of_python_settle_with_two_users(target, tmp_path):
+    code = block("python", "create_settlement")
+    assert len([line for line in code.splitlines() if line and "import" not in line]) <= 10
+    assert "127.0.0.1:8421" in code
+    script = tmp_path / "ten_lines.py"
+    script.write_text(code.replace("127.0.0.1:8421", target))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "cost 2.90, bills 3.03, refunds 1.17 EUR" in done.stdout
+    assert "refund = 1.80 - 1.17 = 0.63 EUR" in done.stdout
+
+
+def test_the_month_of_the_agent_runs_from_sum_to_statement(tmp_path, target, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = block("sh", "agency settle").replace("\\\n", " ").strip().splitlines()
+    said = []
+    for line in lines:
+        words = shlex.split(line.replace("--store pool", f"--server {target}"))
+        assert words[0] == ".venv/bin/loadloom"
+        assert "--store pool" in line
+        arguments = [str(ROOT / a) if a.startswith("examples/") else a for a in words[1:]]
+        done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        said.append(done.stdout)
+    assert "load factor" in said[0]
+    assert "no portfolio more than" in said[1]
+    assert "hill" in said[2]
+    assert "Statement of works-06" in said[-1]
+    assert (tmp_path / "bills.csv").stat().st_size > 1_000
+    assert (tmp_path / "pool.png").stat().st_size > 10_000

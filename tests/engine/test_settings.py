@@ -42,6 +42,20 @@ def test_every_bad_setting_is_named_with_its_value(monkeypatch):
     assert "70000" in lines[1]
 
 
+def test_roots_of_data_sets_come_from_all_sources(tmp_path, monkeypatch):
+    file = tmp_path / "loadloom.toml"
+    file.write_text('[data_roots]\nmeters = "/srv/meters"\n')
+    monkeypatch.setenv("LOADLOOM_SETTINGS", str(file))
+    assert load([]).data_roots == {"meters": "/srv/meters"}
+    monkeypatch.setenv("LOADLOOM_DATA_ROOTS__LAKE", "s3://lake/curves")
+    assert load([]).data_roots["lake"] == "s3://lake/curves"
+    assert not unknown_variables({"LOADLOOM_DATA_ROOTS__LAKE": "s3://lake/curves"})
+    given = load(["--data-roots", '{"other": "/tmp"}']).data_roots
+    assert given["other"] == "/tmp"
+    with pytest.raises(BadSettings, match=r"data_roots: .* must be JSON"):
+        load(["--data-roots", "{meters"])
+
+
 def test_an_unknown_name_in_the_file_is_refused(tmp_path):
     file = tmp_path / "loadloom.toml"
     file.write_text("prot = 1\n")

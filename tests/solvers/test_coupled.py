@@ -140,7 +140,8 @@ def test_annealing_weighs_as_the_oracle_does():
         _, patterns = oracle.priced(0.2 * rows.penalty)
         start = oracle.weighed(patterns)
         annealer = Annealer(oracle, rows, 0.2 * rows.penalty)
-        answer = annealer.run(start, seed, np.geomspace(10.0, 0.1, 5), 500)
+        heats, steepness = np.geomspace(10.0, 0.1, 5), np.geomspace(1.0, 8.0, 5)
+        answer = annealer.run(start, seed, heats, steepness, 500)
         assert value_of(answer, rows) <= value_of(start, rows) + 1e-6
         for i in range(oracle.count):
             legal = [

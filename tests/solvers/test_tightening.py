@@ -11,10 +11,9 @@ from loadloom.solvers.coupled import dual
 from loadloom.solvers.coupled.budget import Budget, Race
 from loadloom.solvers.coupled.inequalities import first_inequalities
 from loadloom.solvers.coupled.listed import Listed, can_list
-from loadloom.solvers.coupled.neighbourhood import reconsidered
 from loadloom.solvers.coupled.oracle import Oracle
 from loadloom.solvers.coupled.search import value_of
-from loadloom.solvers.coupled.solve import luby, solve_coupled
+from loadloom.solvers.coupled.solve import solve_coupled
 from loadloom.solvers.coupled.tightening import Tightening, evaluate
 from loadloom.solvers.kernels.choosers import FAR
 from loadloom.solvers.kernels.rounding import best_rounding, coefficients
@@ -256,22 +255,3 @@ def test_a_plan_drawn_from_the_master_keeps_all_rules():
         every = [([list(windows) for windows in p], q) for p, q in cases.patterns(oracle.turns, i)]
         assert (plan, pause) in every
     assert value_of(oracle.weighed(codes), rows) >= known.bound - OFF
-
-
-def test_a_few_choosers_are_chosen_anew_as_well_as_can_be():
-    for seed in range(12):
-        oracle, rows = listable(seed, count=5)
-        nothing = oracle.weighed(oracle.nobody())
-        every = np.arange(oracle.count)
-        found = reconsidered(oracle, rows, nothing, every, seed=0, work=5.0, left_s=inf)
-        best = optimum(oracle, rows)
-        assert value_of(found, rows) == pytest.approx(best, abs=1e-2 * max(1.0, best)), seed
-        some = np.array([0, 3])
-        part = reconsidered(oracle, rows, found, some, seed=0, work=5.0, left_s=inf)
-        others = np.setdiff1d(every, some)
-        np.testing.assert_array_equal(part.patterns[others], found.patterns[others])
-        assert value_of(part, rows) >= best - OFF * max(1.0, best)
-
-
-def test_lengths_of_runs_follow_lubys_sequence():
-    assert [luby(k) for k in range(1, 16)] == [1, 1, 2, 1, 1, 2, 4, 1, 1, 2, 1, 1, 2, 4, 8]

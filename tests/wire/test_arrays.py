@@ -8,9 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from loadloom.v1.common_pb2 import Series
+from loadloom.v1.common_pb2 import FloatMatrix, Series
 from loadloom.v1.dispatch_pb2 import DispatchPlan
-from loadloom.wire.arrays import from_series, packed, to_series
+from loadloom.wire.arrays import (
+    from_floats,
+    from_series,
+    packed,
+    to_floats,
+    to_matrix,
+    to_series,
+)
 
 VALUES = arrays_of.arrays(np.float64, st.integers(0, 300), elements=st.floats(width=64))
 
@@ -81,3 +88,30 @@ def test_a_field_is_filled_in_place():
     plan = DispatchPlan()
     plan.schedule.import_kw.MergeFromString(packed([1.0, 2.0]))
     assert list(plan.schedule.import_kw.values) == [1.0, 2.0]
+
+
+TABLES = arrays_of.arrays(
+    np.float32, st.tuples(st.integers(0, 20), st.integers(0, 20)), elements=st.floats(width=32)
+)
+
+
+@given(TABLES)
+def test_floats_come_back_to_the_bit(table):
+    matrix = to_floats(table)
+    assert (matrix.rows, matrix.cols) == table.shape
+    assert from_floats(matrix).tobytes() == table.tobytes()
+    again = FloatMatrix.FromString(matrix.SerializeToString())
+    assert np.array(again.values, dtype=np.float32).tobytes() == table.tobytes()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 300])
+def test_floats_are_read_beside_unknown_fields(rows):
+    known = FloatMatrix(rows=rows, cols=2, values=[1.5, -2.0])
+    odd = FloatMatrix.FromString(known.SerializeToString() + b"\x28\x05\x35" + bytes(4))
+    assert from_floats(odd).tolist() == [1.5, -2.0]
+
+
+def test_a_table_becomes_a_matrix():
+    matrix = to_matrix([[1, 2, 3], [4, 5, 6]])
+    assert (matrix.rows, matrix.cols) == (2, 3)
+    assert from_series(matrix.values).tolist() == [1, 2, 3, 4, 5, 6]

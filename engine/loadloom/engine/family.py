@@ -115,6 +115,26 @@ class Runner:
             return begun
         return await self._single.run(render, await self._slowly(family, *begun, deadline))
 
+    async def answered(
+        self, family: Family[M, P, A], raw: bytes, deadline: Deadline
+    ) -> Answered[P, A]:
+        """The answer to a request from a worker process, for whoever keeps it before it is told.
+
+        Raises:
+            Refusal: the request breaks rules or limits, or nothing was found in time.
+        """
+        arrived = perf_counter()
+
+        def begin() -> tuple[Task[P], Origin]:
+            origin = Origin(digest=digest(raw), queue_s=perf_counter() - arrived)
+            task = family.parse(decoded(family.request, raw), self.limits)
+            note(family=family.name, **family.sizes(task.problem))
+            return task, origin
+
+        found = await self._slowly(family, *(await self._single.run(begin)), deadline)
+        _note(found.answer)
+        return found
+
     async def outcomes(
         self,
         family: Family[M, P, A],

@@ -1,6 +1,7 @@
 """What this version solves as jobs; servers and workers load it."""
 
 from loadloom.engine.jobs import Job
+from loadloom.engine.services.agency_jobs import FORM
 from loadloom.engine.services.orderly_jobs import CREATE, REVISE
 
-JOBS: tuple[Job, ...] = (CREATE, REVISE)
+JOBS: tuple[Job, ...] = (CREATE, REVISE, FORM)

@@ -33,7 +33,15 @@ from loadloom.engine.run.jobs import Supervisor
 from loadloom.engine.run.lanes import Workers
 from loadloom.engine.run.listening import metrics_served, obstacle
 from loadloom.engine.run.memory import give_back, keep_freed
-from loadloom.engine.services import dispatch, operations, orderly, orderly_jobs, system
+from loadloom.engine.services import (
+    agency,
+    agency_jobs,
+    dispatch,
+    operations,
+    orderly,
+    orderly_jobs,
+    system,
+)
 from loadloom.engine.services.operations import Operations
 from loadloom.engine.settings import Limits, Settings, unknown_variables
 from loadloom.engine.store.migrate import prepared
@@ -45,6 +53,7 @@ from loadloom.v1.system_pb2_grpc import add_SystemServiceServicer_to_server
 NAMES = (
     dispatch.NAME,
     orderly_jobs.NAME,
+    agency_jobs.NAME,
     operations.NAME,
     operations.EVENTS_NAME,
     system.NAME,
@@ -144,7 +153,8 @@ async def running(settings: Settings, offer: Offer = USUAL) -> AsyncIterator[Eng
             workers = Workers(settings, metrics, tasks)
             runner = Runner(settings, metrics, workers)
             schedules = orderly.OrderlyService(front, runner, workers, offer.clock)
-            server.add_generic_rpc_handlers((schedules.handler(),))
+            settlements = agency.AgencyService(front, runner)
+            server.add_generic_rpc_handlers((schedules.handler(), settlements.handler()))
             _add_services(server, settings, runner, status)
             _add_operations(server, front, offer)
             await _say(status, health_pb2.HealthCheckResponse.NOT_SERVING)
@@ -204,7 +214,7 @@ def _add_services(
     runner: Runner,
     status: HealthServicer,
 ) -> None:
-    families = [dispatch.FAMILY.name, orderly.FAMILY]
+    families = [dispatch.FAMILY.name, orderly.FAMILY, agency.FAMILY]
     server.add_generic_rpc_handlers((dispatch.DispatchService(settings, runner).handler(),))
     add_SystemServiceServicer_to_server(system.SystemService(settings.limits, families), server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)

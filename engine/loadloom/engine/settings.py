@@ -40,6 +40,9 @@ PREFIX = "LOADLOOM_"
 CLIENTS_OWN = "TOKEN"
 """The variable, without the prefix, from which clients take their token."""
 
+ROOTS = "DATA_ROOTS__"
+"""How the variables begin, without the prefix, that each name a root of data sets."""
+
 ALIKE = 0.7
 """How much alike two names are, 0..1, for one to be taken for a misspelling of the other."""
 
@@ -98,6 +101,11 @@ class Limits(BaseModel):
     schedule_points: PositiveInt = 20_000_000
     """The largest number of values of one quantity of a schedule: users, or measures whose slots
     are restricted, times days times slots."""
+    curve_points: PositiveInt = 400_000_000
+    """The largest number of values of the load curves of a data set that a call holds in memory:
+    users times intervals. Sums are made piece by piece and have no such limit."""
+    settlement_users: PositiveInt = 2_000_000
+    """The largest number of users of a settlement."""
     solve_seconds: PositiveFloat = 60.0
     """The longest time one solve may take."""
     calls_under_way: PositiveInt = 1_000
@@ -187,6 +195,9 @@ class Settings(BaseSettings):
     """The time that operations are kept for after their end."""
     waiting_calls: PositiveInt = 5_000
     """The number of calls that may wait for operations, or watch them, at once."""
+    data_roots: dict[str, str] = {}
+    """The folders below which data sets may lie, by name: paths, or URLs that fsspec knows. A table
+    in the file, `--data-roots '{"meters": "/srv/meters"}'`, or LOADLOOM_DATA_ROOTS__METERS."""
     limits: Limits = Limits()
     """The limits that requests must keep."""
 
@@ -244,6 +255,13 @@ class _File(PydanticBaseSettingsSource):
         return said
 
 
+_AS_JSON = {
+    "limits": """must be JSON, such as {"points": 1000000}; or set limits.points alone""",
+    "data_roots": """must be JSON, such as {"meters": "/srv/meters"}""",
+}
+"""The settings that are given as JSON, and what to say of those that are not."""
+
+
 def load(arguments: Sequence[str]) -> Settings:
     """The settings from command line, environment and file.
 
@@ -254,9 +272,9 @@ def load(arguments: Sequence[str]) -> Settings:
         return CliApp.run(Settings, cli_args=list(arguments))
     except ValidationError as error:
         raise BadSettings("\n".join(map(_line, error.errors()))) from error
-    except SettingsError as error:  # a value that is to be JSON, of which `limits` is the only one
-        right = """must be JSON, such as {"points": 1000000}; or set limits.points alone"""
-        raise BadSettings(f"limits: {error.__cause__}; {right}") from error
+    except SettingsError as error:  # a value that is to be JSON
+        name = next((one for one in _AS_JSON if one in str(error)), "limits")
+        raise BadSettings(f"{name}: {error.__cause__}; {_AS_JSON[name]}") from error
 
 
 def unknown_variables(environment: Mapping[str, str]) -> dict[str, str]:
@@ -271,7 +289,7 @@ def unknown_variables(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name: _not_known(word, known, PREFIX)
         for name, word in short.items()
-        if word not in (*known, CLIENTS_OWN)
+        if word not in (*known, CLIENTS_OWN) and not word.startswith(ROOTS)
     }
 
 

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18loadloom/v1/common.proto\x12\x0bloadloom.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf9\x01\n\x08TimeGrid\x12\x41\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\tstartTime\x12\x37\n\x04step\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xbaH\x05\xaa\x01\x02*\x00R\x04step\x12\x14\n\x05\x63ount\x18\x03 \x01(\rR\x05\x63ount\x12>\n\x05steps\x18\x04 \x03(\x0b\x32\x19.google.protobuf.DurationB\r\xbaH\n\x92\x01\x07\"\x05\xaa\x01\x02*\x00R\x05steps\x12\x1b\n\ttime_zone\x18\x05 \x01(\tR\x08timeZone\" \n\x06Series\x12\x16\n\x06values\x18\x01 \x03(\x01R\x06values\"]\n\x06Matrix\x12\x12\n\x04rows\x18\x01 \x01(\rR\x04rows\x12\x12\n\x04\x63ols\x18\x02 \x01(\rR\x04\x63ols\x12+\n\x06values\x18\x03 \x01(\x0b\x32\x13.loadloom.v1.SeriesR\x06values\"\xe6\x01\n\x0cSolveOptions\x12\x42\n\ntime_limit\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xbaH\x05\xaa\x01\x02*\x00R\ttimeLimit\x12:\n\x0crelative_gap\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00R\x0brelativeGap\x12\x1f\n\x04seed\x18\x03 \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\xff\xff\x07R\x04seed\x12\x35\n\x06method\x18\x04 \x01(\x0e\x32\x13.loadloom.v1.MethodB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x06method\"]\n\x0bTermination\x12\x36\n\x06reason\x18\x01 \x01(\x0e\x32\x1e.loadloom.v1.TerminationReasonR\x06reason\x12\x16\n\x06\x64\x65tail\x18\x02 \x01(\tR\x06\x64\x65tail\"G\n\x04\x44ual\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12+\n\x06values\x18\x02 \x01(\x0b\x32\x13.loadloom.v1.SeriesR\x06values\"\xb7\x01\n\x0b\x43\x65rtificate\x12\x1c\n\tobjective\x18\x01 \x01(\x01R\tobjective\x12\x14\n\x05\x62ound\x18\x02 \x01(\x01R\x05\x62ound\x12!\n\x0crelative_gap\x18\x03 \x01(\x01R\x0brelativeGap\x12(\n\x05proof\x18\x04 \x01(\x0e\x32\x12.loadloom.v1.ProofR\x05proof\x12\'\n\x05\x64uals\x18\x05 \x03(\x0b\x32\x11.loadloom.v1.DualR\x05\x64uals\"7\n\x07Version\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\"\xc8\x02\n\nProvenance\x12%\n\x0erequest_digest\x18\x01 \x01(\tR\rrequestDigest\x12\x30\n\x08versions\x18\x02 \x03(\x0b\x32\x14.loadloom.v1.VersionR\x08versions\x12+\n\x06method\x18\x03 \x01(\x0e\x32\x13.loadloom.v1.MethodR\x06method\x12\x12\n\x04road\x18\x04 \x01(\tR\x04road\x12\x12\n\x04seed\x18\x05 \x01(\rR\x04seed\x12\x18\n\x07threads\x18\x06 \x01(\rR\x07threads\x12\x38\n\nqueue_time\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationR\tqueueTime\x12\x38\n\nsolve_time\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationR\tsolveTime\"\xc9\x01\n\x08\x43onflict\x12\x12\n\x04what\x18\x01 \x01(\tR\x04what\x12\x12\n\x04rule\x18\x02 \x01(\tR\x04rule\x12\x1a\n\x08interval\x18\x03 \x01(\rR\x08interval\x12%\n\x0einterval_count\x18\x04 \x01(\rR\rintervalCount\x12\x16\n\x06\x61mount\x18\x05 \x01(\x01R\x06\x61mount\x12\x12\n\x04peak\x18\x06 \x01(\x01R\x04peak\x12\x12\n\x04unit\x18\x07 \x01(\tR\x04unit\x12\x12\n\x04\x63ure\x18\x08 \x01(\tR\x04\x63ure\"6\n\x08\x43ostItem\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06\x61mount\x18\x02 \x01(\x01R\x06\x61mount*v\n\x06Method\x12\x16\n\x12METHOD_UNSPECIFIED\x10\x00\x12\x11\n\rMETHOD_KERNEL\x10\x01\x12\x11\n\rMETHOD_LINEAR\x10\x02\x12\x18\n\x14METHOD_MIXED_INTEGER\x10\x03\x12\x14\n\x10METHOD_REFERENCE\x10\x04*\xe7\x01\n\x11TerminationReason\x12\"\n\x1eTERMINATION_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1aTERMINATION_REASON_OPTIMAL\x10\x01\x12\x1f\n\x1bTERMINATION_REASON_FEASIBLE\x10\x02\x12!\n\x1dTERMINATION_REASON_INFEASIBLE\x10\x03\x12 \n\x1cTERMINATION_REASON_UNBOUNDED\x10\x04\x12(\n$TERMINATION_REASON_NO_SOLUTION_FOUND\x10\x05*{\n\x05Proof\x12\x15\n\x11PROOF_UNSPECIFIED\x10\x00\x12\x0e\n\nPROOF_DUAL\x10\x01\x12\x19\n\x15PROOF_DYNAMIC_PROGRAM\x10\x02\x12\x1a\n\x16PROOF_BRANCH_AND_BOUND\x10\x03\x12\x14\n\x10PROOF_RELAXATION\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18loadloom/v1/common.proto\x12\x0bloadloom.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf9\x01\n\x08TimeGrid\x12\x41\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\tstartTime\x12\x37\n\x04step\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xbaH\x05\xaa\x01\x02*\x00R\x04step\x12\x14\n\x05\x63ount\x18\x03 \x01(\rR\x05\x63ount\x12>\n\x05steps\x18\x04 \x03(\x0b\x32\x19.google.protobuf.DurationB\r\xbaH\n\x92\x01\x07\"\x05\xaa\x01\x02*\x00R\x05steps\x12\x1b\n\ttime_zone\x18\x05 \x01(\tR\x08timeZone\" \n\x06Series\x12\x16\n\x06values\x18\x01 \x03(\x01R\x06values\"]\n\x06Matrix\x12\x12\n\x04rows\x18\x01 \x01(\rR\x04rows\x12\x12\n\x04\x63ols\x18\x02 \x01(\rR\x04\x63ols\x12+\n\x06values\x18\x03 \x01(\x0b\x32\x13.loadloom.v1.SeriesR\x06values\"M\n\x0b\x46loatMatrix\x12\x12\n\x04rows\x18\x01 \x01(\rR\x04rows\x12\x12\n\x04\x63ols\x18\x02 \x01(\rR\x04\x63ols\x12\x16\n\x06values\x18\x03 \x03(\x02R\x06values\"\xe6\x01\n\x0cSolveOptions\x12\x42\n\ntime_limit\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xbaH\x05\xaa\x01\x02*\x00R\ttimeLimit\x12:\n\x0crelative_gap\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00R\x0brelativeGap\x12\x1f\n\x04seed\x18\x03 \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\xff\xff\x07R\x04seed\x12\x35\n\x06method\x18\x04 \x01(\x0e\x32\x13.loadloom.v1.MethodB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x06method\"]\n\x0bTermination\x12\x36\n\x06reason\x18\x01 \x01(\x0e\x32\x1e.loadloom.v1.TerminationReasonR\x06reason\x12\x16\n\x06\x64\x65tail\x18\x02 \x01(\tR\x06\x64\x65tail\"G\n\x04\x44ual\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12+\n\x06values\x18\x02 \x01(\x0b\x32\x13.loadloom.v1.SeriesR\x06values\"\xb7\x01\n\x0b\x43\x65rtificate\x12\x1c\n\tobjective\x18\x01 \x01(\x01R\tobjective\x12\x14\n\x05\x62ound\x18\x02 \x01(\x01R\x05\x62ound\x12!\n\x0crelative_gap\x18\x03 \x01(\x01R\x0brelativeGap\x12(\n\x05proof\x18\x04 \x01(\x0e\x32\x12.loadloom.v1.ProofR\x05proof\x12\'\n\x05\x64uals\x18\x05 \x03(\x0b\x32\x11.loadloom.v1.DualR\x05\x64uals\"7\n\x07Version\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\"\xc8\x02\n\nProvenance\x12%\n\x0erequest_digest\x18\x01 \x01(\tR\rrequestDigest\x12\x30\n\x08versions\x18\x02 \x03(\x0b\x32\x14.loadloom.v1.VersionR\x08versions\x12+\n\x06method\x18\x03 \x01(\x0e\x32\x13.loadloom.v1.MethodR\x06method\x12\x12\n\x04road\x18\x04 \x01(\tR\x04road\x12\x12\n\x04seed\x18\x05 \x01(\rR\x04seed\x12\x18\n\x07threads\x18\x06 \x01(\rR\x07threads\x12\x38\n\nqueue_time\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationR\tqueueTime\x12\x38\n\nsolve_time\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationR\tsolveTime\"\xc9\x01\n\x08\x43onflict\x12\x12\n\x04what\x18\x01 \x01(\tR\x04what\x12\x12\n\x04rule\x18\x02 \x01(\tR\x04rule\x12\x1a\n\x08interval\x18\x03 \x01(\rR\x08interval\x12%\n\x0einterval_count\x18\x04 \x01(\rR\rintervalCount\x12\x16\n\x06\x61mount\x18\x05 \x01(\x01R\x06\x61mount\x12\x12\n\x04peak\x18\x06 \x01(\x01R\x04peak\x12\x12\n\x04unit\x18\x07 \x01(\tR\x04unit\x12\x12\n\x04\x63ure\x18\x08 \x01(\tR\x04\x63ure\"6\n\x08\x43ostItem\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06\x61mount\x18\x02 \x01(\x01R\x06\x61mount*v\n\x06Method\x12\x16\n\x12METHOD_UNSPECIFIED\x10\x00\x12\x11\n\rMETHOD_KERNEL\x10\x01\x12\x11\n\rMETHOD_LINEAR\x10\x02\x12\x18\n\x14METHOD_MIXED_INTEGER\x10\x03\x12\x14\n\x10METHOD_REFERENCE\x10\x04*\xe7\x01\n\x11TerminationReason\x12\"\n\x1eTERMINATION_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1aTERMINATION_REASON_OPTIMAL\x10\x01\x12\x1f\n\x1bTERMINATION_REASON_FEASIBLE\x10\x02\x12!\n\x1dTERMINATION_REASON_INFEASIBLE\x10\x03\x12 \n\x1cTERMINATION_REASON_UNBOUNDED\x10\x04\x12(\n$TERMINATION_REASON_NO_SOLUTION_FOUND\x10\x05*{\n\x05Proof\x12\x15\n\x11PROOF_UNSPECIFIED\x10\x00\x12\x0e\n\nPROOF_DUAL\x10\x01\x12\x19\n\x15PROOF_DYNAMIC_PROGRAM\x10\x02\x12\x1a\n\x16PROOF_BRANCH_AND_BOUND\x10\x03\x12\x14\n\x10PROOF_RELAXATION\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,32 +47,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SOLVEOPTIONS'].fields_by_name['seed']._serialized_options = b'\272H\010*\006\030\377\377\377\377\007'
   _globals['_SOLVEOPTIONS'].fields_by_name['method']._loaded_options = None
   _globals['_SOLVEOPTIONS'].fields_by_name['method']._serialized_options = b'\272H\005\202\001\002\020\001'
-  _globals['_METHOD']._serialized_start=1722
-  _globals['_METHOD']._serialized_end=1840
-  _globals['_TERMINATIONREASON']._serialized_start=1843
-  _globals['_TERMINATIONREASON']._serialized_end=2074
-  _globals['_PROOF']._serialized_start=2076
-  _globals['_PROOF']._serialized_end=2199
+  _globals['_METHOD']._serialized_start=1801
+  _globals['_METHOD']._serialized_end=1919
+  _globals['_TERMINATIONREASON']._serialized_start=1922
+  _globals['_TERMINATIONREASON']._serialized_end=2153
+  _globals['_PROOF']._serialized_start=2155
+  _globals['_PROOF']._serialized_end=2278
   _globals['_TIMEGRID']._serialized_start=107
   _globals['_TIMEGRID']._serialized_end=356
   _globals['_SERIES']._serialized_start=358
   _globals['_SERIES']._serialized_end=390
   _globals['_MATRIX']._serialized_start=392
   _globals['_MATRIX']._serialized_end=485
-  _globals['_SOLVEOPTIONS']._serialized_start=488
-  _globals['_SOLVEOPTIONS']._serialized_end=718
-  _globals['_TERMINATION']._serialized_start=720
-  _globals['_TERMINATION']._serialized_end=813
-  _globals['_DUAL']._serialized_start=815
-  _globals['_DUAL']._serialized_end=886
-  _globals['_CERTIFICATE']._serialized_start=889
-  _globals['_CERTIFICATE']._serialized_end=1072
-  _globals['_VERSION']._serialized_start=1074
-  _globals['_VERSION']._serialized_end=1129
-  _globals['_PROVENANCE']._serialized_start=1132
-  _globals['_PROVENANCE']._serialized_end=1460
-  _globals['_CONFLICT']._serialized_start=1463
-  _globals['_CONFLICT']._serialized_end=1664
-  _globals['_COSTITEM']._serialized_start=1666
-  _globals['_COSTITEM']._serialized_end=1720
+  _globals['_FLOATMATRIX']._serialized_start=487
+  _globals['_FLOATMATRIX']._serialized_end=564
+  _globals['_SOLVEOPTIONS']._serialized_start=567
+  _globals['_SOLVEOPTIONS']._serialized_end=797
+  _globals['_TERMINATION']._serialized_start=799
+  _globals['_TERMINATION']._serialized_end=892
+  _globals['_DUAL']._serialized_start=894
+  _globals['_DUAL']._serialized_end=965
+  _globals['_CERTIFICATE']._serialized_start=968
+  _globals['_CERTIFICATE']._serialized_end=1151
+  _globals['_VERSION']._serialized_start=1153
+  _globals['_VERSION']._serialized_end=1208
+  _globals['_PROVENANCE']._serialized_start=1211
+  _globals['_PROVENANCE']._serialized_end=1539
+  _globals['_CONFLICT']._serialized_start=1542
+  _globals['_CONFLICT']._serialized_end=1743
+  _globals['_COSTITEM']._serialized_start=1745
+  _globals['_COSTITEM']._serialized_end=1799
 # @@protoc_insertion_point(module_scope)

@@ -237,6 +237,40 @@ class Matrix(_message.Message):
 Global___Matrix: _TypeAlias = Matrix  # noqa: Y015
 
 @_typing.final
+class FloatMatrix(_message.Message):
+    """The values of one quantity for many sites or users, row by row, in half the bytes of a Matrix: seven
+    digits each.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    COLS_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    rows: _builtins.int
+    """The number of rows."""
+    cols: _builtins.int
+    """The number of columns."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The rows x cols values, the first row first."""
+
+    def __init__(
+        self,
+        *,
+        rows: _builtins.int = ...,
+        cols: _builtins.int = ...,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cols", b"cols", "rows", b"rows", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FloatMatrix: _TypeAlias = FloatMatrix  # noqa: Y015
+
+@_typing.final
 class SolveOptions(_message.Message):
     """The caller's wishes about how to solve."""
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from loadloom.v1 import common_pb2 as loadloom_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18loadloom/v1/system.proto\x12\x0bloadloom.v1\x1a\x18loadloom/v1/common.proto\"\x16\n\x14GetSystemInfoRequest\"\xb7\x01\n\x15GetSystemInfoResponse\x12%\n\x0e\x65ngine_version\x18\x01 \x01(\tR\rengineVersion\x12.\n\x07solvers\x18\x02 \x03(\x0b\x32\x14.loadloom.v1.VersionR\x07solvers\x12\x1a\n\x08\x66\x61milies\x18\x03 \x03(\tR\x08\x66\x61milies\x12+\n\x06limits\x18\x04 \x01(\x0b\x32\x13.loadloom.v1.LimitsR\x06limits\"\xf5\x03\n\x06Limits\x12#\n\rmessage_bytes\x18\x01 \x01(\x04R\x0cmessageBytes\x12\x1c\n\tintervals\x18\x02 \x01(\x04R\tintervals\x12\x16\n\x06points\x18\x03 \x01(\x04R\x06points\x12&\n\x0fsites_per_batch\x18\x04 \x01(\x04R\rsitesPerBatch\x12*\n\x11\x62\x61tches_under_way\x18\x05 \x01(\x04R\x0f\x62\x61tchesUnderWay\x12#\n\rsolve_seconds\x18\x06 \x01(\x01R\x0csolveSeconds\x12&\n\x0f\x63\x61lls_under_way\x18\x07 \x01(\x04R\rcallsUnderWay\x12(\n\x10points_under_way\x18\x08 \x01(\x04R\x0epointsUnderWay\x12\x14\n\x05users\x18\t \x01(\x04R\x05users\x12\'\n\x0fschedule_points\x18\n \x01(\x04R\x0eschedulePoints\x12\x18\n\x07\x64\x65vices\x18\x0b \x01(\x04R\x07\x64\x65vices\x12\x18\n\x07targets\x18\x0c \x01(\x04R\x07targets\x12*\n\x11streams_under_way\x18\r \x01(\x04R\x0fstreamsUnderWay\x12&\n\x0f\x62ytes_under_way\x18\x0e \x01(\x04R\rbytesUnderWay2g\n\rSystemService\x12V\n\rGetSystemInfo\x12!.loadloom.v1.GetSystemInfoRequest\x1a\".loadloom.v1.GetSystemInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18loadloom/v1/system.proto\x12\x0bloadloom.v1\x1a\x18loadloom/v1/common.proto\"\x16\n\x14GetSystemInfoRequest\"\xb7\x01\n\x15GetSystemInfoResponse\x12%\n\x0e\x65ngine_version\x18\x01 \x01(\tR\rengineVersion\x12.\n\x07solvers\x18\x02 \x03(\x0b\x32\x14.loadloom.v1.VersionR\x07solvers\x12\x1a\n\x08\x66\x61milies\x18\x03 \x03(\tR\x08\x66\x61milies\x12+\n\x06limits\x18\x04 \x01(\x0b\x32\x13.loadloom.v1.LimitsR\x06limits\"\xc3\x04\n\x06Limits\x12#\n\rmessage_bytes\x18\x01 \x01(\x04R\x0cmessageBytes\x12\x1c\n\tintervals\x18\x02 \x01(\x04R\tintervals\x12\x16\n\x06points\x18\x03 \x01(\x04R\x06points\x12&\n\x0fsites_per_batch\x18\x04 \x01(\x04R\rsitesPerBatch\x12*\n\x11\x62\x61tches_under_way\x18\x05 \x01(\x04R\x0f\x62\x61tchesUnderWay\x12#\n\rsolve_seconds\x18\x06 \x01(\x01R\x0csolveSeconds\x12&\n\x0f\x63\x61lls_under_way\x18\x07 \x01(\x04R\rcallsUnderWay\x12(\n\x10points_under_way\x18\x08 \x01(\x04R\x0epointsUnderWay\x12\x14\n\x05users\x18\t \x01(\x04R\x05users\x12\'\n\x0fschedule_points\x18\n \x01(\x04R\x0eschedulePoints\x12\x18\n\x07\x64\x65vices\x18\x0b \x01(\x04R\x07\x64\x65vices\x12\x18\n\x07targets\x18\x0c \x01(\x04R\x07targets\x12*\n\x11streams_under_way\x18\r \x01(\x04R\x0fstreamsUnderWay\x12&\n\x0f\x62ytes_under_way\x18\x0e \x01(\x04R\rbytesUnderWay\x12!\n\x0c\x63urve_points\x18\x0f \x01(\x04R\x0b\x63urvePoints\x12)\n\x10settlement_users\x18\x10 \x01(\x04R\x0fsettlementUsers2g\n\rSystemService\x12V\n\rGetSystemInfo\x12!.loadloom.v1.GetSystemInfoRequest\x1a\".loadloom.v1.GetSystemInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSYSTEMINFORESPONSE']._serialized_start=92
   _globals['_GETSYSTEMINFORESPONSE']._serialized_end=275
   _globals['_LIMITS']._serialized_start=278
-  _globals['_LIMITS']._serialized_end=779
-  _globals['_SYSTEMSERVICE']._serialized_start=781
-  _globals['_SYSTEMSERVICE']._serialized_end=884
+  _globals['_LIMITS']._serialized_end=857
+  _globals['_SYSTEMSERVICE']._serialized_start=859
+  _globals['_SYSTEMSERVICE']._serialized_end=962
 # @@protoc_insertion_point(module_scope)

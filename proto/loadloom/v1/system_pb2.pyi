@@ -98,6 +98,8 @@ class Limits(_message.Message):
     TARGETS_FIELD_NUMBER: _builtins.int
     STREAMS_UNDER_WAY_FIELD_NUMBER: _builtins.int
     BYTES_UNDER_WAY_FIELD_NUMBER: _builtins.int
+    CURVE_POINTS_FIELD_NUMBER: _builtins.int
+    SETTLEMENT_USERS_FIELD_NUMBER: _builtins.int
     message_bytes: _builtins.int
     """The largest message in either direction, in bytes."""
     intervals: _builtins.int
@@ -134,6 +136,12 @@ class Limits(_message.Message):
     """The largest size of all requests for single answers that wait or run before new ones are shed, in
     bytes; one request alone is always taken.
     """
+    curve_points: _builtins.int
+    """The largest number of values of the load curves of a data set that a call holds in memory: users
+    times intervals. Sums are made piece by piece and have no such limit.
+    """
+    settlement_users: _builtins.int
+    """The largest number of users of a settlement."""
     def __init__(
         self,
         *,
@@ -151,10 +159,12 @@ class Limits(_message.Message):
         targets: _builtins.int = ...,
         streams_under_way: _builtins.int = ...,
         bytes_under_way: _builtins.int = ...,
+        curve_points: _builtins.int = ...,
+        settlement_users: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_under_way", b"batches_under_way", "bytes_under_way", b"bytes_under_way", "calls_under_way", b"calls_under_way", "devices", b"devices", "intervals", b"intervals", "message_bytes", b"message_bytes", "points", b"points", "points_under_way", b"points_under_way", "schedule_points", b"schedule_points", "sites_per_batch", b"sites_per_batch", "solve_seconds", b"solve_seconds", "streams_under_way", b"streams_under_way", "targets", b"targets", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_under_way", b"batches_under_way", "bytes_under_way", b"bytes_under_way", "calls_under_way", b"calls_under_way", "curve_points", b"curve_points", "devices", b"devices", "intervals", b"intervals", "message_bytes", b"message_bytes", "points", b"points", "points_under_way", b"points_under_way", "schedule_points", b"schedule_points", "settlement_users", b"settlement_users", "sites_per_batch", b"sites_per_batch", "solve_seconds", b"solve_seconds", "streams_under_way", b"streams_under_way", "targets", b"targets", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

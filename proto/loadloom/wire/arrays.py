@@ -8,11 +8,17 @@ serialising the message again and copying the run out of the bytes 0.7. Out: `Se
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from loadloom.v1.common_pb2 import Series
+from loadloom.v1.common_pb2 import FloatMatrix, Matrix, Series
 from loadloom.wire import varints
 
 DOUBLE = np.dtype("<f8")
 """The layout of a packed run of doubles."""
+
+SINGLE = np.dtype("<f4")
+"""The layout of a packed run of floats."""
+
+FLOATS_TAG = varints.encode(FloatMatrix.VALUES_FIELD_NUMBER << 3 | 2)
+"""The tag of a packed run in a FloatMatrix."""
 
 VALUES_TAG = varints.encode(Series.VALUES_FIELD_NUMBER << 3 | 2)
 """The tag of a packed run in a Series."""
@@ -40,3 +46,30 @@ def packed(values: ArrayLike) -> bytes:
     """
     array = np.ascontiguousarray(values, dtype=DOUBLE)
     return b"".join((VALUES_TAG, varints.encode(array.nbytes), array.data)) if array.size else b""
+
+
+def from_floats(matrix: FloatMatrix) -> NDArray[np.float32]:
+    """The values of a matrix of floats, one after the other, in an array of its own."""
+    raw = matrix.SerializeToString()
+    start = len(FloatMatrix(rows=matrix.rows, cols=matrix.cols).SerializeToString())
+    if not raw.startswith(FLOATS_TAG, start):  # empty, or fields of a later version
+        return np.array(matrix.values, dtype=np.float32)
+    length, start = varints.decode(raw, start + len(FLOATS_TAG))
+    return np.frombuffer(raw, SINGLE, length // SINGLE.itemsize, start).astype(np.float32)
+
+
+def to_floats(values: ArrayLike) -> FloatMatrix:
+    """A matrix of floats, of an array of two dimensions."""
+    array = np.ascontiguousarray(values, dtype=SINGLE)
+    rows, cols = array.shape
+    matrix = FloatMatrix(rows=rows, cols=cols)
+    if array.size:
+        matrix.MergeFromString(b"".join((FLOATS_TAG, varints.encode(array.nbytes), array.data)))
+    return matrix
+
+
+def to_matrix(values: ArrayLike) -> Matrix:
+    """A matrix of an array of two dimensions."""
+    array = np.asarray(values, dtype=np.float64)
+    rows, cols = array.shape
+    return Matrix(rows=rows, cols=cols, values=to_series(array))

@@ -14,6 +14,7 @@ SERVICES = (
     "loadloom.v1.SystemService",
     "loadloom.v1.OperationEventService",
     "loadloom.v1.OrderlyService",
+    "loadloom.v1.AgencyService",
     "google.longrunning.Operations",
     "grpc.health.v1.Health",
     "grpc.reflection.v1alpha.ServerReflection",
@@ -41,7 +42,9 @@ def code_of(channel, path, *messages):
     """The status that a method ends with when it is sent bytes."""
     method = METHODS[path]
     try:
-        if method.client_streaming:
+        if method.client_streaming and not method.server_streaming:
+            channel.stream_unary(path)(iter(messages), timeout=20)
+        elif method.client_streaming:
             list(channel.stream_stream(path)(iter(messages), timeout=20))
         elif method.server_streaming:
             call = channel.unary_stream(path)(messages[0], timeout=20)

@@ -15,11 +15,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from loadloom.engine.guard import tokens
 from loadloom.engine.guard.roles import LEAST, RANK, Role
 from loadloom.engine.server import NAMES
-from loadloom.v1 import operations_pb2
+from loadloom.v1 import agency_pb2, operations_pb2
 from loadloom.v1 import orderly_pb2 as pb
+from loadloom.v1.agency_pb2_grpc import AgencyServiceStub
 from loadloom.v1.orderly_pb2_grpc import OrderlyServiceStub
 from loadloom.v1.system_pb2 import GetSystemInfoRequest
 from loadloom.v1.system_pb2_grpc import SystemServiceStub
+from tests.engine.services.agency_calls import curves, settlement_request
 from tests.engine.services.orderly_weeks import MONDAY, Planner, planning
 
 TENANT, OTHER = "park", "mill"
@@ -43,13 +45,18 @@ def may(role: Role, path: str) -> bool:
         return role in {Role.OPERATOR, Role.ADMIN}
     if name in {"GetSchedule", "ListSchedules", "StreamNotices", "ListNotices"} | {
         *("AcknowledgeNotice", "GetLedger", "GetSystemInfo"),
+        *("GetSettlement", "ListSettlements", "GetStatement"),
     }:
         return True
     if name in {"GetOperation", "ListOperations", "WaitOperation", "WatchOperation"} | {
-        "ExplainSchedule"
+        *("ExplainSchedule", "ListStatements")
     }:
         return role is not Role.MEMBER
-    if "PlanDispatch" in name or name in {"CreateSchedule", "ReviseSchedule", "CancelOperation"}:
+    if "PlanDispatch" in name or name in {
+        *("CreateSchedule", "ReviseSchedule", "CancelOperation"),
+        *("AggregateLoads", "AggregateLoadStream", "AssessPrices", "ShareCost"),
+        *("PlanPurchase", "FormPortfolio"),
+    }:
         return role in {Role.SUBMITTER, Role.OPERATOR, Role.ADMIN}
     if name == "DeleteOperation":
         return role is Role.ADMIN
@@ -62,7 +69,9 @@ def call(channel: grpc.Channel, path: str, raw: bytes, secret: str | None) -> gr
     if secret is not None:
         metadata = (("authorization", f"Bearer {secret}"),)
     try:
-        if method.client_streaming:
+        if method.client_streaming and not method.server_streaming:
+            channel.stream_unary(path)(iter([raw]), timeout=20, metadata=metadata)
+        elif method.client_streaming:
             list(channel.stream_stream(path)(iter([raw]), timeout=20, metadata=metadata))
         elif method.server_streaming:
             answers = channel.unary_stream(path)(raw, timeout=2, metadata=metadata)
@@ -84,6 +93,7 @@ class Guarded:
     schedule: pb.WeeklySchedule
     operation: str
     notices: list[pb.Notice]
+    settlement: agency_pb2.Settlement
 
     @property
     def channel(self) -> grpc.Channel:
@@ -91,6 +101,9 @@ class Guarded:
 
     def stub(self, who: str) -> OrderlyServiceStub:
         return OrderlyServiceStub(bearing(self.channel, self.secrets[who]))
+
+    def agency(self, who: str) -> AgencyServiceStub:
+        return AgencyServiceStub(bearing(self.channel, self.secrets[who]))
 
 
 def bearing(channel: grpc.Channel, secret: str) -> grpc.Channel:
@@ -128,8 +141,10 @@ def guarded(tmp_path_factory) -> Iterator[Guarded]:
         listed = planner.operations.ListOperations(longrunning.ListOperationsRequest())
         planner.clock.time = MONDAY - timedelta(days=2)
         notices = [notice for notice in planner.notices(schedule.name) if notice.number]
+        settled = AgencyServiceStub(planner.channel).CreateSettlement(settlement_request())
         planner.channel = plain
-        yield Guarded(planner, secrets, schedule, listed.operations[0].name, notices)
+        operation = listed.operations[0].name
+        yield Guarded(planner, secrets, schedule, operation, notices, settled.settlement)
 
 
 def test_every_method_of_every_service_is_in_the_table():
@@ -179,6 +194,7 @@ def test_health_asks_for_no_token_and_reflection_is_off(guarded):
 def about(guarded: Guarded) -> dict[str, bytes]:
     """Requests that name what belongs to one tenant, by method."""
     name, operation = guarded.schedule.name, guarded.operation
+    settlement = guarded.settlement.name
     notice = next(notice for notice in guarded.notices if notice.user == MEMBER)
     week = pb.ReviseScheduleRequest(name=name)
     week.shortage.shortage_kw.values.append(0.0)
@@ -201,6 +217,12 @@ def about(guarded: Guarded) -> dict[str, bytes]:
         "WaitOperation": longrunning.WaitOperationRequest(name=operation),
         "CancelOperation": longrunning.CancelOperationRequest(name=operation),
         "DeleteOperation": longrunning.DeleteOperationRequest(name=operation),
+        "CorrectSettlement": agency_pb2.CorrectSettlementRequest(
+            request_id="fix", name=settlement, curves=curves()
+        ),
+        "GetSettlement": agency_pb2.GetSettlementRequest(name=settlement),
+        "ListStatements": agency_pb2.ListStatementsRequest(name=settlement),
+        "GetStatement": agency_pb2.GetStatementRequest(name=settlement, user=MEMBER),
     }
     return {method: request.SerializeToString() for method, request in found.items()}
 
@@ -208,6 +230,8 @@ def about(guarded: Guarded) -> dict[str, bytes]:
 NAMELESS = {
     *("PlanDispatch", "BatchPlanDispatch", "StreamPlanDispatch", "GetSystemInfo"),
     *("CreateSchedule", "ListSchedules", "ListOperations", "GetLedger"),
+    *("AggregateLoads", "AggregateLoadStream", "AssessPrices", "ShareCost", "PlanPurchase"),
+    *("FormPortfolio", "CreateSettlement", "ListSettlements"),
 }
 """Methods that name nothing that could be somebody else's."""
 
@@ -229,6 +253,9 @@ def test_what_belongs_to_another_tenant_does_not_exist(guarded, path, role):
 def test_lists_hold_nothing_of_another_tenant(guarded, role):
     stub = guarded.stub(f"{role}@{OTHER}")
     assert not stub.ListSchedules(pb.ListSchedulesRequest()).schedules
+    settlements = guarded.agency(f"{role}@{OTHER}")
+    listed = settlements.ListSettlements(agency_pb2.ListSettlementsRequest())
+    assert not listed.settlements
     ledger = stub.GetLedger(pb.GetLedgerRequest())
     assert not ledger.entries
     assert not ledger.fairness.user_count
@@ -271,6 +298,46 @@ def test_a_member_sees_its_own_side_alone(guarded, failure):
         lambda: next(stub.StreamNotices(pb.StreamNoticesRequest(user=NEIGHBOUR))),
     ):
         assert (failure(asked).code, failure(asked).reason) == (DENIED, "OTHER_USER")
+
+
+def test_a_member_sees_its_own_statement_alone(guarded, failure):
+    stub, name = guarded.agency(f"member@{TENANT}"), guarded.settlement.name
+    own = agency_pb2.GetStatementRequest(name=name)
+    assert stub.GetStatement(own).statement.user == MEMBER
+    other = agency_pb2.GetStatementRequest(name=name, user=NEIGHBOUR)
+    told = failure(lambda: stub.GetStatement(other))
+    assert (told.code, told.reason) == (DENIED, "OTHER_USER")
+    pages = agency_pb2.ListStatementsRequest(name=name)
+    assert failure(lambda: stub.ListStatements(pages)).code is DENIED
+    seen = stub.GetSettlement(agency_pb2.GetSettlementRequest(name=name)).settlement
+    whole = guarded.agency(f"viewer@{TENANT}").GetSettlement(
+        agency_pb2.GetSettlementRequest(name=name)
+    )
+    assert seen.bill_minor == whole.settlement.bill_minor
+    assert whole.settlement.notes
+    assert not seen.notes
+    listed = stub.ListSettlements(agency_pb2.ListSettlementsRequest()).settlements
+    assert [one.name for one in listed] == [name]
+
+
+def test_a_member_knows_only_settlements_that_it_takes_part_in(guarded, failure):
+    others = settlement_request("others", curves=curves(((1, 1),), (NEIGHBOUR,)))
+    name = guarded.agency(f"operator@{TENANT}").CreateSettlement(others).settlement.name
+    stub = guarded.agency(f"member@{TENANT}")
+    asked = agency_pb2.GetSettlementRequest(name=name)
+    assert failure(lambda: stub.GetSettlement(asked)).code is GONE
+    own = agency_pb2.GetStatementRequest(name=name)
+    assert failure(lambda: stub.GetStatement(own)).code is GONE
+    listed = stub.ListSettlements(agency_pb2.ListSettlementsRequest()).settlements
+    assert name not in {one.name for one in listed}
+
+
+def test_a_request_id_is_each_tenants_own(guarded):
+    mine = guarded.agency(f"operator@{TENANT}").CreateSettlement(settlement_request("shared"))
+    other = guarded.agency(f"operator@{OTHER}")
+    theirs = other.CreateSettlement(settlement_request("shared", title="other"))
+    assert mine.settlement.name != theirs.settlement.name
+    assert theirs.settlement.title == "other"
 
 
 def test_a_member_does_not_know_of_schedules_that_are_not_announced(guarded, failure):

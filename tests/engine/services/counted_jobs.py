@@ -1,4 +1,4 @@
-"""The jobs of weekly schedules, telling in their last phase what their processes were given."""
+"""The jobs of families, telling in their last phase what their processes were given."""
 
 import os
 import sys
@@ -6,14 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from loadloom.engine.guard.calls import Deadline
-from loadloom.engine.jobs import Progress
-from loadloom.engine.services import orderly_jobs
+from loadloom.engine.jobs import Progress, Solve
+from loadloom.engine.services import agency_jobs, orderly_jobs
 
 
 def solve(request: bytes, progress: Progress, deadline: Deadline) -> bytes:
+    """Solves a week, and tells of its process."""
+    return counted(orderly_jobs.solve, request, progress, deadline)
+
+
+def solve_portfolio(request: bytes, progress: Progress, deadline: Deadline) -> bytes:
+    """Forms a portfolio, and tells of its process."""
+    return counted(agency_jobs.solve, request, progress, deadline)
+
+
+def counted(whole: Solve, request: bytes, progress: Progress, deadline: Deadline) -> bytes:
     """Solves, and tells whether there were kernels, which came, and the fork server's threads."""
     before = known_kernels()
-    response = orderly_jobs.solve(request, progress, deadline)
+    response = whole(request, progress, deadline)
     new = sorted(known_kernels() - before)
     threads = len(list(Path(f"/proc/{os.getppid()}/task").iterdir()))
     progress.report(phase=f"{len(before) > 0} {new} {threads}")
@@ -34,4 +44,8 @@ def known_kernels() -> set[str]:
     }
 
 
-JOBS = tuple(replace(job, solve=solve) for job in (orderly_jobs.CREATE, orderly_jobs.REVISE))
+JOBS = (
+    replace(orderly_jobs.CREATE, solve=solve),
+    replace(orderly_jobs.REVISE, solve=solve),
+    replace(agency_jobs.FORM, solve=solve_portfolio),
+)

@@ -15,10 +15,20 @@ from google.protobuf.message_factory import GetMessageClass
 
 from loadloom.engine.guard.roles import TABLE
 from loadloom.engine.settings import Limits
-from loadloom.v1 import common_pb2, orderly_pb2
+from loadloom.v1 import agency_pb2, common_pb2, orderly_pb2
 from loadloom.v1 import dispatch_pb2 as pb
 from loadloom.wire.columns import Plans, decode_response
 from tests.engine.mutants import mutant, singles
+from tests.engine.services.agency_calls import (
+    assess_request,
+    chunks,
+    curves,
+    portfolio_request,
+    purchase_request,
+    settlement_request,
+    sharing_request,
+    sum_request,
+)
 from tests.engine.services.orderly_weeks import SHORT, Planner, planning, shortage, week_request
 
 FAULTS = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL}
@@ -26,6 +36,7 @@ FAULT_NUMBERS = {code.value[0] for code in FAULTS}
 
 PATHS = [f"{service}/{name}" for service, methods in TABLE.items() for name in methods]
 DISPATCH = "loadloom.v1.DispatchService/"
+AGENT = "loadloom.v1.AgencyService/"
 
 LIMITS = Limits(intervals=2_000, points=50_000, solve_seconds=1.0)
 """Small enough for a request that is large by chance to be refused, or solved, in a moment."""
@@ -113,6 +124,8 @@ def requests_of(path: str, turn: int, names: dict[str, str]) -> list[Message]:
         return [setup_message(turn), sites_message(), sites_message()]
     if method == "CreateSchedule":
         return [week_request()]
+    if method in AGENCY:
+        return list(AGENCY[method]())
     kind = descriptor_pool.Default().FindMethodByName(path.replace("/", ".")).input_type
     message = GetMessageClass(kind)()
     for field, value in names.items():
@@ -127,6 +140,24 @@ def requests_of(path: str, turn: int, names: dict[str, str]) -> list[Message]:
     return [message]
 
 
+def correction_request() -> agency_pb2.CorrectSettlementRequest:
+    name = f"settlements/{'0' * 32}"
+    return agency_pb2.CorrectSettlementRequest(request_id="fix", name=name, curves=curves())
+
+
+AGENCY = {
+    "AggregateLoads": lambda: [sum_request()],
+    "AggregateLoadStream": lambda: chunks(curves(), curves(((1, 1),), ("cora",)), users=True),
+    "AssessPrices": lambda: [assess_request()],
+    "ShareCost": lambda: [sharing_request()],
+    "PlanPurchase": lambda: [purchase_request()],
+    "FormPortfolio": lambda: [portfolio_request()],
+    "CreateSettlement": lambda: [settlement_request()],
+    "CorrectSettlement": lambda: [correction_request()],
+}
+"""Valid messages for the methods of the agency that work."""
+
+
 def sent(channel: grpc.Channel, path: str, messages: list[Message]) -> Iterator[int]:
     """The codes of all that comes of messages: of the call, of items, and of batches."""
     raw = [message.SerializeToString() for message in messages]
@@ -136,6 +167,8 @@ def sent(channel: grpc.Channel, path: str, messages: list[Message]) -> Iterator[
                 read = decode_response(answer)
                 if isinstance(read, Plans) and read.error is not None:
                     yield read.error.code
+        elif path.endswith("/AggregateLoadStream"):
+            channel.stream_unary(f"/{path}")(iter(raw), timeout=20)
         elif path.endswith(("/StreamNotices", "/WatchOperation")):
             next(channel.unary_stream(f"/{path}")(raw[0], timeout=0.2), None)
         else:
@@ -194,7 +227,8 @@ def waiting(new_url) -> Iterator[tuple[Planner, str]]:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_mutants_are_never_unknown_nor_internal(waiting, path):
-    assert not faults(*waiting, path, 100 if path.startswith(DISPATCH) else 15)
+    count = 100 if path.startswith(DISPATCH) else 60 if path.startswith(AGENT) else 15
+    assert not faults(*waiting, path, count)
 
 
 EVEN, UNEVEN = 1, 3
@@ -218,6 +252,18 @@ def test_no_field_with_any_odd_value_is_a_fault_of_the_server(waiting, method, t
             if FAULT_NUMBERS & set(sent(planner.channel, path, sending)):
                 found.append(str(odd))
     assert not found
+
+
+@pytest.mark.parametrize("method", ["ShareCost", "CreateSettlement", "AggregateLoads"])
+def test_no_field_of_the_agency_with_any_odd_value_is_a_fault_of_the_server(waiting, method):
+    (message,) = AGENCY[method]()
+    channel, path = waiting[0].channel, AGENT + method
+    assert not [str(odd) for odd in singles(message) if faulty(channel, path, odd)]
+
+
+def faulty(channel: grpc.Channel, path: str, message: Message) -> bool:
+    """Whether a server answers a message with a fault of its own."""
+    return bool(FAULT_NUMBERS & set(sent(channel, path, [message])))
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from loadloom.client import connection, operations, stream
+from loadloom.client.agency_aio import AsyncAgencyCalls
 from loadloom.client.client import outcome
 from loadloom.client.connection import Tls
 from loadloom.client.errors import ClientClosed, LoadloomError, told
@@ -22,13 +23,14 @@ from loadloom.client.request import Times, Wishes, batch_request, grid_of, plan_
 from loadloom.client.site import Site
 from loadloom.client.stream import AsyncBatches, StreamWishes
 from loadloom.client.system import SystemInfo, system_info
+from loadloom.v1.agency_pb2_grpc import AgencyServiceStub
 from loadloom.v1.dispatch_pb2_grpc import DispatchServiceStub
 from loadloom.v1.orderly_pb2_grpc import OrderlyServiceStub
 from loadloom.v1.system_pb2 import GetSystemInfoRequest
 from loadloom.v1.system_pb2_grpc import SystemServiceStub
 
 
-class AsyncClient(AsyncOrderlyCalls):
+class AsyncClient(AsyncOrderlyCalls, AsyncAgencyCalls):
     """A connection to a server within one event loop; see `loadloom.client.client.Client`."""
 
     def __init__(
@@ -43,6 +45,7 @@ class AsyncClient(AsyncOrderlyCalls):
         self._channel = connection.aio_channel(target, tls, token)
         self._dispatch = DispatchServiceStub(self._channel)
         self._orderly = OrderlyServiceStub(self._channel)
+        self._agency = AgencyServiceStub(self._channel)
         self._system = SystemServiceStub(self._channel)
         self._stream = self._channel.stream_stream(connection.STREAM_METHOD)
 

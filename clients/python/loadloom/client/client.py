@@ -5,7 +5,8 @@
     print(plan.saving, plan.schedule)
 
 Prices, loads and forecasts may be numbers, lists, numpy arrays or pandas Series. The verbs of
-weekly schedules, from `create_schedule` on, stand in `loadloom.client.orderly_calls`.
+weekly schedules, from `create_schedule` on, stand in `loadloom.client.orderly_calls`, those of an
+agent, from `aggregate_loads` on, in `loadloom.client.agency_calls`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from loadloom.client import connection, operations, stream
+from loadloom.client.agency_calls import AgencyCalls
 from loadloom.client.connection import Tls
 from loadloom.client.errors import ClientClosed, LoadloomError, from_status, told
 from loadloom.client.fleet import BatchPlans, FleetPlans, SiteColumns, gather
@@ -24,6 +26,7 @@ from loadloom.client.request import Times, Wishes, batch_request, grid_of, plan_
 from loadloom.client.site import Site
 from loadloom.client.stream import Batches, StreamWishes
 from loadloom.client.system import SystemInfo, system_info
+from loadloom.v1.agency_pb2_grpc import AgencyServiceStub
 from loadloom.v1.dispatch_pb2 import BatchPlanDispatchItem
 from loadloom.v1.dispatch_pb2_grpc import DispatchServiceStub
 from loadloom.v1.orderly_pb2_grpc import OrderlyServiceStub
@@ -31,7 +34,7 @@ from loadloom.v1.system_pb2 import GetSystemInfoRequest
 from loadloom.v1.system_pb2_grpc import SystemServiceStub
 
 
-class Client(OrderlyCalls):
+class Client(OrderlyCalls, AgencyCalls):
     """A connection to a server; it may be used by many threads at once, and is closed on exit.
 
     Args:
@@ -54,6 +57,7 @@ class Client(OrderlyCalls):
         self._channel = connection.sync_channel(target, tls, token)
         self._dispatch = DispatchServiceStub(self._channel)
         self._orderly = OrderlyServiceStub(self._channel)
+        self._agency = AgencyServiceStub(self._channel)
         self._system = SystemServiceStub(self._channel)
         self._stream = self._channel.stream_stream(connection.STREAM_METHOD)
 

@@ -41,12 +41,20 @@ RETRIED = (
         for verb in ("Get", "Wait", "Cancel")
     ),
     {"service": "google.longrunning.Operations", "method": "ListOperations"},
-    # The client gives every schedule and revision a request id: they are made once.
+    # The client gives whatever is kept a request id: it is made once.
     *(
         {"service": "loadloom.v1.OrderlyService", "method": method}
         for method in (
             *("CreateSchedule", "ReviseSchedule", "GetSchedule", "ListSchedules"),
             *("ExplainSchedule", "ListNotices", "AcknowledgeNotice", "RecordDelivery", "GetLedger"),
+        )
+    ),
+    *(
+        {"service": "loadloom.v1.AgencyService", "method": method}
+        for method in (
+            *("AggregateLoads", "AssessPrices", "ShareCost", "PlanPurchase", "FormPortfolio"),
+            *("CreateSettlement", "CorrectSettlement", "GetSettlement", "ListSettlements"),
+            *("ListStatements", "GetStatement"),
         )
     ),
 )

@@ -4,13 +4,12 @@ Arguments and errors are those of `loadloom.client.orderly_calls.OrderlyCalls`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
-import grpc.aio
-
-from loadloom.client.errors import ClientClosed, Overloaded, Unavailable, told
+from loadloom.client.calls import AsyncCalls
+from loadloom.client.errors import ClientClosed, Overloaded, Unavailable
 from loadloom.client.operations import PAUSE_S, AsyncOperation, Patience
 from loadloom.client.orderly import Delivery, Shortage
 from loadloom.client.orderly_calls import (
@@ -53,12 +52,9 @@ if TYPE_CHECKING:  # the stub has another class for types alone
     from loadloom.v1.orderly_pb2_grpc import OrderlyServiceAsyncStub
 
 
-class AsyncOrderlyCalls:
+class AsyncOrderlyCalls(AsyncCalls):
     """The verbs of weekly schedules, on a channel that the client opens and closes."""
 
-    timeout_s: float
-    _closed: bool
-    _channel: grpc.aio.Channel
     _orderly: "OrderlyServiceAsyncStub"
 
     async def create_schedule(
@@ -199,19 +195,3 @@ class AsyncOrderlyCalls:
 
     async def _plan(self, schedule: Schedule) -> WeeklyPlan:
         return schedule if isinstance(schedule, WeeklyPlan) else await self.get_schedule(schedule)
-
-    async def _pages(self, call: Callable[..., Any], request: Any) -> AsyncIterator[Any]:  # noqa: ANN401
-        while True:
-            page = await self._call(call, request)
-            yield page
-            request.page_token = page.next_page_token
-            if not request.page_token:
-                return
-
-    async def _call(
-        self, call: Callable[..., Any], request: object, timeout_s: float | None = None
-    ) -> Any:  # noqa: ANN401 -- the answer of whatever call it is
-        if self._closed:
-            raise ClientClosed.now()
-        with told():
-            return await call(request, timeout=timeout_s or self.timeout_s)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from icalendar import Alarm, Calendar, Component
 from icalendar import Event as Entry
 
+from loadloom.client.files.user_files import user_file
 from loadloom.client.orderly_parts import Event
 from loadloom.client.orderly_plan import WeeklyPlan
 
@@ -60,7 +61,7 @@ def write_calendars(plan: WeeklyPlan, folder: Path) -> list[Path]:
     taken = {file.name.lower() for file, _ in given.values()}
     files: list[Path] = []
     for user in {**called, **given}:
-        file, entries = given.get(user) or (_file(folder, user, taken), [])
+        file, entries = given.get(user) or (user_file(folder, user, ".ics", taken), [])
         file.write_bytes(_calendar(plan, user, called.get(user, []), entries))
         files.append(file)
     return files
@@ -149,17 +150,6 @@ def _description(plan: WeeklyPlan, event: Event) -> str:
         f"{powers}. Schedule {plan.name}, revision {plan.revision}"
         f"{'' if announced else ', a draft that is not announced'}."
     )
-
-
-def _file(folder: Path, user: str, taken: set[str]) -> Path:
-    """A file of a user in a folder, whose name becomes one of those that are taken."""
-    name = "".join(c if c.isalnum() or c in " ._-" else "-" for c in user).strip(" .") or "user"
-    file, number = f"{name}.ics", 1
-    while file.lower() in taken:  # as on disks that do not tell capitals apart
-        number += 1
-        file = f"{name} {number}.ics"
-    taken.add(file.lower())
-    return folder / file
 
 
 def _id(plan: WeeklyPlan) -> str:

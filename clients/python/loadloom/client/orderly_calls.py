@@ -1,13 +1,12 @@
 """The verbs of weekly schedules for callers that wait; `Client` has them."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
-from typing import Any, Unpack
+from typing import Unpack
 
-import grpc
-
-from loadloom.client.errors import ClientClosed, Overloaded, Unavailable, told
+from loadloom.client.calls import Calls
+from loadloom.client.errors import ClientClosed, Overloaded, Unavailable
 from loadloom.client.operations import PAUSE_S, Operation, Patience
 from loadloom.client.orderly import Delivery, Shortage
 from loadloom.client.orderly_notices import (
@@ -49,12 +48,9 @@ LEDGER_USERS = 1_000
 """The most users whose ledger a request asks for."""
 
 
-class OrderlyCalls:
+class OrderlyCalls(Calls):
     """The verbs of weekly schedules, on a channel that the client opens and closes."""
 
-    timeout_s: float
-    _closed: bool
-    _channel: grpc.Channel
     _orderly: OrderlyServiceStub
 
     def create_schedule(
@@ -274,26 +270,6 @@ class OrderlyCalls:
 
     def _plan(self, schedule: Schedule) -> WeeklyPlan:
         return schedule if isinstance(schedule, WeeklyPlan) else self.get_schedule(schedule)
-
-    def _pages(self, call: Callable[..., Any], request: Any) -> Iterator[Any]:  # noqa: ANN401
-        """The answers to a request, page by page."""
-        while True:
-            page = self._call(call, request)
-            yield page
-            request.page_token = page.next_page_token
-            if not request.page_token:
-                return
-
-    def _call(
-        self,
-        call: Callable[..., Any],
-        request: object,
-        timeout_s: float | None = None,
-    ) -> Any:  # noqa: ANN401 -- the answer of whatever call it is
-        if self._closed:
-            raise ClientClosed.now()
-        with told():
-            return call(request, timeout=timeout_s or self.timeout_s)
 
 
 def explain_request(

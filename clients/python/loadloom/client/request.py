@@ -75,8 +75,8 @@ def plan_request(site: Site, times: Times, wishes: Wishes) -> tuple[PlanDispatch
         InvalidRequest: what was said cannot be put into a request.
     """
     request, reading = PlanDispatchRequest(), Reading(times)
-    if _fits(request.site, site, "site", reading):
-        _fill(request.site, site, "site", reading)
+    if fits(request.site, site, "site", reading):
+        fill(request.site, site, "site", reading)
     return request, _finish(request, wishes, reading)
 
 
@@ -89,7 +89,7 @@ def batch_request(
         InvalidRequest: what was said cannot be put into a request.
     """
     request, reading = BatchPlanDispatchRequest(), Reading(times)
-    _fill_all(request.sites, sites, "Site", "sites", reading)
+    fill_all(request.sites, sites, "Site", "sites", reading)
     return request, _finish(request, wishes, reading)
 
 
@@ -153,7 +153,7 @@ def _wish(
     request.options.CopyFrom(options)
 
 
-def _fill(message: Message, said: "DataclassInstance", path: str, reading: Reading) -> None:
+def fill(message: Message, said: "DataclassInstance", path: str, reading: Reading) -> None:
     """Puts a dataclass into the message whose fields have the same names."""
     for name in (entry.name for entry in fields(said)):
         content, where = getattr(said, name), f"{path}.{name}"
@@ -168,14 +168,14 @@ def _fill(message: Message, said: "DataclassInstance", path: str, reading: Readi
         elif kind is Timestamp.DESCRIPTOR:
             _set_instant(target, content, where, reading)
         elif isinstance(target, Message):
-            if _fits(target, content, where, reading):
+            if fits(target, content, where, reading):
                 target.SetInParent()
-                _fill(target, content, where, reading)
+                fill(target, content, where, reading)
         else:
-            _fill_all(target, content, kind.name, where, reading)
+            fill_all(target, content, kind.name, where, reading)
 
 
-def _fill_all(
+def fill_all(
     target: Any,  # noqa: ANN401 -- protobuf's container of messages has no public name
     content: object,
     kind: str,
@@ -189,11 +189,11 @@ def _fill_all(
         return
     for index, item in enumerate(content):
         message, where = target.add(), f"{path}[{index}]"
-        if _fits(message, item, where, reading):
-            _fill(message, item, where, reading)
+        if fits(message, item, where, reading):
+            fill(message, item, where, reading)
 
 
-def _fits(message: Message, said: object, path: str, reading: Reading) -> bool:
+def fits(message: Message, said: object, path: str, reading: Reading) -> bool:
     """Whether what is said is of the class that has the message's name; notes it if not."""
     wanted = message.DESCRIPTOR.name
     if any(kind.__name__ == wanted for kind in type(said).__mro__):

@@ -17,8 +17,11 @@ ABOUT = "/loadloom.v1.SystemService/"
 WAITS = ("/loadloom.v1.OperationEventService/", "/loadloom.v1.OrderlyService/StreamNotices")
 """How methods of ours begin that wait and do no work; they have a limit of their own."""
 
-STREAM = "/loadloom.v1.DispatchService/StreamPlanDispatch"
-"""The method whose calls may stay open for long, and work only while a batch is under way."""
+STREAMS = (
+    "/loadloom.v1.DispatchService/StreamPlanDispatch",
+    "/loadloom.v1.AgencyService/AggregateLoadStream",
+)
+"""The methods whose calls may stay open for long, and work only while a batch is under way."""
 
 SMALL_BYTES = 16 * 2**10
 """Requests up to this size are let in beside large ones; their number is limited all the same."""
@@ -75,7 +78,7 @@ class Admission:
     def _places(self, method: str) -> Places | None:
         if not method.startswith(OURS) or method.startswith((ABOUT, *WAITS)):
             return None
-        return self._streams if method == STREAM else self._calls
+        return self._streams if method in STREAMS else self._calls
 
     @contextmanager
     def held(self, size: int) -> Iterator[None]:

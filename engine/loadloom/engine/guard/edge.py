@@ -78,6 +78,8 @@ class Edge(grpc.aio.ServerInterceptor):
     def _around(self, method: str, handler: Handler) -> Handler:
         if handler.response_streaming:
             return self._around_stream(method, handler)
+        if handler.request_streaming:
+            return self._around_chunks(method, handler)
         return self._around_unary(method, handler)
 
     def _around_unary(self, method: str, handler: Handler) -> Handler:
@@ -93,6 +95,16 @@ class Edge(grpc.aio.ServerInterceptor):
                 return response
 
         return grpc.unary_unary_rpc_method_handler(
+            answer, response_serializer=handler.response_serializer
+        )
+
+    def _around_chunks(self, method: str, handler: Handler) -> Handler:
+        async def answer(requests: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401
+            async with self._call(method, context):
+                decoded = _all_decoded(handler.request_deserializer, requests)
+                return await handler.stream_unary(decoded, context)
+
+        return grpc.stream_unary_rpc_method_handler(
             answer, response_serializer=handler.response_serializer
         )
 

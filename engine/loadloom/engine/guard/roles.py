@@ -1,8 +1,8 @@
 """Roles, and which of them may call what: the one table.
 
 Roles above the member contain each other: an admin may do what an operator may, an operator what a
-submitter may, a submitter what a viewer may. A member is one user of the schedules and sees its
-own side of them alone. A method that is not in the table is nobody's, an admin's neither.
+submitter may, a submitter what a viewer may. A member is one user of schedules and settlements, and
+sees its own side of them alone. A method that is not in the table is nobody's, an admin's neither.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ class Role(StrEnum):
     """What a caller may do.
 
     Attributes:
-        MEMBER: see its own plan, notices and ledger, and what is public, as one user.
+        MEMBER: see its own plan, notices, ledger and statements, and what is public, as one user.
         VIEWER: see all of its tenant.
         SUBMITTER: also have problems solved.
-        OPERATOR: also announce schedules, and look after what follows.
+        OPERATOR: also announce schedules, look after what follows, and settle.
         ADMIN: also delete records.
     """
 
@@ -52,6 +52,20 @@ TABLE: dict[str, dict[str, Role]] = {
         "RecordDelivery": Role.OPERATOR,
         "SettleSchedule": Role.OPERATOR,
         "GetLedger": Role.MEMBER,
+    },
+    "loadloom.v1.AgencyService": {
+        "AggregateLoads": Role.SUBMITTER,
+        "AggregateLoadStream": Role.SUBMITTER,
+        "AssessPrices": Role.SUBMITTER,
+        "ShareCost": Role.SUBMITTER,
+        "PlanPurchase": Role.SUBMITTER,
+        "FormPortfolio": Role.SUBMITTER,
+        "CreateSettlement": Role.OPERATOR,
+        "CorrectSettlement": Role.OPERATOR,
+        "GetSettlement": Role.MEMBER,
+        "ListSettlements": Role.MEMBER,
+        "ListStatements": Role.VIEWER,
+        "GetStatement": Role.MEMBER,
     },
     "loadloom.v1.OperationEventService": {"WatchOperation": Role.VIEWER},
     "google.longrunning.Operations": {

@@ -14,6 +14,7 @@ MOST_WINDOWS = 1_500_000
 """More windows than these are not written out: their reliefs would fill memory."""
 
 _LOOK_ANYWHERE = 0.02  # how often to look at a step without price, relative to the dearest
+_LEAST_SOFT = 0.3  # what a unit of lacking costs softly at least, as a share of the dearest price
 
 
 def can_anneal(oracle: Oracle) -> bool:
@@ -32,16 +33,25 @@ class Annealer:
         self._windows: Windows = written_out(oracle.turns, price)
         worth = oracle.by_line(prices).sum(axis=0)
         self._worthy = np.cumsum(worth + _LOOK_ANYWHERE * max(float(worth.max()), 1e-12))
+        common = oracle.by_line(prices)
+        dearest = float(common.max())
+        self._soft = np.maximum(common, _LEAST_SOFT * dearest) if dearest > 0.0 else np.inf
 
     def run(
         self,
         answer: Answer,
         seed: int,
         heats: Floats,
+        steepness: Floats,
         steps_per_heat: int,
         stopped: Callable[[], bool] = lambda: False,
     ) -> Answer:
-        """The best answer met from a start on, at falling temperatures, or until stopped."""
+        """The best answer met from a start on, at falling temperatures, or until stopped.
+
+        At heat k lacking costs `steepness[k]` times the prices, at most its penalty: a search that
+        pays the whole penalty at once cannot pass from one answer to another through a third that
+        lacks a little. What is best is judged by the penalties.
+        """
         oracle, rows, windows, turns = self._oracle, self._rows, self._windows, self._oracle.turns
         patterns = answer.patterns.copy()
         places, pauses = places_of(turns, windows, patterns)
@@ -54,7 +64,8 @@ class Annealer:
             self._locked_pauses(),
             self._fixed(answer),
         )
-        for heat in heats:
+        for heat, steep in zip(heats, steepness, strict=True):
+            soft = np.minimum(penalty, steep * self._soft)
             if stopped():
                 break
             anneal(
@@ -80,6 +91,7 @@ class Annealer:
                 turns.step_count,
                 lack,
                 penalty,
+                soft,
                 amounts,
                 over,
                 dear,

@@ -22,7 +22,7 @@ MOST_NEW = 80
 """The most inequalities that join in one round, the most violated first."""
 
 _LEAST_VIOLATION = 1e-3
-_ROWS_A_TURN, _SUMS_A_TURN, _SUMS_ACROSS = 6, 10, 60  # sums that are tried in a round
+_ROWS_A_TURN, _SUMS_A_TURN, _SUMS_ACROSS = 16, 20, 20  # sums that are tried in a round
 _MOST_ROWS, _MOST_SUMMED = 3, 5
 _SHARES = np.array([1.0, 1.0, 1.0, 0.5, 2.0])  # of its weight, at which an inequality joins a sum
 _UNPRICED, _TAKEN = 1e-9, 1e-9  # the share of a penalty, and of a window, that are none

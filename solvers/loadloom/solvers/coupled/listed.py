@@ -10,7 +10,13 @@ import numpy as np
 
 from loadloom.solvers.coupled.oracle import Oracle, Rows
 from loadloom.solvers.kernels.choosers import FAR, LISTED, NOTHING, Codes, Flags, Floats, Indices
-from loadloom.solvers.kernels.listing import Windows, count_windows, dominated, written_out
+from loadloom.solvers.kernels.listing import (
+    Windows,
+    count_windows,
+    dominated,
+    places_of,
+    written_out,
+)
 from loadloom.solvers.kernels.weeks import week_values
 
 MOST_LISTED = 150_000
@@ -134,6 +140,16 @@ class Listed:
         who = self.chooser[pauses]
         patterns[who, -1] = pauses - base - turns.pause_start[who]
         return patterns
+
+    def taken(self, patterns: Codes) -> Flags:
+        """Which windows and pauses patterns take, (W,)."""
+        turns, windows = self.oracle.turns, self.windows
+        places, pauses = places_of(turns, windows, patterns)
+        taken = np.zeros(self.count, np.bool_)
+        taken[places[places >= 0]] = True
+        who = np.flatnonzero(pauses >= 0)
+        taken[windows.pause_base + turns.pause_start[who] + pauses[who]] = True
+        return taken
 
     def cost(self, taken: Indices) -> float:
         """What one chooser's windows and pause cost, given in the order of turns."""

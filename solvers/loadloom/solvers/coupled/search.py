@@ -32,7 +32,8 @@ _LEAST_PRICE = 1e-3  # of a row, as a share of its penalty, for its softness
 class Search:
     """A search for plans: what it works on, and the best answer yet.
 
-    `unit` is a typical relief, `step_s` the seconds that a step of annealing took in the last run.
+    `unit` is a typical relief, `step_s` the seconds that a step of annealing took in the last run,
+    `steps` those of all runs.
     """
 
     oracle: Oracle
@@ -44,6 +45,7 @@ class Search:
     value: float
     unit: float = 0.0
     step_s: float = 0.0
+    steps: int = 0
 
     def keep(self, answer: Answer, phase: str) -> bool:
         """Whether an answer is the best yet."""

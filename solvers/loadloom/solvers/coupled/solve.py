@@ -9,7 +9,7 @@ the matter; with tens, annealing over written-out windows finds what rounding ca
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from math import exp, inf, log
+from math import exp, log
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from loadloom.solvers.coupled.annealing import Annealer, can_anneal
 from loadloom.solvers.coupled.budget import Race
 from loadloom.solvers.coupled.listed import can_list
 from loadloom.solvers.coupled.oracle import Answer, Oracle, Rows
+from loadloom.solvers.coupled.recombination import Recombination
 from loadloom.solvers.coupled.sample import sampled
 from loadloom.solvers.coupled.search import (
     Search,
@@ -40,14 +41,15 @@ FEW = 400
 MANY_ROWS = 10
 """From so many choosers a row on, whole choices add next to nothing to the bound by prices."""
 
-_HEATS, _HEAT_STEPS = 40, 10_000  # of the first and shortest run of annealing
-_LONGEST, _LONGEST_COUNTED = 64, 2  # how many times as long runs become by the clock, by count
-_HOTTEST, _COOLED = (0.06, 0.4), 20.0  # the first heat by the usual cost of a window, and the last
-_USUAL, _FACTORS = 50.0, (0.1, 2.0)  # choosers for whom that is right; more even out, few do not
+_HEATS = 60  # of a run of annealing
+_FIRST_STEPS, _MOST_COUNTED = 800_000, 400_000  # of the first run and, by count, of the longest
+_LONGER, _LONGEST = 1.0, 0.12  # the length of a run, by all before, and by all of the time
+_HOTTEST = (0.3, 0.9)  # the first heat by the usual cost of a window
+_USUAL, _LEAST_HEAT = 50.0, 0.05  # choosers up to whom that is right; more even out
+_COOLED, _PER_CHOOSER = (9.0, 25.0), 0.5  # by how much it falls: within these, by choosers
+_STEEP = (3.0, 16.0)  # how many times its price lacking costs at the first heat and at the last
+_RUNS, _ANEW = 5, 4  # runs before anything is chosen anew, and rounds from one to the next then
 _FITTING = 0.9  # the share of the time left into which a run has to fit
-_RECONSIDER = 16  # rounds between two exact neighbourhoods
-_FEW_AT_ONCE, _IDLE_WEIGHT = 8, 0.3  # the choosers of one, and how seldom idle ones are among them
-_WORK, _AT_MOST_S = 0.3, 0.5  # how long one may take, by count of work and by the clock
 _DRAWN_HEAT = 4.0  # at which answers drawn from the master settle
 _PRICES_SHARE = 0.5  # of the time that goes to prices before the first plan
 _TIGHT = 2e-6  # the share up to which prices are improved at last
@@ -166,6 +168,10 @@ def _search(
 ) -> None:
     """The rounds of the search, in which the cuts take turns if nobody else works on them."""
     race, turn, pays = search.race, 0, tight is None
+    mixing = None
+    if tight is not None:
+        mixing = Recombination(listed=tight.listed)
+        mixing.remember(search.best)
     while not race.over and race.budget.take():
         turn += 1
         if in_turn and tight is not None and not tight.over and turn % 2 == 0:
@@ -175,12 +181,32 @@ def _search(
             dual.improve(bundle, search.oracle, search.rows, race, most=15, tolerance=_TIGHT)
             search.prices = bundle.prices
             pays = bundle.bound > before + 1e-6 * abs(before)
-        elif annealer is not None and tight is not None and turn % _RECONSIDER == 0:
-            search.keep(_reconsidered(search, turn), "neighbourhood")
+        elif mixing is not None and tight is not None:
+            _mixed(search, mixing, annealer, tight, turn)
         elif annealer is not None and turn % 2 == 0:
-            search.keep(_annealed(search, annealer, turn // 2), "annealing")
+            search.keep(_annealed(search, annealer, search.best, turn // 2), "annealing")
         else:
             search.keep(cooled(search, *_start(search, tight, turn)), "cooling")
+
+
+def _mixed(
+    search: Search,
+    mixing: Recombination,
+    annealer: Annealer | None,
+    tight: Tightening,
+    turn: int,
+) -> None:
+    """One round where windows are listed: a new answer, a mix of known ones, or a better best."""
+    if turn <= _RUNS or turn % _ANEW == 1:
+        found = cooled(search, *_start(search, tight, turn))
+        if annealer is not None:
+            found = settled(search, _annealed(search, annealer, found, turn))
+        mixing.remember(found)
+        search.keep(found, "annealing")
+        return
+    found = mixing.improved(search, tight.best.regret)
+    if search.keep(found, "neighbourhood"):
+        mixing.remember(found)
 
 
 def _start(search: Search, tight: Tightening | None, turn: int) -> tuple[Answer, float]:
@@ -191,53 +217,26 @@ def _start(search: Search, tight: Tightening | None, turn: int) -> tuple[Answer,
     return search.best, exp(search.random.uniform(log(0.5), log(16.0)))
 
 
-def _reconsidered(search: Search, turn: int) -> Answer:
-    """The best answer with a few choosers, most of whom do something, chosen anew exactly."""
-    # CP-SAT takes a second to import, and short searches do not need it.
-    from loadloom.solvers.coupled.neighbourhood import reconsidered
-
-    active = (search.best.patterns >= 0).any(axis=1)
-    weight = np.where(active, 1.0, _IDLE_WEIGHT)
-    size = min(_FEW_AT_ONCE, active.size)
-    some = search.random.choice(active.size, size, replace=False, p=weight / weight.sum())
-    left_s = min(search.race.budget.left_s, _AT_MOST_S) if search.race.budget.timed else inf
-    return reconsidered(
-        search.oracle,
-        search.rows,
-        search.best,
-        np.sort(some),
-        seed=turn,
-        work=_WORK,
-        left_s=left_s,
-    )
-
-
-def _annealed(search: Search, annealer: Annealer, run: int) -> Answer:
-    """The best answer of a run of annealing: many are short, some long, by Luby's sequence."""
+def _annealed(search: Search, annealer: Annealer, start: Answer, run: int) -> Answer:
+    """The best answer of a run of annealing, which takes a share of all steps before it."""
     budget = search.race.budget
     taken = max(1, int((search.best.patterns >= 0).sum()))
     usual = max(search.best.cost, 1e-9) / taken
+    count = search.oracle.count
     heat = usual * exp(search.random.uniform(*np.log(_HOTTEST)))
-    heat *= float(np.clip(_USUAL / search.oracle.count, *_FACTORS))
-    heats = np.geomspace(heat, heat / _COOLED, _HEATS)
-    longest = _LONGEST_COUNTED if budget.rounds is not None else _LONGEST
-    steps = _HEAT_STEPS * min(luby(run), longest)
+    heat *= float(np.clip((_USUAL / count) ** 2, _LEAST_HEAT, 1.0))
+    heats = np.geomspace(heat, heat / float(np.clip(_PER_CHOOSER * count, *_COOLED)), _HEATS)
+    steps = max(_FIRST_STEPS, _LONGER * search.steps)
+    if budget.rounds is not None:
+        steps = min(steps, _MOST_COUNTED)
     if budget.timed and search.step_s > 0.0:
         # A run that is cut off while it is hot has found nothing.
-        steps = min(steps, 1 + int(_FITTING * budget.left_s / (search.step_s * _HEATS)))
+        longest_s = min(_LONGEST * budget.time_limit_s, _FITTING * budget.left_s)
+        steps = min(steps, longest_s / search.step_s)
+    each = 1 + int(steps) // _HEATS
     begun_s = budget.seconds
-    found = annealer.run(search.best, run, heats, steps, lambda: search.race.over)
-    search.step_s = (budget.seconds - begun_s) / (steps * _HEATS)
+    steep = np.geomspace(*_STEEP, _HEATS)
+    found = annealer.run(start, run, heats, steep, each, lambda: search.race.over)
+    search.step_s = (budget.seconds - begun_s) / (each * _HEATS)
+    search.steps += each * _HEATS
     return found
-
-
-def luby(run: int) -> int:
-    """The length of run 1, 2, ...: 1 1 2 1 1 2 4 1 1 2 1 1 2 4 8 ...
-
-    Whatever length is best, it is tried within a factor of the logarithm of the time that runs of
-    it alone would need (Luby, Sinclair and Zuckerman 1993).
-    """
-    power = (run + 1).bit_length() - 1
-    if run + 1 == 1 << power:
-        return 1 << (power - 1)
-    return luby(run - (1 << power) + 1)

@@ -77,6 +77,11 @@ class Tightening:
         return self._idle >= _IDLE_ROUNDS or self._race.over
 
     @property
+    def listed(self) -> Listed:
+        """The choosers' windows, and which are still open."""
+        return self._listed
+
+    @property
     def inequalities(self) -> Inequalities:
         """The inequalities so far."""
         return self._held

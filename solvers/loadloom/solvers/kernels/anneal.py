@@ -31,19 +31,23 @@ def _below(state, count):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _add(at, relief, begin, window, sign, line, lack, penalty):
-    """Adds a window's relief, times a sign, to what the rows lack; the change in what they cost."""
-    change, low = 0.0, at[window]
+def _add(at, relief, begin, window, sign, line, lack, penalty, soft):
+    """Adds a window's relief, times a sign, to what the rows lack; what that costs, and softly."""
+    change, felt, low = 0.0, 0.0, at[window]
     for k in range(at[window + 1] - low):
         value, t = sign * relief[low + k], begin + k
         before = lack[0, t]
         lack[0, t] = before + value
-        change += penalty[0, t] * (max(before + value, 0.0) - max(before, 0.0))
+        more = max(before + value, 0.0) - max(before, 0.0)
+        change += penalty[0, t] * more
+        felt += soft[0, t] * more
         if line > 0:
             before = lack[line, t]
             lack[line, t] = before + value
-            change += penalty[line, t] * (max(before + value, 0.0) - max(before, 0.0))
-    return change
+            more = max(before + value, 0.0) - max(before, 0.0)
+            change += penalty[line, t] * more
+            felt += soft[line, t] * more
+    return change, felt
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -133,6 +137,7 @@ def anneal(
     steps,
     lack,
     penalty,
+    soft,
     amounts,
     over,
     dear,
@@ -150,7 +155,8 @@ def anneal(
 
     `held` and `held_pauses` become the best answer met, if it is better than they are; `totals` is
     by how much this answer and the best one are cheaper than the first, both below 0. `lack` is
-    what the rows lack, `worthy` the running sum of what relief is worth in each step,
+    what the rows lack, `penalty` what a unit of that costs, `soft` what it counts for when a step
+    is taken, `worthy` the running sum of what relief is worth in each step,
     `fixed[i, d]` the cost of a turn that does not change, -1 for one that may.
     """
     count, days = fixed.shape
@@ -165,7 +171,7 @@ def anneal(
     due = np.zeros(4)  # what each changed chooser costs with all changes made
     pause_place = days * room
     for _ in range(steps_at_heat):
-        done, change, legal = 0, 0.0, True
+        done, change, felt, legal = 0, 0.0, 0.0, True
         kind = _draw(state)
         wanted = 1 if kind < 0.3 else 2 if kind < 0.8 else 3
         i, day = _below(state, count), 0
@@ -217,12 +223,18 @@ def anneal(
                 w = before if sign > 0.0 else after
                 if w < 0:
                     continue
-                change += _add(at, relief, begins[base + w], base + w, sign, line[i], lack, penalty)
+                more, of_rows = _add(
+                    at, relief, begins[base + w], base + w, sign, line[i], lack, penalty, soft
+                )
+                change += more
+                felt += of_rows
                 b = budget[base + w]
                 if b >= 0:
                     rest = amounts[b] - over[b]
                     amounts[b] -= sign * amount[base + w]
-                    change += dear[b] * (max(amounts[b] - over[b], 0.0) - max(rest, 0.0))
+                    more = dear[b] * (max(amounts[b] - over[b], 0.0) - max(rest, 0.0))
+                    change += more
+                    felt += more
             if pausing:
                 pauses[i] = after
             else:
@@ -250,11 +262,12 @@ def anneal(
                     days,
                 )
                 change += due[p] - own[j]
+                felt += due[p] - own[j]
             else:
                 due[p] = due[0] if j == who[0] else due[1]
         taken = legal and done > 0
-        if taken and change > 0.0:
-            taken = heat > 0.0 and _draw(state) < np.exp(-change / heat)
+        if taken and felt > 0.0:
+            taken = heat > 0.0 and _draw(state) < np.exp(-felt / heat)
         if taken:
             now += change
             for p in range(done):
@@ -275,7 +288,7 @@ def anneal(
                 w = current if sign > 0.0 else old[p]
                 if w < 0:
                     continue
-                _add(at, relief, begins[base + w], base + w, sign, line[j], lack, penalty)
+                _add(at, relief, begins[base + w], base + w, sign, line[j], lack, penalty, soft)
                 if budget[base + w] >= 0:
                     amounts[budget[base + w]] -= sign * amount[base + w]
             if pausing:

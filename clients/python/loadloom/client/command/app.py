@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from loadloom.client.command.agency_app import agency
 from loadloom.client.command.operations_app import operations
 from loadloom.client.command.orderly_app import orderly
 from loadloom.client.command.serve import serve_with, token_with, work_with
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
     from loadloom.client.request import Wishes
 
 app = typer.Typer(
-    help="Plans storage, photovoltaics and load, and weeks short of power, with proof.",
+    help="Plans storage, photovoltaics and load, weeks short of power and buying together.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 
 app.add_typer(orderly, name="orderly")
+app.add_typer(agency, name="agency")
 app.add_typer(operations, name="operations")
 
 
@@ -193,7 +195,7 @@ def root(
     context: typer.Context,
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Plan storage, photovoltaics and load, and weeks that are short of power, with proof."""
+    """Plan storage and load, weeks that are short of power, and buying together, with proof."""
     if show_version:
         print(f"loadloom {version('loadloom')}")
     elif context.invoked_subcommand is None:

@@ -43,7 +43,7 @@ PLACES: dict[str, Any] = {
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Where an own engine keeps schedules; where `loadloom serve` does when left out.",
+            help="Where an own engine keeps what lasts; where `loadloom serve` does when left out.",
         ),
     ],
     "tls_ca": Annotated[

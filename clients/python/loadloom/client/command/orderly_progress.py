@@ -2,6 +2,7 @@
 
 from shlex import quote
 from time import perf_counter
+from typing import TypeVar
 
 from rich.live import Live
 from rich.text import Text
@@ -11,11 +12,12 @@ from loadloom.client.command.orderly_place import ID_LETTERS, Place
 from loadloom.client.command.terminal import Terminal
 from loadloom.client.command.verbs import note
 from loadloom.client.operations import Operation, OperationProgress
-from loadloom.client.orderly_plan import WeeklyPlan
+
+T = TypeVar("T")
 
 
-def followed(operation: Operation[WeeklyPlan], place: Place, *, quiet: bool = False) -> WeeklyPlan:
-    """The plan that an operation ends with; how far it is is told on the way.
+def followed(operation: Operation[T], place: Place, *, quiet: bool = False) -> T:
+    """What an operation ends with; how far it is is told on the way.
 
     When the program is interrupted, it tells how the operation is followed again or stopped.
 

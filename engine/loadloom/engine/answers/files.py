@@ -1,0 +1,86 @@
+"""Load curves in files, as a worker process reads them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from loadloom.engine.datasets.data_set import DataSet
+from loadloom.engine.datasets.roots import Roots
+from loadloom.models.agency.curves import Part
+from loadloom.models.agency.problem import Curves
+from loadloom.models.checks import InvalidProblem, Violation
+from loadloom.models.horizon import Horizon
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """A data set, and the roots below which it may lie.
+
+    Readings that arrived after the `cut_off` are late.
+    """
+
+    data_set: DataSet
+    roots: Roots
+    cut_off: datetime | None = None
+
+    def parts(self, horizon: Horizon) -> Sequence[Part]:
+        """The curves, piece by piece.
+
+        Raises:
+            InvalidProblem: the files are not there, or not such a data set.
+        """
+        # It brings pyarrow, which a server without files never needs.
+        from loadloom.engine.datasets.read import open_parts
+
+        return open_parts(self.data_set, self.roots, horizon, cut_off=self.cut_off)
+
+    def check_names(self, parts: Sequence[Part]) -> None:
+        """Checks that each user comes once.
+
+        Raises:
+            InvalidProblem: one comes twice.
+        """
+        from loadloom.engine.datasets.read import check_names
+
+        check_names(parts)
+
+    def curves(self, horizon: Horizon, most_points: int, most_users: int) -> Curves:
+        """All curves, in memory.
+
+        Raises:
+            InvalidProblem: the files are not such a data set, readings are missing, or there are
+                too many.
+        """
+        names: list[str] = []
+        pieces: list[np.ndarray] = []
+        for part in self.parts(horizon):
+            for chunk in part.chunks():
+                if chunk.names is None:
+                    said = "has no column with the users' names"
+                    raise InvalidProblem([Violation("data_set.user_column", said)])
+                names.extend(chunk.names)
+                # A chunk may be a view of memory that the next one is read into.
+                pieces.append(np.array(chunk.load_kw))
+                _check_size(len(names), horizon.count, most_points, most_users)
+        load_kw = np.concatenate(pieces) if pieces else np.zeros((0, horizon.count))
+        missing = np.isnan(load_kw)
+        if missing.any():
+            users = np.flatnonzero(missing.any(axis=1))
+            said = (
+                f"has no reading of {names[users[0]]!r} in interval "
+                f"{int(np.argmax(missing[users[0]]))}; {int(missing.sum())} readings of "
+                f"{users.size} users are missing, and all are needed here"
+            )
+            raise InvalidProblem([Violation("data_set", said)])
+        return Curves(names=tuple(names), load_kw=load_kw, horizon=horizon)
+
+
+def _check_size(users: int, intervals: int, most_points: int, most_users: int) -> None:
+    if users > most_users:
+        said = f"has more than {most_users:,} users, the most that this server takes"
+        raise InvalidProblem([Violation("data_set", said)])
+    if users * intervals > most_points:
+        said = f"has more than {most_points:,} values, the most that this server holds in memory"
+        raise InvalidProblem([Violation("data_set", said)])

@@ -1,0 +1,171 @@
+"""Parts of data sets in which a row is a user's curve."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from loadloom.engine.datasets.checks import check_words
+from loadloom.engine.datasets.data_set import DataSet, Layout, Unit
+from loadloom.engine.datasets.roots import refusal
+from loadloom.engine.datasets.tables import Batch, Table
+from loadloom.models.agency.curves import Chunk, LoadArray
+from loadloom.models.horizon import Horizon
+from loadloom.solvers.kernels.curves import transpose
+
+CHUNK_VALUES = 1_000_000
+"""The most readings of a chunk. Larger ones do not stay in the cache on their way to the totals."""
+
+COLUMN_VALUES = 5_000_000
+"""The same where slots are columns, of which each costs something by itself whenever it is read."""
+
+POWER = {Unit.KW: 1.0, Unit.W: 1e-3, Unit.MW: 1e3, Unit.KWH: 1.0}
+"""kW a unit; energies are divided by the hours of their slots beside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WidePart:
+    """A file, or one row group of it.
+
+    Attributes:
+        table: the file.
+        data_set: how curves stand in it.
+        horizon: the slots that every curve must have.
+        currency: that of every row, where there is a column of them.
+        group: the row group, or None for all rows.
+        first_user: the place of its first user in the data set; for CSV in its file.
+        with_names: whether the users' names are read.
+    """
+
+    table: Table
+    data_set: DataSet
+    horizon: Horizon
+    currency: str | None
+    group: int | None
+    first_user: int
+    with_names: bool
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The curves, some at a time.
+
+        Raises:
+            InvalidProblem: the file is damaged, or a row has not the slots of the horizon.
+        """
+        data_set, done = self.data_set, 0
+        slots = self.table.columns[len(data_set.row_columns) :]
+        keep = [name for name in self.table.columns if self._wanted(name)]
+        table = replace(self.table, columns=tuple(keep))
+        wide = data_set.layout is Layout.WIDE_COLUMNS
+        chunk_rows = max(1, CHUNK_VALUES // self.horizon.count)
+        read_rows = max(1, COLUMN_VALUES // self.horizon.count) if wide else chunk_rows
+        for batch in _cut(table.batches(data_set, read_rows, self.group), chunk_rows):
+            check_words(batch, data_set, table.location.shown, self.currency)
+            if data_set.layout is Layout.WIDE_LIST:
+                load_kw = self._lists(batch)
+            else:
+                load_kw = self._columns(batch, slots)
+            group, names = areas(batch.rows, data_set)
+            yield Chunk(
+                load_kw=self._in_kw(load_kw),
+                group=group,
+                group_names=names,
+                names=user_names(batch, data_set, table.location.shown)
+                if self.with_names
+                else None,
+                first_row=self.first_user + done,
+                source=f"{table.location.shown} from row {batch.first_row}",
+            )
+            done += batch.rows.num_rows
+
+    def _wanted(self, name: str) -> bool:
+        return self.with_names or name != self.data_set.user_column
+
+    def _lists(self, batch: Batch) -> LoadArray:
+        """The curves (n, T) of a column of lists; a list that is null is all gaps."""
+        count = self.horizon.count
+        column = batch.rows.column(self.data_set.load_column)
+        lengths = pc.fill_null(pc.list_value_length(column), count).to_numpy(zero_copy_only=False)  # pyright: ignore[reportAttributeAccessIssue]
+        wrong = np.flatnonzero(lengths != count)
+        if wrong.size:
+            where = f"row {batch.first_row + int(wrong[0])}, column {self.data_set.load_column!r}"
+            words = f"{where}: has {lengths[wrong[0]]} values; {slots_due(self.horizon)}"
+            raise refusal(self.table.location.shown, words)
+        there = column.drop_null() if column.null_count else column
+        flat = _numbers(there.flatten()).reshape(-1, count)
+        if not column.null_count:
+            return flat
+        load_kw = np.full((len(column), count), np.nan, flat.dtype)
+        load_kw[column.is_valid().to_numpy(zero_copy_only=False)] = flat
+        return load_kw
+
+    def _columns(self, batch: Batch, slots: tuple[str, ...]) -> LoadArray:
+        """The curves (n, T) of a column a slot."""
+        if len(slots) != self.horizon.count:
+            words = f"has {len(slots)} columns of slots; {slots_due(self.horizon)}"
+            raise refusal(self.table.location.shown, words)
+        columns = [_numbers(batch.rows.column(name)) for name in slots]
+        kind = np.float32 if all(one.dtype == np.float32 for one in columns) else np.float64
+        load_kw = np.empty((batch.rows.num_rows, len(slots)), kind)
+        transpose(np.stack(columns).astype(kind, copy=False), load_kw)
+        return load_kw
+
+    def _in_kw(self, load: LoadArray) -> LoadArray:
+        if self.data_set.unit is Unit.KW:
+            return load
+        return in_kw(load, self.data_set.unit, self.horizon).astype(load.dtype)
+
+
+def _cut(batches: Iterator[Batch], most_rows: int) -> Iterator[Batch]:
+    """The same rows in batches of at most so many, as views."""
+    for batch in batches:
+        for first in range(0, batch.rows.num_rows, most_rows):
+            yield Batch(batch.rows.slice(first, most_rows), batch.first_row + first)
+
+
+def in_kw(load: NDArray[np.floating], unit: Unit, horizon: Horizon) -> NDArray[np.floating]:
+    """Readings (n, T) in kW."""
+    return load * POWER[unit] / (horizon.step_h if unit is Unit.KWH else 1.0)
+
+
+def _numbers(column: pa.Array) -> LoadArray:
+    """A column as float32 if it is that, else as float64; NaN for null."""
+    if not pa.types.is_float32(column.type) and not pa.types.is_float64(column.type):
+        column = column.cast(pa.float32() if pa.types.is_float16(column.type) else pa.float64())
+    return column.to_numpy(zero_copy_only=False)
+
+
+def slots_due(horizon: Horizon) -> str:
+    """How many slots a curve must have, and of what."""
+    last = horizon.boundary(horizon.count)
+    step_h = horizon.step_h
+    even = f" of {60 * step_h[0]:g} minutes" if np.ptp(step_h) == 0.0 else ""
+    span = f"{horizon.boundary(0):%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
+    change = ", in which clocks change," if horizon.changes_clocks else ""
+    return f"{span} in {horizon.time_zone}{change} has {horizon.count} slots{even}"
+
+
+def areas(
+    rows: pa.RecordBatch, data_set: DataSet
+) -> tuple[NDArray[np.int32] | None, tuple[str, ...]]:
+    """The index of each row's area, and the areas."""
+    if not data_set.area_column:
+        return None, ("",)
+    column = rows.column(data_set.area_column).cast(pa.string()).fill_null("").dictionary_encode()
+    index = column.indices.to_numpy(zero_copy_only=False).astype(np.int32)
+    return index, tuple(column.dictionary.to_pylist())
+
+
+def user_names(batch: Batch, data_set: DataSet, shown: str) -> tuple[str, ...]:
+    """The names of the users of a batch.
+
+    Raises:
+        InvalidProblem: a row has none.
+    """
+    column = batch.rows.column(data_set.user_column).cast(pa.string())
+    if column.null_count:
+        row = batch.first_row + column.is_null().to_pylist().index(True)
+        raise refusal(shown, f"row {row}, column {data_set.user_column!r}: has no name")
+    return tuple(column.to_pylist())

@@ -1,0 +1,236 @@
+"""The service of an agent that buys for many users and settles with each of them."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar, TypeVarTuple, Unpack
+
+import grpc
+from google.protobuf.message import Message
+
+from loadloom.engine.answers import agency as answers
+from loadloom.engine.answers import load_sums as sums
+from loadloom.engine.answers import purchases, settlements
+from loadloom.engine.answers.portfolios import OVERHEAD_S
+from loadloom.engine.convert import corrections
+from loadloom.engine.convert import load_sums as convert_sums
+from loadloom.engine.convert import portfolios as convert_portfolios
+from loadloom.engine.convert import purchases as convert_purchases
+from loadloom.engine.convert import settlements as convert_settlements
+from loadloom.engine.convert import shares as convert_shares
+from loadloom.engine.convert.common import declared
+from loadloom.engine.datasets.roots import Roots
+from loadloom.engine.family import Family, Runner, decoded
+from loadloom.engine.guard import refusal
+from loadloom.engine.guard.calls import caller, deadline, note
+from loadloom.engine.services import settlements as kept
+from loadloom.engine.services.agency_jobs import FORM, NAME, commission
+from loadloom.engine.services.desk import checked
+from loadloom.engine.services.load_stream import LoadStream
+from loadloom.engine.services.operations import Operations
+from loadloom.engine.services.settlements import Desk, Past
+from loadloom.engine.settings import Settings
+from loadloom.engine.store.database import Database
+from loadloom.engine.store.operations import OtherRequest
+from loadloom.engine.store.settlements import CorrectedMeanwhile, NoSuchSettlement
+from loadloom.v1 import agency_pb2 as pb
+
+FAMILY = "agency"
+
+REQUEST_ID = re.compile(r"[ -~]{1,200}")
+SETTLEMENT = re.compile(r"settlements/[0-9a-f]{32}")
+
+M = TypeVar("M", bound=Message)
+A = TypeVar("A")
+Arguments = TypeVarTuple("Arguments")
+
+
+def _family(**its: object) -> Family:
+    """A kind of task of this family; all of them are solved in worker processes."""
+    return Family(name=FAMILY, light=lambda _: False, quick=lambda _: None, **its)  # pyright: ignore[reportArgumentType] -- the parts of a Family
+
+
+class AgencyService:
+    """The methods of the service, from bytes to bytes."""
+
+    def __init__(self, operations: Operations, runner: Runner) -> None:
+        self._operations, self._runner = operations, runner
+        self._settings: Settings = operations.settings
+        self._roots = Roots(self._settings.data_roots)
+        self._assess = _family(
+            request=pb.AssessPricesRequest,
+            parse=convert_shares.parse_trial,
+            solve=answers.assessed,
+            render=convert_shares.render_trial,
+            sizes=lambda problem: {"users": problem.curves.count if problem.curves else 0},
+        )
+        self._share = _family(
+            request=pb.ShareCostRequest,
+            parse=convert_shares.parse_sharing,
+            solve=answers.shared,
+            render=convert_shares.render_sharing,
+            sizes=lambda problem: {"users": problem.curves.count, "rules": len(problem.rules)},
+        )
+        self._purchase = _family(
+            request=pb.PlanPurchaseRequest,
+            parse=convert_purchases.parse,
+            solve=purchases.bought,
+            render=convert_purchases.render,
+            sizes=lambda problem: {
+                "intervals": problem.horizon.count,
+                "plants": len(problem.plants),
+            },
+        )
+        self._sum = _family(
+            request=pb.AggregateLoadsRequest,
+            parse=partial(convert_sums.parse, roots=self._roots),
+            solve=sums.added,
+            render=convert_sums.render,
+            sizes=lambda problem: {"users": problem.user_count},
+        )
+        self._settle = _family(
+            request=pb.CreateSettlementRequest,
+            parse=partial(convert_settlements.parse, roots=self._roots),
+            solve=settlements.settled,
+            render=_not_rendered,
+            sizes=lambda problem: {"users": problem.user_count},
+        )
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """The methods by their names in the proto; none has a (de)serializer, as all take bytes."""
+        methods = {
+            "AggregateLoads": self._solved(self._sum),
+            "AssessPrices": self._solved(self._assess),
+            "ShareCost": self._solved(self._share),
+            "PlanPurchase": self._solved(self._purchase),
+            "FormPortfolio": self.form_portfolio,
+            "CreateSettlement": self.create_settlement,
+            "CorrectSettlement": self.correct_settlement,
+            "GetSettlement": self._looked_up(pb.GetSettlementRequest, kept.get),
+            "ListSettlements": self._looked_up(pb.ListSettlementsRequest, kept.page),
+            "ListStatements": self._looked_up(pb.ListStatementsRequest, kept.page_statements),
+            "GetStatement": self._looked_up(pb.GetStatementRequest, kept.statement),
+        }
+        unary = grpc.unary_unary_rpc_method_handler
+        handlers = {name: unary(method) for name, method in methods.items()}
+        chunks = grpc.stream_unary_rpc_method_handler(self.add_stream)
+        return grpc.method_handlers_generic_handler(
+            NAME, {**handlers, "AggregateLoadStream": chunks}
+        )
+
+    def _solved(self, family: Family):  # noqa: ANN202 -- a method
+        """The method that solves a request in a worker process."""
+
+        async def method(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            return await self._runner.respond(family, raw, deadline(context, self._settings))
+
+        return method
+
+    def _looked_up(self, kind: type[M], answer: Callable[[Desk, M], Message]):  # noqa: ANN202
+        """The method that answers a message from the database."""
+
+        async def method(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:  # noqa: ARG001
+            def asked(desk: Desk) -> bytes:
+                return answer(desk, checked(kind, raw)).SerializeToString()
+
+            return self._runner.sized(await self._ask(asked))
+
+        return method
+
+    async def add_stream(
+        self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext
+    ) -> bytes:
+        """The sum of curves that come in chunks."""
+        return await LoadStream(self._runner, context).serve(requests)
+
+    async def form_portfolio(
+        self,
+        raw: bytes,
+        context: grpc.aio.ServicerContext,  # noqa: ARG002
+    ) -> bytes:
+        """The operation that will have the portfolio."""
+        limits = self._runner.limits
+
+        def read() -> tuple[str, float]:
+            message = decoded(pb.FormPortfolioRequest, raw)
+            asked = convert_portfolios.parse(message, limits, roots=self._roots)
+            users = len(message.candidates.names)
+            note(family=FAMILY, users=users, contracts=len(asked.contracts))
+            return message.request_id, asked.options.time_limit_s + OVERHEAD_S
+
+        request_id, limit_s = await self._runner.bulk.run(read)
+        whole = commission(raw, limits, self._settings.data_roots)
+        return await self._operations.submit(
+            FORM, whole, asked=raw, request_id=request_id, limit_s=limit_s
+        )
+
+    async def create_settlement(self, raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        """The settlement of a request, which is on the disk."""
+        until = deadline(context, self._settings)
+        request = await self._runner.bulk.run(decoded, pb.CreateSettlementRequest, raw)
+        request_id, found = request.request_id, None
+        if REQUEST_ID.fullmatch(request_id):  # else it is told with all other faults
+            found = await self._ask(kept.known, raw, request_id)
+        if found is None:
+            answered = await self._runner.answered(self._settle, raw, until)
+            found = await self._ask(kept.keep, raw, request_id, answered)
+        note(settlement=found.name)
+        return pb.CreateSettlementResponse(settlement=found).SerializeToString()
+
+    async def correct_settlement(self, raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        """The settlement that corrects another, which is on the disk."""
+        until = deadline(context, self._settings)
+        request = await self._runner.bulk.run(decoded, pb.CorrectSettlementRequest, raw)
+        if not (REQUEST_ID.fullmatch(request.request_id) and SETTLEMENT.fullmatch(request.name)):
+            raise refusal.invalid(declared(request))
+        found = await self._ask(kept.known, raw, request.request_id)
+        if found is None:
+            past: Past = await self._ask(kept.past, request.name)
+            family = replace(
+                self._settle,
+                request=pb.CorrectSettlementRequest,
+                parse=partial(
+                    corrections.parse,
+                    roots=self._roots,
+                    chain=past.chain,
+                    before=past.before,
+                ),
+            )
+            answered = await self._runner.answered(family, raw, until)
+            found = await self._ask(
+                kept.keep, raw, request.request_id, answered, past, request.reason
+            )
+        note(settlement=found.name)
+        return pb.CorrectSettlementResponse(settlement=found).SerializeToString()
+
+    async def _ask(
+        self, question: Callable[[Desk, Unpack[Arguments]], A], *arguments: *Arguments
+    ) -> A:
+        """What a function returns from a desk, in a thread of the store."""
+
+        def asked(database: Database) -> A:
+            desk = Desk(database=database, caller=caller())
+            with _refused():
+                return question(desk, *arguments)
+
+        return await self._operations.ask(asked)
+
+
+@contextmanager
+def _refused():  # noqa: ANN202 -- an iterator
+    """Turns what the store raises about settlements into what callers are told."""
+    try:
+        yield
+    except NoSuchSettlement as error:
+        raise refusal.not_found(str(error)) from error
+    except OtherRequest as error:
+        raise refusal.other_request(str(error)) from error
+    except CorrectedMeanwhile as error:
+        raise refusal.overtaken("the settlement") from error
+
+
+def _not_rendered(*_: object) -> Message:
+    """Never asked for: settlements are kept before they are told."""
+    raise NotImplementedError

@@ -1,0 +1,385 @@
+"""The aggregate of many load curves, and what each user has to do with it.
+
+    A[t] = sum_i l[i, t]      P = max_t A[t]      E = sum_t step_h[t] A[t]      H = sum_t step_h[t]
+    load factor LF = E / (H P)                    u = 1 / LF
+
+A slot is a peak slot if its total is within `tie_tolerance` of P, relative to P; a user's
+coincident load is the mean of its loads over the peak slots. Without user i the peak is
+max_t (A[t] - l[i, t]), exactly; load factor and cost E g(u) without it follow.
+
+Two passes, of which the second is seldom made: while the first goes over the curves, it keeps each
+user's loads in the few slots where the peak is likely. Where these do not settle coincident load
+and peak without a user, the part is gone over again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from math import fsum
+
+import numpy as np
+
+from loadloom.models.agency.completeness import Completeness, Rules, completed
+from loadloom.models.agency.curves import (
+    FIGURES,
+    IntArray,
+    LoadArray,
+    Part,
+    Partial,
+    Pass,
+    Rows,
+    Run,
+    UserColumns,
+    merge,
+)
+from loadloom.models.agency.percentiles import Percentiles
+from loadloom.models.agency.rollup import RollUp, roll_up
+from loadloom.models.agency.windows import TimeWindows
+from loadloom.models.checks import Checks, InvalidProblem, Violation
+from loadloom.models.horizon import FloatArray, Horizon
+from loadloom.solvers.kernels.curves import figures_at_peak
+
+TIE_TOLERANCE = 1e-9
+"""Slots whose totals differ by no more than this share of the peak are all peak slots."""
+
+Price = Callable[[FloatArray], FloatArray]
+"""The price per kWh g(u) at u = 1 / load factor."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserFigures:
+    """The users' figures, (n,) columns in the order of the parts.
+
+    Attributes:
+        tables: a table of each part; the columns are put together when they are asked for.
+        own_peaks: each part's column of the users' own peaks.
+        window_count: the number of windows.
+        cost_effect: (n,) by how much the purchase would be cheaper without the user; None if there
+            is no price.
+    """
+
+    tables: tuple[FloatArray, ...]
+    own_peaks: tuple[LoadArray, ...]
+    window_count: int
+    cost_effect: FloatArray | None = None
+
+    @cached_property
+    def window_kwh(self) -> FloatArray:
+        """What each uses in each window, (n, K)."""
+        return np.concatenate([table[: self.window_count] for table in self.tables], axis=1).T
+
+    @cached_property
+    def energy_kwh(self) -> FloatArray:
+        """What each uses."""
+        return self._column(0)
+
+    @cached_property
+    def highest_kw(self) -> FloatArray:
+        """Each one's own peak."""
+        return np.concatenate(self.own_peaks).astype(np.float64)
+
+    @cached_property
+    def load_factor(self) -> FloatArray:
+        """Each one's own load factor; 0 without load."""
+        return self._column(1)
+
+    @cached_property
+    def coincident_kw(self) -> FloatArray:
+        """Each one's load at the common peak."""
+        return self._column(2)
+
+    @cached_property
+    def peak_without_kw(self) -> FloatArray:
+        """The peak of all others."""
+        return self._column(3)
+
+    @cached_property
+    def load_factor_without(self) -> FloatArray:
+        """The load factor of all others; 0 if they have no load."""
+        return self._column(4)
+
+    def _column(self, index: int) -> FloatArray:
+        return np.concatenate([table[self.window_count + index] for table in self.tables])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aggregate:
+    """What many curves come to.
+
+    Attributes:
+        horizon: the slots.
+        user_count: the number of users.
+        total_kw: (T,) the exact sum of all loads, correctly rounded.
+        group_names: the areas, in the order of their first user.
+        group_count: (G,) their users.
+        group_kw: (G, T) their totals.
+        peak_slots: the slots of the peak, in order.
+        window_names: the windows.
+        window_kwh: (K,) the energy in each window.
+        cost: E g(u); None without a price.
+        users: what each user has to do with it.
+        percentiles: of the users' loads in every slot, if asked for.
+        completeness: what was missing and how it was filled, if rules were given.
+    """
+
+    horizon: Horizon
+    user_count: int
+    total_kw: FloatArray
+    group_names: tuple[str, ...]
+    group_count: IntArray
+    group_kw: FloatArray
+    peak_slots: IntArray
+    window_names: tuple[str, ...]
+    window_kwh: FloatArray
+    cost: float | None
+    users: UserFigures
+    percentiles: Percentiles | None = None
+    completeness: Completeness | None = None
+
+    @cached_property
+    def energy_kwh(self) -> float:
+        """The energy of all users."""
+        return fsum(self.horizon.step_h * self.total_kw)
+
+    @property
+    def peak_kw(self) -> float:
+        """The largest total."""
+        return float(self.total_kw.max())
+
+    @property
+    def load_factor(self) -> float:
+        """The mean total as a share of the peak; 0 if the peak is not above 0."""
+        hours = fsum(self.horizon.step_h)
+        return self.energy_kwh / (hours * self.peak_kw) if self.peak_kw > 0.0 else 0.0
+
+    @property
+    def window_share(self) -> FloatArray:
+        """(K,) the share of each window in all energy; 0 where there is none."""
+        return self.window_kwh / self.energy_kwh if self.energy_kwh else 0.0 * self.window_kwh
+
+    def daily(self, group: str | None = None) -> RollUp:
+        """The days of all users, or of an area."""
+        return roll_up(self.horizon, self._of(group), "%Y-%m-%d")
+
+    def monthly(self, group: str | None = None) -> RollUp:
+        """The months of all users, or of an area."""
+        return roll_up(self.horizon, self._of(group), "%Y-%m")
+
+    def _of(self, group: str | None) -> FloatArray:
+        return self.total_kw if group is None else self.group_kw[self.group_names.index(group)]
+
+
+def aggregate(
+    parts: Sequence[Part],
+    horizon: Horizon,
+    *,
+    windows: TimeWindows | None = None,
+    tie_tolerance: float = TIE_TOLERANCE,
+    levels: Sequence[float] = (),
+    price: Price | None = None,
+    rules: Rules | None = None,
+    run: Run = map,
+    local: Run = map,
+) -> Aggregate:
+    """What the curves of all parts come to, and each user's figures.
+
+    Args:
+        parts: the curves; gone over once, and again where the peak was not where it seemed.
+        horizon: the slots of every curve.
+        windows: windows of the day, for the users' and the common shares of energy.
+        tie_tolerance: see TIE_TOLERANCE.
+        levels: percentiles wanted in every slot, 0..100; counting them costs a pass by itself.
+        price: g(u), for the cost and each user's effect on it.
+        rules: how readings are judged and gaps are filled; without rules a gap is a fault.
+        run: who applies the passes to the parts: `map`, `in_threads(n)`, a cluster.
+        local: who concludes on the users of each part, in this process: `map`, `in_threads(n)`.
+
+    Raises:
+        InvalidProblem: a load is no number, or too large, or a curve has other slots; a percentile
+            or the tolerance is out of range; there are no curves.
+    """
+    windows = windows or TimeWindows(names=("all",), index=np.zeros(horizon.count, np.int64))
+    task = Task(
+        horizon=horizon,
+        windows=windows,
+        tie_tolerance=tie_tolerance,
+        levels=tuple(levels),
+        price=price,
+        rules=rules,
+    )
+    judged = parts if rules is None else completed(parts, horizon, rules, run)
+    seen = reduce(merge, run(task.first_pass, judged), task.first_pass.nothing())
+    return task.concluded(seen, judged, run, local)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is asked of an aggregate; see `aggregate`."""
+
+    horizon: Horizon
+    windows: TimeWindows
+    tie_tolerance: float = TIE_TOLERANCE
+    levels: tuple[float, ...] = ()
+    price: Price | None = None
+    rules: Rules | None = None
+
+    def __post_init__(self) -> None:
+        checks = Checks()
+        checks.numbers("tie_tolerance", self.tie_tolerance, low=0.0, high=0.1)
+        checks.numbers("levels", np.array(self.levels), low=0.0, high=100.0)
+        slots = self.windows.index.size
+        words = f"has {slots} slots; must have {self.horizon.count}"
+        checks.require(slots == self.horizon.count, "windows.index", words)
+        checks.finish()
+
+    @cached_property
+    def first_pass(self) -> Pass:
+        """The pass that finds totals and what can be known of users without them."""
+        weight_h = self.windows.weight_h(self.horizon)
+        return Pass(weight_h=weight_h, with_spread=bool(self.levels))
+
+    def concluded(
+        self, seen: Partial, parts: Sequence[Part | None], run: Run = map, local: Run = map
+    ) -> Aggregate:
+        """The aggregate, given what the first pass saw; goes over parts again where it must.
+
+        A part that is gone is None; its users' figures at the peak are NaN if they are not known.
+        """
+        if not seen.totals.user_count.sum():
+            raise InvalidProblem([Violation("load_kw", "is empty; must have at least 1 user")])
+        total_kw = seen.totals.total_kw
+        ties = np.flatnonzero(total_kw >= total_kw.max() * (1.0 - self.tie_tolerance))
+        ties = ties if ties.size else np.array([total_kw.argmax()])
+        energy_kwh = fsum(self.horizon.step_h * total_kw)
+        cost = None if self.price is None else float(self._cost(energy_kwh, total_kw.max()))
+        second = Second(
+            total_kw=total_kw,
+            ties=ties,
+            hours=fsum(self.horizon.step_h),
+            energy_kwh=energy_kwh,
+        )
+        users = UserFigures(
+            tables=tuple(second.tables(seen.parts, parts, run, local)),
+            own_peaks=tuple(columns.highest_kw for columns in seen.parts),
+            window_count=len(self.windows.names),
+        )
+        if cost is not None:
+            without = self._cost(energy_kwh - users.energy_kwh, users.peak_without_kw)
+            users = replace(users, cost_effect=cost - without)
+        spread, tally, names = seen.spread, seen.tally, seen.totals.group_names
+        return Aggregate(
+            horizon=self.horizon,
+            user_count=int(seen.totals.user_count.sum()),
+            total_kw=total_kw,
+            group_names=names,
+            group_count=seen.totals.user_count,
+            group_kw=seen.totals.group_kw,
+            peak_slots=ties,
+            window_names=self.windows.names,
+            window_kwh=np.array([fsum(row) for row in self.first_pass.weight_h * total_kw]),
+            cost=cost,
+            users=users,
+            percentiles=spread.percentiles(np.array(self.levels)) if spread else None,
+            completeness=Completeness.of(self.rules, tally, names)
+            if tally and self.rules
+            else None,
+        )
+
+    def _cost(self, energy_kwh: FloatArray | float, peak_kw: FloatArray | float) -> FloatArray:
+        """E g(H P / E), 0 where there is no energy."""
+        energy, peak = np.atleast_1d(energy_kwh), np.atleast_1d(peak_kw)
+        used = energy > 0.0
+        cost = np.zeros(energy.shape)
+        if self.price is not None and used.any():
+            u = fsum(self.horizon.step_h) * peak[used] / energy[used]
+            cost[used] = energy[used] * self.price(u)
+        return cost if np.ndim(energy_kwh) else cost[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Second:
+    """The second pass: what each user has to do with the peak.
+
+    Attributes:
+        total_kw: (T,).
+        ties: the peak slots.
+        hours: the length of all slots.
+        energy_kwh: the energy of all users.
+    """
+
+    total_kw: FloatArray
+    ties: IntArray
+    hours: float
+    energy_kwh: float
+
+    def tables(
+        self, seen: Sequence[UserColumns], parts: Sequence[Part | None], run: Run, local: Run
+    ) -> list[FloatArray]:
+        """The users' tables, from the slots that were watched where they settle everything.
+
+        Where they do not, a part is gone over again; of one that is gone, what follows is NaN.
+        """
+        found: list[FloatArray | None] = list(local(self.of_watched, seen))
+        again = []
+        for k, part in enumerate(parts):
+            if found[k] is None and part is None:
+                found[k] = self._unknown(seen[k])
+            elif found[k] is None:
+                again.append(k)
+        at_hand = all(isinstance(parts[k], Rows) for k in again)
+        pairs = [(seen[k], part) for k in again if (part := parts[k]) is not None]
+        for k, table in zip(again, (local if at_hand else run)(self, pairs), strict=True):
+            found[k] = table
+        return [table for table in found if table is not None]
+
+    def of_watched(self, columns: UserColumns) -> FloatArray | None:
+        """The users' table, filled in from what was watched, or None if that does not settle it."""
+        watch = columns.watch
+        if not np.isin(self.ties, watch).all():
+            return None
+        rest_kw = float(np.delete(self.total_kw, watch).max(initial=-np.inf))
+        whole = slice(0, columns.highest_kw.size)
+        unknown = self._fill(columns, whole, columns.watched_kw, watch, rest_kw)
+        return None if unknown else columns.table
+
+    def _unknown(self, columns: UserColumns) -> FloatArray:
+        """The users' table of a part that is gone."""
+        columns.table[-FIGURES] = columns.table[:-FIGURES].sum(axis=0)
+        columns.table[1 - FIGURES :] = np.nan
+        return columns.table
+
+    def __call__(self, pair: tuple[UserColumns, Part]) -> FloatArray:
+        """The users' table of a part, filled in from the curves themselves."""
+        columns, part = pair
+        slots = np.arange(self.total_kw.size)
+        done = 0
+        for chunk in part.chunks():
+            rows = slice(done, done + chunk.user_count)
+            self._fill(columns, rows, chunk.load_kw, slots, -np.inf)
+            done = rows.stop
+        return columns.table
+
+    def _fill(
+        self,
+        columns: UserColumns,
+        rows: slice,
+        load_kw: LoadArray,
+        slots: IntArray,
+        rest_kw: float,
+    ) -> int:
+        """The number of users that could not be settled by their loads (n, m) in some slots."""
+        order = np.argsort(-self.total_kw[slots], kind="stable")
+        table = columns.table
+        return figures_at_peak(
+            load_kw,
+            order,
+            self.total_kw[slots][order],
+            np.flatnonzero(np.isin(slots, self.ties)),
+            columns.lowest_kw[rows],
+            rest_kw,
+            self.hours,
+            self.energy_kwh,
+            table[:-FIGURES, rows],
+            columns.highest_kw[rows],
+            table[-FIGURES:, rows],
+        )

@@ -1,0 +1,155 @@
+"""The referee of settlements catches every fault that is planted."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from loadloom.models.agency import referee
+from loadloom.models.agency.problem import Mode, Peak, PeakMode, SharingRule
+from loadloom.models.agency.settle import settle
+from tests.models.agency.settlements import purchase, settlement_of
+
+RNG = np.random.default_rng(99)
+LOAD = RNG.gamma(2.0, 3.0, (12, 96))
+PROBLEM = settlement_of(LOAD, rate=0.1)
+SETTLED = settle(PROBLEM)
+
+FIGURES = ("energy_kwh", "contribution", "unit_contribution", "share", "bill")
+PRICES = ("benefit_per_kwh", "price_per_kwh")
+TOTALS = ("cost", "rent", "profit", "benefit")
+MINOR = ("share_minor", "bill_minor", "prepaid_minor", "refund_minor")
+MINOR_TOTALS = ("cost_minor", "rent_minor", "profit_minor")
+OF_LOADS = ("energy_kwh", "peak_kw", "load_factor", "user_energy_kwh", "user_peak_kw")
+
+
+def changed(column, index, change):
+    copy = np.array(column)
+    copy.reshape(-1)[index] += change
+    return copy
+
+
+def caught(settlement, *paths):
+    found = referee.violations(PROBLEM, settlement)
+    assert found
+    told = {violation.path.split("[")[0] for violation in found}
+    assert told & set(paths), told
+
+
+def test_what_was_settled_breaks_no_rule():
+    assert referee.violations(PROBLEM, SETTLED) == []
+    assert referee.cost(PROBLEM) == pytest.approx(SETTLED.cost)
+
+
+@pytest.mark.parametrize("name", FIGURES + PRICES)
+@pytest.mark.parametrize("index", [0, 7, 11])
+def test_a_wrong_figure_of_a_user(name, index):
+    column = getattr(SETTLED, name)
+    wrong = changed(column, index, 1e-6 * np.abs(column).max())
+    caught(replace(SETTLED, **{name: wrong}), name)
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_a_wrong_total(name):
+    caught(replace(SETTLED, **{name: getattr(SETTLED, name) + 1e-4 * SETTLED.cost}), name)
+
+
+@pytest.mark.parametrize("name", MINOR)
+def test_a_minor_unit_too_much(name):
+    caught(replace(SETTLED, **{name: changed(getattr(SETTLED, name), 3, 1)}), name)
+
+
+@pytest.mark.parametrize("name", MINOR_TOTALS)
+def test_a_minor_unit_too_much_in_a_total(name):
+    wrong = replace(SETTLED, **{name: getattr(SETTLED, name) + 1})
+    caught(wrong, "share_minor", "bill_minor", name)
+
+
+@pytest.mark.parametrize("name", ["share_minor", "bill_minor"])
+def test_a_minor_unit_given_to_who_lost_less(name):
+    """Sums and distances still hold; only the order of remainders is broken."""
+    raw = 100.0 * (SETTLED.share if name == "share_minor" else SETTLED.bill)
+    minor = getattr(SETTLED, name)
+    up = minor > np.floor(raw)
+    rest = raw - np.floor(raw)
+    giver = int(np.argmax(np.where(up, rest, -1.0)))
+    taker = int(np.argmin(np.where(up, 2.0, rest)))
+    wrong = changed(changed(minor, giver, -1), taker, 1)
+    kept = {name: wrong}
+    if name == "bill_minor":
+        kept["refund_minor"] = SETTLED.prepaid_minor - wrong
+    assert np.abs(wrong - raw).max() < 1.0
+    caught(replace(SETTLED, **kept), name)
+
+
+def test_a_tie_broken_against_the_names():
+    problem = settlement_of(np.full((3, 2), 5.0), highest=1.0, rate=0.0123)
+    s = settle(problem)
+    assert s.bill_minor.sum() % 3
+    for swapped in (s.bill_minor[::-1], s.bill_minor[[1, 2, 0]]):
+        wrong = replace(s, bill_minor=swapped.copy(), refund_minor=s.prepaid_minor - swapped)
+        if (swapped != s.bill_minor).any():
+            paths = [
+                violation.path.split("[")[0] for violation in referee.violations(problem, wrong)
+            ]
+            assert paths == ["bill_minor"]
+
+
+@pytest.mark.parametrize("name", OF_LOADS)
+def test_a_wrong_figure_of_the_loads(name):
+    column = getattr(SETTLED.figures, name)
+    figures = replace(SETTLED.figures, **{name: changed(column, 0, 1e-6 * column.max())})
+    caught(replace(SETTLED, figures=figures), f"figures.{name}")
+
+
+def test_a_bill_and_a_refund_that_are_wrong_together():
+    wrong = changed(changed(SETTLED.bill_minor, 2, 5), 4, -5)
+    caught(
+        replace(SETTLED, bill_minor=wrong, refund_minor=SETTLED.prepaid_minor - wrong), "bill_minor"
+    )
+
+
+def test_money_that_moved_between_shares_and_profit():
+    wrong = replace(
+        SETTLED,
+        share_minor=changed(SETTLED.share_minor, 0, 7),
+        cost_minor=SETTLED.cost_minor + 7,
+        profit_minor=SETTLED.profit_minor - 7,
+    )
+    caught(wrong, "cost_minor", "share_minor")
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"rate": 0.11},
+        {"highest": 0.61},
+        {"mode": Mode.COST_PLUS},
+        {"peak": Peak(mode=PeakMode.DAILY)},
+        {"peak": Peak(mode=PeakMode.MEAN_OF_TOP_PEAKS, count=2)},
+        {"rule": SharingRule.ENERGY},
+        {"digits": 3},
+        {"prepaid_minor": np.full(12, 100)},
+    ],
+)
+def test_a_settlement_on_other_terms(terms):
+    other = settle(settlement_of(LOAD, **{"rate": 0.1, **terms}))
+    assert referee.violations(PROBLEM, other)
+
+
+def test_columns_that_are_none():
+    assert referee.violations(PROBLEM, replace(SETTLED, bill=SETTLED.bill[:3]))
+    assert referee.violations(PROBLEM, replace(SETTLED, bill=np.full(12, np.nan)))
+    assert referee.violations(PROBLEM, replace(SETTLED, bill_minor=SETTLED.bill))
+
+
+def test_a_purchase_and_its_rent():
+    bought = purchase(np.random.default_rng(1), LOAD, 1.0)
+    problem = settlement_of(
+        LOAD, purchase=replace(bought, cost=bought.cost - 1.0, rent=bought.rent + 1.0)
+    )
+    s = settle(problem)
+    assert not referee.violations(problem, s)
+    smeared = replace(s, rent=0.0, rent_minor=0, cost_minor=s.cost_minor + s.rent_minor)
+    paths = {violation.path for violation in referee.violations(problem, smeared)}
+    assert "rent" in paths
