@@ -114,7 +114,7 @@ def duckdb_peer(load: Loads) -> Peer:
 
     def found() -> Found:
         sums = ", ".join(f"sum({name}::DOUBLE)" for name in NAMES)
-        row = connection.execute(f"SELECT {sums} FROM loads").fetchone()
+        (row,) = connection.sql(f"SELECT {sums} FROM loads").fetchall()
         total_kw = np.array(row, np.float64)
         four = _four(total_kw)
         energy = " + ".join(f"{name}::DOUBLE" for name in NAMES)

@@ -8,8 +8,9 @@ the matter; with tens, annealing over written-out windows finds what rounding ca
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, log
+from queue import SimpleQueue
 
 import numpy as np
 
@@ -53,6 +54,10 @@ _FITTING = 0.9  # the share of the time left into which a run has to fit
 _DRAWN_HEAT = 4.0  # at which answers drawn from the master settle
 _PRICES_SHARE = 0.5  # of the time that goes to prices before the first plan
 _TIGHT = 2e-6  # the share up to which prices are improved at last
+
+
+Found = SimpleQueue[Answer]
+"""Answers that one thread has found for another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,13 +154,36 @@ def _improve(search: Search, bundle: dual.Bundle, seed: int) -> None:
         # What comes of two threads depends on which is faster; what is counted is repeatable.
         _search(search, bundle, annealer, tight, in_turn=True)
         return
+    beside: Found = SimpleQueue()
     with ThreadPoolExecutor(1) as aside:
-        bounding = aside.submit(tight.run)
+        working = aside.submit(_beside, search, annealer, tight, beside, seed)
         try:
-            _search(search, bundle, annealer, tight, in_turn=False)
+            _search(search, bundle, annealer, tight, in_turn=False, beside=beside)
         finally:
             race.done = True
-        bounding.result()
+        working.result()
+    while not beside.empty():
+        search.keep(beside.get(), "annealing")
+
+
+def _beside(
+    search: Search, annealer: Annealer | None, tight: Tightening, found: Found, seed: int
+) -> None:
+    """Cuts and prices; when no more is to be expected of that, runs of annealing.
+
+    Whoever searches takes what is found here: responses have only one place to work in.
+    """
+    tight.run()
+    if annealer is None:
+        return
+    mine = replace(search, random=np.random.default_rng([seed, 1]))
+    run = 0
+    while not search.race.over:
+        run += 1
+        drawn = tight.drawn(mine.random) if run % 2 else None
+        mine.best = search.best
+        start = mine.best if drawn is None else mine.oracle.weighed(drawn)
+        found.put(_annealed(mine, annealer, start, -run))
 
 
 def _search(
@@ -165,8 +193,12 @@ def _search(
     tight: Tightening | None,
     *,
     in_turn: bool,
+    beside: Found | None = None,
 ) -> None:
-    """The rounds of the search, in which the cuts take turns if nobody else works on them."""
+    """The rounds of the search, in which the cuts take turns if nobody else works on them.
+
+    `beside` are answers of another thread.
+    """
     race, turn, pays = search.race, 0, tight is None
     mixing = None
     if tight is not None:
@@ -176,6 +208,11 @@ def _search(
         turn += 1
         if in_turn and tight is not None and not tight.over and turn % 2 == 0:
             tight.round()
+        while beside is not None and not beside.empty():
+            answer = settled(search, beside.get())
+            search.keep(answer, "annealing")
+            if mixing is not None:
+                mixing.remember(answer)
         if pays and turn % 3 == 0:
             before = bundle.bound
             dual.improve(bundle, search.oracle, search.rows, race, most=15, tolerance=_TIGHT)

@@ -217,7 +217,18 @@ def _sum(values, i, weight, k, sums):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def figures_at_peak(
-    values, order, total, ties, smallest, rest, hours, everything, sums, largest, figures
+    values,
+    order,
+    total,
+    ties,
+    tie_weight,
+    smallest,
+    rest,
+    hours,
+    everything,
+    sums,
+    largest,
+    figures,
 ):
     """Fills in what rows have to do with the largest total; returns for how many it is not known.
 
@@ -225,7 +236,8 @@ def figures_at_peak(
         values: (n, m) the rows' values in some columns, or in all.
         order: (m,) those columns, the ones with the largest totals first.
         total: (m,) their totals in that order.
-        ties: the columns whose totals count as largest.
+        ties: (k,) the columns whose totals count as largest.
+        tie_weight: (k,) their weights, which add up to 1.
         smallest: (n,) at most the smallest value of each row, and at most 0: it bounds what a
             column that was not looked at can come to.
         rest: the largest total of all columns that are not in `values`.
@@ -234,7 +246,7 @@ def figures_at_peak(
         sums: (K, n) the rows' weighted sums.
         largest: (n,) the rows' largest values.
         figures: (5, n), filled in with the sum over K; that over `hours` times the row's largest;
-            the mean over the ties; the largest total without the row; and what is left of
+            the weighted mean over the ties; the largest total without the row; and what is left of
             `everything` over `hours` times it. Ratios to 0 or less are 0. The largest total without
             a row is NaN where `rest` may be larger.
     """
@@ -257,8 +269,8 @@ def figures_at_peak(
             for i in range(first, last):
                 tied = 0.0
                 for k in range(ties.size):
-                    tied += np.float64(values[i, ties[k]])
-                figures[2, i] = tied / ties.size
+                    tied += np.float64(values[i, ties[k]]) * tie_weight[k]
+                figures[2, i] = tied
         for i in range(first, last):
             figures[0, i] = sums[0, i]
         for k in range(1, sums.shape[0]):
