@@ -29,7 +29,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadloom.models.dispatch.problem import Problem
-from loadloom.models.dispatch.values import grid_limits_kw
 from loadloom.models.horizon import FloatArray
 from loadloom.solvers.highs import Matrix, Program, compressed
 
@@ -112,7 +111,7 @@ class Pairs:
 def arrays(problem: Problem) -> Arrays:
     """The problem in kWh, the limits of the meter cut to what any plan can use."""
     step_h, stores = problem.horizon.step_h, problem.storages
-    most_in, most_out = grid_limits_kw(problem)
+    most_in, most_out = problem.grid_limits_kw
     low_high = [storage.energy_bounds_kwh() for storage in stores]
 
     def rows(values: list[FloatArray]) -> FloatArray:

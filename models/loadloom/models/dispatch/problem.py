@@ -148,6 +148,18 @@ class Problem:
                 power += plant.power_kw
         return power
 
+    @cached_property
+    def grid_limits_kw(self) -> tuple[FloatArray, FloatArray]:
+        """The meter's limits, cut to what any plan can use, since it never does both at once."""
+        charge, discharge = np.zeros(self.horizon.count), np.zeros(self.horizon.count)
+        for storage in self.storages:
+            charge += storage.charge_limit_kw
+            discharge += storage.discharge_limit_kw
+        most = np.maximum(0.0, self.net_load_kw + self.curtailable_kw + charge)
+        least = np.maximum(0.0, discharge - self.net_load_kw)
+        meter = self.meter
+        return np.minimum(meter.import_limit_kw, most), np.minimum(meter.export_limit_kw, least)
+
 
 def _check_meter(checks: Checks, meter: Meter, count: int) -> None:
     for name in ("buy_price_per_kwh", "sell_price_per_kwh"):

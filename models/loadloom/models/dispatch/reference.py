@@ -18,7 +18,6 @@ from loadloom.models.certificate import Proof
 from loadloom.models.dispatch.flows import Flows, schedule
 from loadloom.models.dispatch.problem import Problem
 from loadloom.models.dispatch.solution import Schedule, Solution
-from loadloom.models.dispatch.values import grid_limits_kw
 from loadloom.models.horizon import FloatArray
 from loadloom.models.options import Method, SolveOptions
 from loadloom.solvers.termination import Reason, Termination
@@ -78,7 +77,7 @@ def _model(problem: Problem) -> pyo.ConcreteModel:
 def _add_meter(site: pyo.ConcreteModel, problem: Problem) -> None:
     """0 <= import <= import_limit, 0 <= export <= export_limit, 0 <= curtailed <= curtailable."""
     step_h = problem.horizon.step_h
-    import_limit, export_limit = (limit * step_h for limit in grid_limits_kw(problem))
+    import_limit, export_limit = (limit * step_h for limit in problem.grid_limits_kw)
     curtailable = problem.curtailable_kw * step_h
     site.grid_import = pyo.Var(site.t, bounds=lambda _, t: (0.0, import_limit[t]))
     site.grid_export = pyo.Var(site.t, bounds=lambda _, t: (0.0, export_limit[t]))

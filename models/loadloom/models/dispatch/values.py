@@ -19,23 +19,11 @@ from loadloom.models.dispatch.solution import Schedule, Values
 from loadloom.models.horizon import FloatArray
 
 
-def grid_limits_kw(problem: Problem) -> tuple[FloatArray, FloatArray]:
-    """The limits of the meter, cut to what any plan can use, since it never does both at once."""
-    charge = sum((s.charge_limit_kw for s in problem.storages), np.zeros(problem.horizon.count))
-    discharge = sum(
-        (s.discharge_limit_kw for s in problem.storages), np.zeros(problem.horizon.count)
-    )
-    most = np.maximum(0.0, problem.net_load_kw + problem.curtailable_kw + charge)
-    least = np.maximum(0.0, discharge - problem.net_load_kw)
-    meter = problem.meter
-    return np.minimum(meter.import_limit_kw, most), np.minimum(meter.export_limit_kw, least)
-
-
 def dual_bound(problem: Problem, values: Values) -> float:
     """The least cost that any plan can have, by the formula above, for any values given."""
     meter, step_h = problem.meter, problem.horizon.step_h
     site = values.site_per_kwh
-    most_in, most_out = grid_limits_kw(problem)
+    most_in, most_out = problem.grid_limits_kw
     interval = np.minimum(0.0, meter.buy_price_per_kwh - site) * most_in
     interval = interval + np.minimum(0.0, site - meter.sell_price_per_kwh) * most_out
     interval = interval + np.minimum(0.0, site) * problem.curtailable_kw
