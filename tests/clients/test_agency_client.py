@@ -146,6 +146,7 @@ def test_a_stable_price_and_one_that_loses(client):
     assert not found.is_convex
     assert found.counterexample is not None
     assert found.counterexample.loss > 0.0
+    assert found.counterexample.hours.size == found.counterexample.load_kw.shape[1]
     assert found.reasons or found.sentences
     frame = pd.DataFrame([[1.0, 1.0], [1.0, 0.0]], by_hand().index, ["even", "odd"])
     pool = client.assess_prices(LoadFactorPrice(base_per_kwh=0.6, slope_per_kwh=0.2), frame).pooling
@@ -184,6 +185,7 @@ def test_a_purchase_and_the_prices_of_its_hours(client):
     assert found.cost == pytest.approx(6 * 0.4 + 0.45)
     assert found.plants.loc["hill", "peak_kw"] == pytest.approx(3.0)
     assert found.frame["mill_kw"].tolist() == pytest.approx([1.0, 0.0])
+    assert "mill would deliver it" in found.price_reasons[0]
     price = found.price
     paid = float(np.dot(price.slot_price_per_kwh, load))
     assert paid == pytest.approx(price.cost + price.rent)

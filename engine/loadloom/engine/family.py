@@ -64,6 +64,7 @@ class Family(Generic[M, P, A]):
         solve: the refereed answer to any task; a function that a worker process can import.
         render: writes the response.
         sizes: the sizes of a problem for the log.
+        large: the field of the request that makes an answer too large to send.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Family(Generic[M, P, A]):
     solve: Callable[[Task[P]], A]
     render: Callable[[Task[P], A, Origin], Message]
     sizes: Callable[[P], dict[str, int]]
+    large: str = "detail"
 
 
 Outcome = Answered[P, A] | Refusal
@@ -108,12 +110,12 @@ class Runner:
         def render(answered: Answered[P, A]) -> bytes:
             _note(answered.answer)
             response = family.render(answered.task, answered.answer, answered.origin)
-            return self.sized(response.SerializeToString())
+            return self.sized(response.SerializeToString(), family.large)
 
         begun = await self._single.run(begin)
         if isinstance(begun, bytes):
             return begun
-        return await self._single.run(render, await self._slowly(family, *begun, deadline))
+        return await self._single.run(render, await self.solved(family, *begun, deadline))
 
     async def answered(
         self, family: Family[M, P, A], raw: bytes, deadline: Deadline
@@ -131,7 +133,7 @@ class Runner:
             note(family=family.name, **family.sizes(task.problem))
             return task, origin
 
-        found = await self._slowly(family, *(await self._single.run(begin)), deadline)
+        found = await self.solved(family, *(await self._single.run(begin)), deadline)
         _note(found.answer)
         return found
 
@@ -153,7 +155,7 @@ class Runner:
         async def settle(index: int, task: Task[P]) -> None:
             try:
                 with faults_refused():
-                    settled[index] = await self._slowly(family, task, origin, deadline)
+                    settled[index] = await self.solved(family, task, origin, deadline)
             except Refusal as refused:
                 settled[index] = refused
 
@@ -165,8 +167,8 @@ class Runner:
                     settled[index] = outcome
         return [settled[index] for index in range(len(found))]
 
-    def sized(self, response: bytes) -> bytes:
-        """The response, unless it is too large to send.
+    def sized(self, response: bytes, path: str = "detail") -> bytes:
+        """The response, unless it is too large to send, for which the field at `path` is to blame.
 
         Raises:
             Refusal: it is.
@@ -174,7 +176,7 @@ class Runner:
         most = self.limits.message_bytes
         if len(response) <= most:
             return response
-        raise refusal.too_large("detail", "bytes in a message", len(response), most)
+        raise refusal.too_large(path, "bytes in a message", len(response), most)
 
     def _begun(
         self,
@@ -203,10 +205,14 @@ class Runner:
             raise refusal.invalid(error.violations) from error
         return None if answer is None else self._counted(family, task, answer, origin)
 
-    async def _slowly(
+    async def solved(
         self, family: Family[M, P, A], task: Task[P], origin: Origin, deadline: Deadline
     ) -> Answered[P, A]:
-        """The answer from a worker process."""
+        """The answer from a worker process.
+
+        Raises:
+            Refusal: nothing was found in time, the task is at fault, or the worker failed.
+        """
         arrived = perf_counter()
         async with self._workers.ready():
             waited_s = perf_counter() - arrived

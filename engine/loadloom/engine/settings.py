@@ -166,6 +166,9 @@ class Settings(BaseSettings):
     """The threads for batches and streams; by default one a core."""
     workers: PositiveInt = Field(default_factory=cores)
     """The worker processes for solves that take long; by default one a core."""
+    worker_memory_mib: NonNegativeInt = Field(default_factory=half_of_memory_mib)
+    """The memory that one worker process may take; by default half of the machine's, and no limit
+    with 0."""
     reserve_share: float = Field(default=0.1, ge=0.0, lt=1.0)
     """The share of a call's remaining time that is kept back for the answer."""
     reserve_s: NonNegativeFloat = 0.1

@@ -1821,6 +1821,7 @@ class SharingReport(_message.Message):
     FALL_COUNT_FIELD_NUMBER: _builtins.int
     WORST_FALL_FIELD_NUMBER: _builtins.int
     SENTENCES_FIELD_NUMBER: _builtins.int
+    COALITION_COUNT_FIELD_NUMBER: _builtins.int
     rule: Global___SharingRule.ValueType
     """The rule."""
     imbalance: _builtins.float
@@ -1843,9 +1844,11 @@ class SharingReport(_message.Message):
     """How often it fell."""
     worst_fall: _builtins.float
     """By how much it fell at most, in currency."""
+    coalition_count: _builtins.int
+    """The number of users of the coalition."""
     @_builtins.property
     def coalition(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The users of that coalition, by name; none if nobody complains."""
+        """The users of that coalition, by name; none if nobody complains. Settlements name at most a hundred."""
 
     @_builtins.property
     def audit_price_per_kwh(self) -> _common_pb2.Series:
@@ -1872,10 +1875,11 @@ class SharingReport(_message.Message):
         fall_count: _builtins.int = ...,
         worst_fall: _builtins.float = ...,
         sentences: _abc.Iterable[_builtins.str] | None = ...,
+        coalition_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_is_stable", b"_is_stable", "audit_price_per_kwh", b"audit_price_per_kwh", "is_stable", b"is_stable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_stable", b"_is_stable", "audit_price_per_kwh", b"audit_price_per_kwh", "coalition", b"coalition", "complaint", b"complaint", "complaint_bound", b"complaint_bound", "fall_count", b"fall_count", "imbalance", b"imbalance", "is_enumerated", b"is_enumerated", "is_stable", b"is_stable", "rule", b"rule", "sentences", b"sentences", "trial_count", b"trial_count", "worst_fall", b"worst_fall"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_stable", b"_is_stable", "audit_price_per_kwh", b"audit_price_per_kwh", "coalition", b"coalition", "coalition_count", b"coalition_count", "complaint", b"complaint", "complaint_bound", b"complaint_bound", "fall_count", b"fall_count", "imbalance", b"imbalance", "is_enumerated", b"is_enumerated", "is_stable", b"is_stable", "rule", b"rule", "sentences", b"sentences", "trial_count", b"trial_count", "worst_fall", b"worst_fall"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__is_stable: _TypeAlias = _typing.Literal["is_stable"]  # noqa: Y015
     _WhichOneofArgType__is_stable: _TypeAlias = _typing.Literal["_is_stable", b"_is_stable"]  # noqa: Y015
@@ -3242,7 +3246,7 @@ class NegativeRefund(_message.Message):
     owed_minor: _builtins.int
     """What it still owes, in minor units."""
     curing_price_per_kwh: _builtins.float
-    """The smallest highest price per kWh with which it would owe nothing; 0 if none helps."""
+    """The lowest highest price per kWh found with which it would owe nothing; 0 if none helps."""
     def __init__(
         self,
         *,
@@ -3381,7 +3385,7 @@ class Settlement(_message.Message):
     rent_minor: _builtins.int
     """What the limits of a purchase are worth, which users pay beside the cost."""
     highest_minor: _builtins.int
-    """What all would have paid at the highest price."""
+    """What all would have paid at the highest price: benefit, cost and rent, each rounded."""
     benefit_minor: _builtins.int
     """The benefit B: that less cost and rent."""
     profit_minor: _builtins.int
@@ -3395,7 +3399,7 @@ class Settlement(_message.Message):
     negative_refund_count: _builtins.int
     """The number of users who owe more than they prepaid."""
     curing_price_per_kwh: _builtins.float
-    """The smallest highest price per kWh with which nobody would owe anything, where one price was
+    """The lowest highest price per kWh found with which nobody would owe anything, where one was
     announced to all; 0 if nobody owes, or no price helps.
     """
     is_estimate: _builtins.bool
@@ -3409,7 +3413,7 @@ class Settlement(_message.Message):
     correction: _builtins.int
     """The number of the correction, from 1; 0 for the first settlement."""
     reason: _builtins.str
-    """Why there is a correction."""
+    """Why there is a correction; members do not see it."""
     bill_change_minor: _builtins.int
     """The sum of the bills less that of the settlement before, of corrections."""
     @_builtins.property
@@ -3434,7 +3438,9 @@ class Settlement(_message.Message):
 
     @_builtins.property
     def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___SettlementSpan]:
-        """The stretches that have a load factor of their own: one, or every local day with PEAK_MODE_DAILY."""
+        """The stretches that have a load factor of their own: one, or every local day with PEAK_MODE_DAILY;
+        lists leave them out.
+        """
 
     @_builtins.property
     def total_kw(self) -> _common_pb2.Series:
@@ -3446,11 +3452,11 @@ class Settlement(_message.Message):
 
     @_builtins.property
     def purchase(self) -> Global___PurchaseCost:
-        """The cost of a purchase, if that is what was shared."""
+        """The cost of a purchase, if that is what was shared; lists leave its prices out."""
 
     @_builtins.property
     def report(self) -> Global___SharingReport:
-        """What is known of the shares, if it was asked for."""
+        """What is known of the shares, if it was asked for; lists leave out coalition and prices."""
 
     @_builtins.property
     def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -3656,7 +3662,9 @@ class ListStatementsResponse(_message.Message):
     """The token of the next page; empty after the last."""
     @_builtins.property
     def statements(self) -> Global___Statements:
-        """The statements, by the names of the users in the order of their bytes."""
+        """The statements, by the names of the users in the order of their bytes. A page may have fewer than
+        asked for and not be the last: it is about half as large as a message may be.
+        """
 
     def __init__(
         self,

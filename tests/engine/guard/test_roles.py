@@ -320,6 +320,32 @@ def test_a_member_sees_its_own_statement_alone(guarded, failure):
     assert [one.name for one in listed] == [name]
 
 
+def test_a_member_sees_nothing_that_may_name_others(guarded):
+    operator, member = guarded.agency(f"operator@{OTHER}"), guarded.agency(f"member@{OTHER}")
+    # By energy the neighbour pays 0.92 for what would cost it 0.8 alone, and prepaid 0.84.
+    request = settlement_request("with names", curves=curves(((3, 0), (1, 1))))
+    request.terms.highest_price_per_kwh.values[0] = 0.42
+    request.terms.rule = agency_pb2.SHARING_RULE_ENERGY
+    request.terms.sharing.report = True
+    first = operator.CreateSettlement(request).settlement
+    assert NEIGHBOUR in {owing.user for owing in first.negative_refunds}
+    assert list(first.report.coalition) == [NEIGHBOUR]
+    correction = agency_pb2.CorrectSettlementRequest(
+        request_id="names again", name=first.name, reason=f"the meter of {NEIGHBOUR}"
+    )
+    correction.curves.CopyFrom(request.curves)
+    second = operator.CorrectSettlement(correction).settlement
+    for made in (first, second):
+        seen = member.GetSettlement(agency_pb2.GetSettlementRequest(name=made.name)).settlement
+        assert seen.bill_minor == made.bill_minor
+        assert seen.report.complaint == made.report.complaint
+        assert NEIGHBOUR not in str(seen)
+    listed = member.ListSettlements(agency_pb2.ListSettlementsRequest()).settlements
+    assert {first.name, second.name} <= {one.name for one in listed}
+    assert NEIGHBOUR not in str(listed)
+    assert second.reason.endswith(NEIGHBOUR)
+
+
 def test_a_member_knows_only_settlements_that_it_takes_part_in(guarded, failure):
     others = settlement_request("others", curves=curves(((1, 1),), (NEIGHBOUR,)))
     name = guarded.agency(f"operator@{TENANT}").CreateSettlement(others).settlement.name

@@ -278,6 +278,11 @@ def test_a_purchase_is_bought_shared_and_settled_at_its_slot_prices(sqlite_agent
     assert bought.certificate.objective == pytest.approx(3.5 * 0.3 + 0.5 * 0.5 + 3 * 0.4)
     assert values(bought.slot_price_per_kwh) == pytest.approx([0.5, 0.4])
     assert [rent.name for rent in bought.rents] == ["coal"]
+    first, second = bought.price_reasons
+    assert (list(first.marginal), list(first.at_limit)) == (["gas"], ["coal"])
+    assert (second.interval, second.interval_count) == (1, 1)
+    assert list(second.marginal) == ["coal"]
+    assert "gas would deliver it; coal can deliver no more" in first.text
     rent = sum(one.amount for one in bought.rents)
     assert rent == pytest.approx(3.5 * 0.2)
     request = settlement_request("bought", curves=curves())
@@ -293,6 +298,20 @@ def test_a_purchase_is_bought_shared_and_settled_at_its_slot_prices(sqlite_agent
     lines = {line.term: line for line in told.lines}
     assert lines["at 0.5 EUR/kWh"].value == "1.5"
     assert lines["at 0.4 EUR/kWh"].value == "0.4"
+
+
+def test_a_settlement_by_a_negative_price_says_that_shares_can_fall(sqlite_agent):
+    request = settlement_request("negative price", curves=curves())
+    request.ClearField("price")
+    request.purchase.cost = -0.3 * 4 + 0.5 * 3
+    request.purchase.slot_price_per_kwh.values.extend([-0.3, 0.5])
+    request.terms.sharing.report = True
+    report = sqlite_agent.settled(request).report
+    assert report.fall_count == 1
+    assert report.worst_fall == pytest.approx(0.3)
+    # Nothing is proven by prices that the caller answers for.
+    assert not report.HasField("is_stable")
+    assert any("If the slot prices are the duals" in said for said in report.sentences)
 
 
 def test_a_purchase_that_cannot_be_is_an_answer(sqlite_agent):
@@ -330,7 +349,9 @@ def test_a_schedule_that_fails_is_told_before_the_contract(sqlite_agent):
     assert found.pooling.together == pytest.approx(1.35)
     assert found.pooling.alone == pytest.approx(1.3)
     assert found.pooling.saving == pytest.approx(-0.05)
-    assert found.counterexample.loss > 0
+    example = found.counterexample
+    assert example.loss > 0
+    assert len(example.hours) == example.load_kw.cols
     assert found.sentences
     request = assess_request()
     request.price.CopyFrom(settlement_request().price)

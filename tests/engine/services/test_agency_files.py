@@ -215,10 +215,45 @@ def test_files_larger_than_the_limits_are_refused(new_url, root, failure):
             request = settlement_request("large")
             request.data_set.CopyFrom(files("june.parquet"))
             told = failure(lambda agent=agent, request=request: agent.settled(request))
-            assert (told.code, set(told.paths)) == (BAD, {"data_set"})
+            assert told.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert set(told.paths) == {"data_set"}
             # Sums are made piece by piece.
             found = agent.stub.AggregateLoads(summed(files("june.parquet")), timeout=60)
             assert values(found.aggregate.total_kw) == [4.0, 3.0]
+
+
+def test_areas_of_files_have_a_limit(new_url, root, failure):
+    roots, limits = {"meters": str(root)}, Limits(points=3)
+    with settling(new_url("sqlite"), data_roots=roots, limits=limits) as agent:
+        request = summed(files("wide.csv", COLUMNS, area_column="area"))
+        told = failure(lambda: agent.stub.AggregateLoads(request, timeout=60))
+        assert told.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert set(told.paths) == {"data_set.area_column"}
+        inline = sum_request()
+        inline.curves.areas.extend(["north", "south"])
+        told = failure(lambda: agent.stub.AggregateLoads(inline, timeout=60))
+        assert set(told.paths) == {"curves.areas"}
+
+
+def test_readings_of_files_are_at_fault_at_the_data_set(agent, root, failure):
+    table = pa.table({"user": list(NAMES), "load_kw": [[1.0, np.inf], [1.0, 2.0]]})
+    pq.write_table(table, root / "infinite.parquet")
+    request = summed(files("infinite.parquet"))
+    told = failure(lambda: agent.stub.AggregateLoads(request, timeout=60))
+    assert (told.code, set(told.paths)) == (BAD, {"data_set"})
+
+
+def test_the_currency_of_files_is_that_of_the_request(agent, root, failure):
+    loads = [list(row) for row in LOADS]
+    table = pa.table({"user": list(NAMES), "money": ["USD", "USD"], "load_kw": loads})
+    pq.write_table(table, root / "dollars.parquet")
+    request = settlement_request("dollars")
+    request.data_set.CopyFrom(files("dollars.parquet", currency_column="money"))
+    told = failure(lambda: agent.settled(request))
+    assert told.code is BAD
+    assert "'USD'; must be 'EUR'" in str(told)
+    request.terms.currency_code = "USD"
+    assert agent.settled(request).user_count == len(NAMES)
 
 
 def test_gaps_of_files_are_filled_and_counted(agent):

@@ -337,3 +337,15 @@ def test_what_is_larger_than_the_limits_is_refused(new_url, failure):
         told = failure(lambda: agent.settled(settlement_request()))
         assert told.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert told.facts["most"] == "1"
+
+
+def test_a_purchase_with_too_many_blocks_is_refused(new_url, failure):
+    """Every plant and every block has a power in each interval."""
+    with settling(new_url("sqlite"), limits=Limits(points=6)) as agent:
+        request = purchase_request()
+        request.plants[0].blocks.add(price_per_kwh=0.1, power_limit_kw=1.0)
+        assert agent.stub.PlanPurchase(request, timeout=60).plants
+        request.plants[0].blocks.add(price_per_kwh=0.2, power_limit_kw=1.0)
+        told = failure(lambda: agent.stub.PlanPurchase(request, timeout=60))
+        assert told.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert set(told.paths) == {"plants"}

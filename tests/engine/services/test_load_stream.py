@@ -69,7 +69,7 @@ WRONG = [
     ("no setup", [chunk()], set()),
     ("two setups", [setup(), setup()], set()),
     ("an empty message", [setup(), pb.AggregateLoadStreamRequest()], {"message"}),
-    ("no users", [setup()], {"load_kw"}),
+    ("no users", [setup()], {"curves.load_kw"}),
     ("a user twice", [setup(), chunk(), chunk()], {"curves.names"}),
     ("a user twice in a chunk", [setup(), chunk(names=("a", "a"))], {"curves.names"}),
     ("other intervals", [setup(), chunk(((1, 2, 3),), ("a",))], {"curves.load_kw.cols"}),
@@ -104,6 +104,36 @@ def test_figures_of_more_users_than_fit_an_answer_are_refused_early(new_url, fai
         told = failure(lambda: agent.stub.AggregateLoadStream(chunks(part, users=True)))
         assert told.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert agent.stub.AggregateLoadStream(chunks(part)).aggregate.user_count == 60
+
+
+def test_what_is_kept_of_a_stream_has_limits(new_url, failure):
+    with settling(new_url("sqlite"), limits=Limits(points=6, curve_points=6)) as agent:
+
+        def told(*names: str, **options: object):
+            parts = [curves(((1, 2),), (name,)) for name in names]
+            for name, part in zip(names, parts, strict=True):
+                part.areas.append(name)
+            return agent.stub.AggregateLoadStream(chunks(*parts, **options), timeout=60)
+
+        assert [area.name for area in told("a", "b", "c").aggregate.areas] == ["a", "b", "c"]
+        found = failure(lambda: told("a", "b", "c", "d"))
+        assert found.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert set(found.paths) == {"curves.areas"}
+        one_area = [curves(((1, 2), (1, 2)), pair) for pair in ("ab", "cd")]
+        assert agent.stub.AggregateLoadStream(chunks(*one_area)).aggregate.user_count == 4
+        found = failure(lambda: agent.stub.AggregateLoadStream(chunks(*one_area, users=True)))
+        assert found.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert set(found.paths) == {"setup.options.users"}
+
+
+def test_figures_of_users_are_found_by_a_worker_in_time(new_url, failure):
+    """Without figures of users nothing is left to do at the end of a stream."""
+    limits = Limits(solve_seconds=1e-9)
+    with settling(new_url("sqlite"), limits=limits, overrun_s=1e-9) as agent:
+        assert agent.stub.AggregateLoadStream(chunks(curves()), timeout=60).chunk_count == 1
+        ask = chunks(curves(), users=True)
+        told = failure(lambda: agent.stub.AggregateLoadStream(ask, timeout=60))
+        assert told.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def test_a_stream_that_is_cut_gives_its_room_back(start, connect):

@@ -9,6 +9,9 @@ import pytest
 from loadloom.models.agency.aggregate import Second, aggregate
 from loadloom.models.agency.curves import Chunk, Pass, Rows, in_memory, in_threads, merge
 from loadloom.models.agency.percentiles import RELATIVE_ERROR
+from loadloom.models.agency.prices import affine
+from loadloom.models.agency.problem import Currency, Curves, Problem
+from loadloom.models.agency.settle import settle
 from loadloom.models.agency.windows import TimeWindows
 from loadloom.models.checks import InvalidProblem
 from loadloom.models.horizon import Horizon
@@ -67,6 +70,46 @@ def test_totals_and_figures_are_those_of_plain_sums(seed, dtype):
     np.testing.assert_allclose(found.users.load_factor_without, others, rtol=1e-12)
     factor = np.divide(energy, 12.0 * exact.max(axis=1), where=energy > 0, out=0 * energy)
     np.testing.assert_allclose(found.users.load_factor, factor, rtol=1e-12)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_loads_that_add_up_beyond_what_totals_hold_are_refused(sign):
+    load = np.full((9_000, 2), sign * 1e9)
+    with pytest.raises(InvalidProblem, match=r"load_kw: adds up to peaks of 9e\+12 kW"):
+        aggregate(in_memory(load), hours(2, 1.0))
+    most = np.full((4_398, 2), sign * 1e9)
+    assert aggregate(in_memory(most), hours(2, 1.0)).total_kw == pytest.approx(sign * 4.398e12)
+
+
+def test_slots_that_tie_count_by_their_hours_as_in_a_settlement():
+    load = np.array([[3.0, 1.0, 0.0], [1.0, 3.0, 1.0]])
+    axis = Horizon(start=datetime(2026, 12, 1, tzinfo=UTC), step_h=np.array([0.25, 1.0, 1.0]))
+    found = aggregate(in_memory(load), axis, price=affine(0.3, 0.1).value)
+    curves = Curves(names=("one", "other"), load_kw=load, horizon=axis)
+    settled = settle(
+        Problem(
+            curves=curves,
+            highest_price_per_kwh=np.array(0.6),
+            currency=Currency(code="EUR"),
+            schedule=affine(0.3, 0.1),
+        )
+    )
+    assert found.peak_weight.tolist() == [0.2, 0.8]
+    np.testing.assert_allclose(found.users.coincident_kw, [1.4, 2.6], rtol=1e-15)
+    np.testing.assert_allclose(settled.figures.user_peak_kw[:, 0], [1.4, 2.6], rtol=1e-15)
+    assert found.cost == pytest.approx(settled.cost)
+
+
+def test_a_flat_load_costs_the_price_at_a_load_factor_of_one():
+    asked = []
+
+    def price(u):
+        asked.append(float(np.min(u)))
+        return 0.4 * u
+
+    for power in np.random.default_rng(0).uniform(0.0, 1.0, 50):
+        aggregate(in_memory(np.full((3, 96), power)), hours(96, 0.7), price=price)
+    assert min(asked) == 1.0
 
 
 def parts_of(load, sizes, group=None, names=("",)):

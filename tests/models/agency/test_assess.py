@@ -32,17 +32,48 @@ def test_an_unstable_schedule_has_a_counterexample(name):
     found = assess(UNSTABLE[name])
     assert not found.is_stable
     example = found.counterexample
-    hours = example.load_kw.shape[1]
+    assert_loses(UNSTABLE[name], example)
+    assert example.loss > 1e-3 * example.alone.sum()
+    assert "apart" in example.text
+
+
+def assert_loses(schedule, example):
+    """An example's users pay what the schedule asks by their load factors, more together."""
     assert example.load_kw.min() >= 0.0
+    assert example.step_h.min() > 0.0
 
     def cost(load):
-        return load.sum() * float(UNSTABLE[name].value(hours * load.max() / load.sum()))
+        energy = load @ example.step_h
+        return energy * float(schedule.value(example.step_h.sum() * load.max() / energy))
 
     alone = [cost(load) for load in example.load_kw]
     assert example.alone == pytest.approx(alone)
     assert example.together == pytest.approx(cost(example.load_kw.sum(axis=0)))
-    assert example.loss > 1e-3 * sum(alone)
-    assert "apart" in example.text
+    assert example.loss > 0.0
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        prices.piecewise((1.0, 1e9), (2.0, 1.0)),
+        prices.piecewise((1.0, 1.0001, 1e6), (1.0, 0.9, 5.0)),
+        prices.piecewise((1.0, 1e6, 1e6 + 1.0), (1.0, 2.0, 2.0)),
+        prices.tiers((0.0, 1e-9), (2.0, 1.0)),
+        prices.load_factor(0.6, -0.2),
+    ],
+)
+def test_a_counterexample_is_small_however_low_the_load_factors_are(schedule):
+    example = assess(schedule).counterexample
+    assert example.load_kw.size <= 6
+    assert_loses(schedule, example)
+    assert example.loss > 1e-2 * example.alone.sum()
+
+
+def test_many_tiers_are_diagnosed():
+    """As many as a request may have."""
+    steps = np.linspace(0.0, 1.0, 1000, endpoint=False)
+    schedule = prices.tiers(steps.tolist(), (2.0 - steps).tolist())
+    assert_loses(schedule, assess(schedule).counterexample)
 
 
 def test_the_price_by_load_factor_loses_by_pooling():

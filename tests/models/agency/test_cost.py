@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from loadloom.models.agency import cost as cost_module
 from loadloom.models.agency import prices
-from loadloom.models.agency.cost import PooledCost, total
+from loadloom.models.agency.cost import PooledCost, total, widened
 from loadloom.models.agency.problem import Peak, PeakMode
 from loadloom.models.checks import InvalidProblem
 
@@ -164,6 +165,19 @@ def test_single_precision_is_summed_in_double():
     alone = cost.standalone(load)
     assert alone.dtype == np.float64
     assert alone[-1] == pytest.approx(0.8 * float(np.float32(0.1)), rel=1e-12)
+
+
+def test_loads_are_widened_in_parts_that_keep_their_places(monkeypatch):
+    load = loads(3, 11).astype(np.float32)
+    chosen = np.array([7, 0, 10, 7])
+    for values in (1, 30, 1_000):
+        monkeypatch.setattr(cost_module, "_CHUNK_VALUES", values)
+        for users, wanted in ((None, load), (chosen, load[chosen])):
+            found = np.zeros(wanted.shape)
+            for part, own in widened(load, users):
+                assert own.dtype == np.float64
+                found[part] = own
+            np.testing.assert_array_equal(found, wanted)
 
 
 def test_faults_are_named():

@@ -10,7 +10,6 @@ from loadloom.models.agency.portfolio_explain import (
     naive_rules,
     recruit_costs,
     recruits,
-    slot_worths,
     user_reasons,
     user_worths,
 )
@@ -126,14 +125,3 @@ def test_prospects_are_priced_like_candidates():
     costs = recruit_costs(solution.weights, 0, load[:5], load[:5].sum(axis=1))
     worth = price[:5] * load[:5].sum(axis=1) - costs
     assert worth == pytest.approx(user_worths(problem, solution.weights)[:5, 0])
-
-
-def test_one_more_mw_costs_its_energy_and_its_part_of_the_peak():
-    """Under 0.4 + 0.1 u a kW of peak costs 0.1 H, spread over the slots that can be the peak."""
-    problem = complementary()
-    solution = form_portfolio(problem, EXACT)
-    worth = slot_worths(problem, solution)
-    assert worth.per_mw.shape == (1, 3)
-    assert (worth.per_mw <= -400.0 + 1e-6).all()
-    assert worth.per_mw.sum() == pytest.approx(-1000.0 * (3 * 0.4 + 0.1 * 3))
-    assert set(worth.peak_slots[0]) <= {0, 1, 2}

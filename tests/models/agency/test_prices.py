@@ -51,6 +51,8 @@ def test_slopes_on_both_sides():
     assert pieces.slope(2.0) == 1.5
     assert pieces.slopes(2.5) == (2.0, 2.0)
     assert pieces.slopes(9.0) == (2.0, 2.0)
+    # No load has a u below 1, so that a kink there has one side.
+    assert prices.piecewise((0.5, 1.0, 2.0), (3.0, 1.0, 2.0)).slope(1.0) == 1.0
     tiers = prices.tiers((0.0, 0.5), (0.6, 0.5))
     assert tiers.slopes(2.0) == (0.0, np.inf)
     assert tiers.slope(2.0) == 0.0

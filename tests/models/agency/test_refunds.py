@@ -1,11 +1,12 @@
-"""Negative refunds are named, and the price that cures them is the smallest."""
+"""Negative refunds are named, with a price that cures them: the smallest where it is said so."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from loadloom.models.agency.problem import Mode
+from loadloom.models.agency.explain import outcome
+from loadloom.models.agency.problem import Mode, Problem
 from loadloom.models.agency.refunds import NO_PRICE, cure, refunds_at
 from loadloom.models.agency.settle import settle
 from tests.models.agency.settlements import by_hand, random_settlement, settlement_of
@@ -94,6 +95,71 @@ def test_the_price_named_cures_and_one_unit_less_does_not(seed):
         if (minor[chosen] >= 1.0).all():
             less = np.delete(refunds_at(problem, settlement, minor - chosen), hopeless)
             assert (less < 0).any()
+
+
+def tiny(seed: int) -> Problem:
+    """Users of very different sizes, most of them small, so that rounding decides."""
+    rng = np.random.default_rng(seed)
+    n, slots = int(rng.integers(1, 7)), int(rng.integers(1, 5))
+    if rng.random() < 0.7:
+        size = 10.0 ** rng.uniform(-3, 2, size=(n, 1))
+    else:
+        size = np.ones((n, 1)) * 10.0 ** rng.uniform(-3, 1)
+    load = rng.random((n, slots)) * size
+    step_h = rng.choice([0.25, 0.5, 1.0], slots)
+    own = rng.random() < 0.3
+    highest = rng.uniform(0.2, 0.6, size=n) if own else np.array(rng.uniform(0.2, 0.6))
+    rate = float(rng.choice([0, 0.1, 0.5, 0.9, 1.0]))
+    prepaid = None
+    if rng.random() < 0.5:
+        prepaid = np.rint(load @ step_h * highest * 100 * rng.uniform(0.3, 1.3, size=n))
+        prepaid = prepaid.astype(np.int64)
+    return settlement_of(
+        load,
+        step_h=step_h,
+        digits=int(rng.choice([0, 2])),
+        highest=highest,
+        rate=rate,
+        prepaid_minor=prepaid,
+        mode=Mode.COST_PLUS if rng.random() < 0.3 else Mode.BENEFIT_SHARE,
+    )
+
+
+@pytest.mark.parametrize("seed", [1974, 4821])
+def test_a_price_is_not_called_the_smallest_where_a_smaller_one_cures(seed):
+    problem = tiny(seed)
+    settlement = settle(problem)
+    found = cure(problem, settlement)
+    assert found is not None
+    assert problem.has_one_price
+    curable = np.delete(np.arange(problem.curves.count), found.user[found.highest_price_minor < 0])
+    price = int(found.highest_price_minor.max())
+
+    def cures(minor):
+        refund = refunds_at(problem, settlement, np.full(problem.curves.count, float(minor)))
+        return bool((refund[curable] >= 0).all())
+
+    assert cures(price)
+    assert not cures(price - 1)
+    assert any(cures(minor) for minor in range(price - 400, price))
+    assert not found.is_smallest
+    words = " ".join(outcome(problem, settlement).sentences)
+    assert "cures it, and the next smaller one does not." in words
+
+
+@pytest.mark.parametrize("seed", [3111, 4177, 5188, 7840])
+def test_whom_the_others_prices_leave_a_unit_short_is_named(seed):
+    problem = tiny(seed)
+    settlement = settle(problem)
+    found = cure(problem, settlement)
+    assert found is not None
+    assert not problem.has_one_price
+    known = found.highest_price_minor != NO_PRICE
+    minor = problem.highest_prices_per_kwh * problem.currency.scale
+    minor[found.user[known]] = found.highest_price_minor[known]
+    left = np.flatnonzero(refunds_at(problem, settlement, minor) < 0)
+    assert left.size
+    assert np.isin(left, found.user[~known]).all()
 
 
 def test_random_cases_include_both_kinds_of_prices():

@@ -7,7 +7,7 @@ import pytest
 
 from loadloom.models.agency import referee
 from loadloom.models.agency.problem import Mode, Peak, PeakMode, SharingRule
-from loadloom.models.agency.settle import settle
+from loadloom.models.agency.settle import account, bills, per_kwh, settle
 from tests.models.agency.settlements import purchase, settlement_of
 
 RNG = np.random.default_rng(99)
@@ -20,7 +20,16 @@ PRICES = ("benefit_per_kwh", "price_per_kwh")
 TOTALS = ("cost", "rent", "profit", "benefit")
 MINOR = ("share_minor", "bill_minor", "prepaid_minor", "refund_minor")
 MINOR_TOTALS = ("cost_minor", "rent_minor", "profit_minor")
-OF_LOADS = ("energy_kwh", "peak_kw", "load_factor", "user_energy_kwh", "user_peak_kw")
+OF_LOADS = (
+    "total_kw",
+    "first_slot",
+    "hours",
+    "energy_kwh",
+    "peak_kw",
+    "load_factor",
+    "user_energy_kwh",
+    "user_peak_kw",
+)
 
 
 def changed(column, index, change):
@@ -98,8 +107,64 @@ def test_a_tie_broken_against_the_names():
 @pytest.mark.parametrize("name", OF_LOADS)
 def test_a_wrong_figure_of_the_loads(name):
     column = getattr(SETTLED.figures, name)
-    figures = replace(SETTLED.figures, **{name: changed(column, 0, 1e-6 * column.max())})
+    change = 1 if name == "first_slot" else 1e-6 * column.max()
+    figures = replace(SETTLED.figures, **{name: changed(column, 0, change)})
     caught(replace(SETTLED, figures=figures), f"figures.{name}")
+
+
+@pytest.mark.parametrize("name", ["price_per_kwh", "per_kwh", "per_kw"])
+def test_a_wrong_rate(name):
+    rates = replace(SETTLED.rates, **{name: getattr(SETTLED.rates, name) * (1.0 + 1e-6)})
+    caught(replace(SETTLED, rates=rates), f"rates.{name}")
+    caught(replace(SETTLED, rates=None), "rates")
+
+
+def test_shares_that_are_said_to_be_estimates():
+    caught(replace(SETTLED, is_exact=False), "is_exact")
+    caught(replace(SETTLED, half_width=np.ones(12)), "half_width")
+
+
+def shared_otherwise(problem, settled, share):
+    """A settlement with other shares, and all that follows from them."""
+    highest, energy = problem.highest_prices_per_kwh, settled.energy_kwh
+    bill = bills(energy, share, highest, problem.profit_rate, problem.mode)
+    price = per_kwh(bill, energy, highest)
+    entered = account(
+        share=share,
+        rent=np.float64(settled.rent),
+        bill=bill,
+        prepaid_minor=settled.prepaid_minor,
+        currency=problem.currency,
+        names=problem.curves.names,
+    )
+    return replace(
+        settled,
+        share=share,
+        bill=bill,
+        price_per_kwh=price,
+        benefit_per_kwh=highest - price,
+        profit=float(bill.sum() - share.sum()),
+        cost_minor=int(entered.cost_minor),
+        profit_minor=int(entered.profit_minor),
+        share_minor=entered.share_minor,
+        bill_minor=entered.bill_minor,
+        refund_minor=entered.refund_minor,
+    )
+
+
+@pytest.mark.parametrize("rule", list(SharingRule))
+@pytest.mark.parametrize("mode", list(PeakMode))
+def test_shares_that_another_user_should_have(rule, mode):
+    rng = np.random.default_rng(7)
+    load = rng.gamma(2.0, 3.0, (6, 48))
+    terms = {"purchase": purchase(rng, load, 1.0)} if rule is SharingRule.OWEN_DUALS else {}
+    peak = Peak(mode=mode, count=2)
+    problem = settlement_of(load, rule=rule, rate=0.1, peak=peak, **terms)
+    settled = settle(problem)
+    assert not referee.violations(problem, settled)
+    wrong = shared_otherwise(problem, settled, settled.share[::-1].copy())
+    told = [violation.path.split("[")[0] for violation in referee.violations(problem, wrong)]
+    assert set(told) == {"share"}
 
 
 def test_a_bill_and_a_refund_that_are_wrong_together():
@@ -150,6 +215,8 @@ def test_a_purchase_and_its_rent():
     )
     s = settle(problem)
     assert not referee.violations(problem, s)
+    other = replace(s, slot_price_per_kwh=s.slot_price_per_kwh + 1e-9)
+    assert [v.path for v in referee.violations(problem, other)] == ["slot_price_per_kwh"]
     smeared = replace(s, rent=0.0, rent_minor=0, cost_minor=s.cost_minor + s.rent_minor)
     paths = {violation.path for violation in referee.violations(problem, smeared)}
     assert "rent" in paths

@@ -1,5 +1,7 @@
 """Reports on shares: what they say is so, in numbers and in words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -113,8 +115,13 @@ def test_a_purchase_is_judged_by_its_prices():
     cone = Purchase(cost=billed, slot_price_per_kwh=slot_price)
     shares = share(BY_HAND, by_hand(), SharingRule.OWEN_DUALS, purchase=cone)
     found = report(BY_HAND, by_hand(), shares, purchase=cone)
-    assert found.is_stable
+    # Whether the prices are duals is its giver's word, so that nothing is proven.
+    assert found.is_stable is None
+    assert "If the slot prices are the duals" in found.text[1]
+    assert "none would do better alone." in found.text[1]
     assert found.monotonicity.fall_count == 0
+    assert found.monotonicity.trial_count == 2
+    assert found.text[2].endswith("more load never lowered its user's share.")
     owned = Purchase(cost=2.0, slot_price_per_kwh=slot_price, rent=billed - 2.0)
     shares = share(BY_HAND, by_hand(), SharingRule.OWEN_DUALS, purchase=owned)
     found = report(BY_HAND, by_hand(), shares, purchase=owned)
@@ -125,6 +132,21 @@ def test_a_purchase_is_judged_by_its_prices():
     found = report(BY_HAND, by_hand(), shares, purchase=negative)
     assert found.monotonicity.slot == 0
     assert found.monotonicity.worst_fall == pytest.approx(0.3)
+    # The prices are the purchase's, whether or not the shares tell them.
+    bare = replace(shares, slot_price_per_kwh=None)
+    assert report(BY_HAND, by_hand(), bare, purchase=negative).monotonicity.fall_count == 1
+    energy = share(BY_HAND, by_hand(), SharingRule.ENERGY, purchase=negative)
+    told = report(BY_HAND, by_hand(), energy, purchase=negative)
+    assert "was not tried" in told.text[2]
+
+
+def test_a_kw_more_costs_by_the_hours_of_its_slot():
+    cost = PooledCost(schedule=prices.affine(0.0, 0.0), step_h=np.array([1.0, 0.25]))
+    purchase = Purchase(cost=0.7, slot_price_per_kwh=np.array([0.2, -0.4]))
+    shares = share(BY_HAND, cost, SharingRule.OWEN_DUALS, purchase=purchase)
+    found = report(BY_HAND, cost, shares, purchase=purchase).monotonicity
+    assert (found.slot, found.fall_count, found.added_kw) == (1, 1, 1.0)
+    assert found.worst_fall == pytest.approx(0.1)
 
 
 def test_what_is_not_tried_is_said():

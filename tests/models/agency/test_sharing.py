@@ -6,6 +6,7 @@ import pytest
 from loadloom.models.agency import games, least_core, prices
 from loadloom.models.agency.cost import PooledCost, total
 from loadloom.models.agency.problem import Purchase, SharingRule
+from loadloom.models.agency.share_report import report
 from loadloom.models.agency.sharing import share
 from loadloom.models.checks import InvalidProblem
 from tests.models.agency.test_audit import pool
@@ -173,15 +174,27 @@ def test_the_least_core_of_more_users_than_can_be_enumerated():
     assert "coalitions that complained most" in found.method
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_without_any_load_nobody_pays(rule):
+    """A month in which nothing was used settles by every rule."""
+    _, cost = pool(0, "affine", "monthly", 3)
+    found = share(np.zeros((3, 12)), cost, rule)
+    assert found.share.tolist() == [0.0, 0.0, 0.0]
+    assert found.cost == 0.0
+    told = report(np.zeros((3, 12)), cost, found)
+    assert told.is_stable
+    assert told.monotonicity.trial_count == 0
+
+
 def test_faults_are_named():
     load, cost = pool(0, "affine", "monthly", 30)
     with pytest.raises(InvalidProblem, match="up to 20 users, and here are 30"):
         share(load, cost, SharingRule.NUCLEOLUS)
-    with pytest.raises(InvalidProblem, match="without a purchase there are no duals"):
+    with pytest.raises(InvalidProblem, match="a price schedule has no duals"):
         share(load, cost, SharingRule.OWEN_DUALS)
-    with pytest.raises(InvalidProblem, match="nothing was bought"):
-        share(np.zeros((2, 12)), cost, SharingRule.ENERGY)
     purchase = Purchase(cost=1.0, slot_price_per_kwh=np.ones(12))
+    with pytest.raises(InvalidProblem, match="cannot be shared by energy"):
+        share(np.zeros((2, 12)), cost, SharingRule.ENERGY, purchase=purchase)
     with pytest.raises(InvalidProblem, match="a purchase is shared by Owen duals or by energy"):
         share(load, cost, SharingRule.SAVING, purchase=purchase)
 

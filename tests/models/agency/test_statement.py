@@ -6,7 +6,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from loadloom.models.agency.problem import Mode, Peak, PeakMode, SharingRule
+from loadloom.models.agency.problem import Mode, Peak, PeakMode, Purchase, SharingRule
 from loadloom.models.agency.settle import settle
 from loadloom.models.agency.sheet import Sheet, worked_out
 from loadloom.models.agency.statement import statement
@@ -105,6 +105,19 @@ def test_a_purchase_is_told_price_by_price():
     assert {f"energy in slots at {price:g} EUR/kWh" for price in prices} <= set(told)
 
 
+def test_rounded_slot_prices_are_told_with_what_they_miss():
+    rng = np.random.default_rng(3)
+    load, price = rng.gamma(2.0, 1e6, (5, 24)), rng.uniform(0.05, 0.4, 24)
+    bought = Purchase(cost=float(load.sum(axis=0) @ price), slot_price_per_kwh=price.round(6))
+    problem = settlement_of(load, purchase=bought)
+    settlement = settle(problem)
+    for user in range(5):
+        worth = float(load[user] @ bought.slot_price_per_kwh)
+        assert abs(settlement.share[user] - worth) > 0.01
+        agrees(problem, settlement, user)
+        assert "so that all shares add up" in statement(problem, settlement, user).text
+
+
 def test_peaks_that_tie_within_the_tolerance_are_told_with_what_they_weigh():
     problem = settlement_of([[3.0, 3.0 * (1.0 - 4e-10)], [1.0, 1.0]])
     settlement = settle(problem)
@@ -126,6 +139,28 @@ def test_what_is_no_arithmetic_is_not_worked_out():
     for words in ("__import__('os')", "2 ** 9", "a + 1", "[1]"):
         with pytest.raises((ValueError, KeyError)):
             worked_out(words)
+
+
+def test_a_sum_of_thousands_is_told_in_parts():
+    price = np.linspace(0.05, 0.4, 2_976)
+    load = np.random.default_rng(1).random((2, price.size))
+    bought = Purchase(cost=float(load.sum(axis=0) @ price), slot_price_per_kwh=price)
+    problem = settlement_of(load, purchase=bought)
+    told = agrees(problem, settle(problem), 0)
+    part = price[40:60] * load[0, 40:60]
+    assert float(told["cost share, part of 20 from 41"]) == pytest.approx(part.sum())
+    assert float(told["cost share, part of 400 from 1"]) == pytest.approx(
+        price[:400] @ load[0, :400]
+    )
+
+
+@pytest.mark.parametrize("rule", [SharingRule.AUMANN_SHAPLEY, SharingRule.ENERGY])
+def test_three_years_of_days_are_told_in_parts(rule):
+    load = np.random.default_rng(2).random((2, 2 * 1_100))
+    terms = {"peak": Peak(mode=PeakMode.DAILY), "rule": rule}
+    problem = settlement_of(load, step_h=12.0, **terms)
+    told = agrees(problem, settle(problem), 1)
+    assert float(told["energy"]) == pytest.approx(12.0 * load[1].sum())
 
 
 def test_a_line_is_worked_out_from_what_is_printed():

@@ -104,7 +104,9 @@ class SharingReport:
             charged above what it would cost alone; negative if it would lose by leaving.
         complaint_bound: what no coalition's complaint exceeds.
         is_enumerated: whether all coalitions were looked at, one by one.
-        coalition: the users of that coalition; none if nobody complains.
+        coalition: the users of that coalition, of a settlement the first hundred; none if nobody
+            complains.
+        coalition_count: how many they are.
         audit_price_per_kwh: the price of each interval that proves the bound.
         trial_count: how often more load was tried, to see whether its user's share falls.
         fall_count: how often it fell.
@@ -119,6 +121,7 @@ class SharingReport:
     complaint_bound: float
     is_enumerated: bool
     coalition: tuple[str, ...]
+    coalition_count: int
     audit_price_per_kwh: NDArray[np.float64]
     trial_count: int
     fall_count: int

@@ -43,8 +43,8 @@ class NegativeRefund:
     Attributes:
         user: its name.
         owed: what it still owes, in the currency.
-        curing_price_per_kwh: the smallest highest price with which it would owe nothing; 0 if none
-            helps.
+        curing_price_per_kwh: the lowest highest price found with which it would owe nothing; 0 if
+            none helps.
     """
 
     user: str
@@ -216,7 +216,7 @@ class Settlement:
 
     @property
     def curing_price_per_kwh(self) -> float | None:
-        """The smallest highest price with which nobody would owe anything, where one was announced.
+        """The lowest highest price found with which nobody would owe anything, if one was told.
 
         None if nobody owes, or if no price helps.
         """

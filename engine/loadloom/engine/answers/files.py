@@ -8,6 +8,7 @@ import numpy as np
 
 from loadloom.engine.datasets.data_set import DataSet
 from loadloom.engine.datasets.roots import Roots
+from loadloom.engine.guard import refusal
 from loadloom.models.agency.curves import Part
 from loadloom.models.agency.problem import Curves
 from loadloom.models.checks import InvalidProblem, Violation
@@ -18,12 +19,14 @@ from loadloom.models.horizon import Horizon
 class Files:
     """A data set, and the roots below which it may lie.
 
-    Readings that arrived after the `cut_off` are late.
+    Readings that arrived after the `cut_off` are late. Where there is a column of currencies, all
+    of it must say `currency`, or one and the same if that is empty.
     """
 
     data_set: DataSet
     roots: Roots
     cut_off: datetime | None = None
+    currency: str = ""
 
     def parts(self, horizon: Horizon) -> Sequence[Part]:
         """The curves, piece by piece.
@@ -34,7 +37,9 @@ class Files:
         # It brings pyarrow, which a server without files never needs.
         from loadloom.engine.datasets.read import open_parts
 
-        return open_parts(self.data_set, self.roots, horizon, cut_off=self.cut_off)
+        return open_parts(
+            self.data_set, self.roots, horizon, cut_off=self.cut_off, currency=self.currency
+        )
 
     def check_names(self, parts: Sequence[Part]) -> None:
         """Checks that each user comes once.
@@ -50,8 +55,8 @@ class Files:
         """All curves, in memory.
 
         Raises:
-            InvalidProblem: the files are not such a data set, readings are missing, or there are
-                too many.
+            InvalidProblem: the files are not such a data set, or readings are missing.
+            Refusal: there are too many users or readings.
         """
         names: list[str] = []
         pieces: list[np.ndarray] = []
@@ -79,8 +84,7 @@ class Files:
 
 def _check_size(users: int, intervals: int, most_points: int, most_users: int) -> None:
     if users > most_users:
-        said = f"has more than {most_users:,} users, the most that this server takes"
-        raise InvalidProblem([Violation("data_set", said)])
+        raise refusal.too_large("data_set", "users of a data set in memory", users, most_users)
     if users * intervals > most_points:
-        said = f"has more than {most_points:,} values, the most that this server holds in memory"
-        raise InvalidProblem([Violation("data_set", said)])
+        asked = users * intervals
+        raise refusal.too_large("data_set", "values of a data set in memory", asked, most_points)

@@ -1,6 +1,8 @@
 """Load curves added up; what runs in a worker process, and chunk by chunk in threads."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -8,7 +10,9 @@ import numpy as np
 
 from loadloom.engine.answers.agency import Answer, ended
 from loadloom.engine.answers.files import Files
-from loadloom.engine.datasets.spool import Spool
+from loadloom.engine.datasets.spool import Kept, Spool
+from loadloom.engine.guard import refusal
+from loadloom.engine.settings import Limits
 from loadloom.engine.task import Task
 from loadloom.models.agency import aggregate as model
 from loadloom.models.agency.aggregate import Aggregate, aggregate
@@ -29,6 +33,12 @@ from loadloom.models.horizon import Horizon
 
 THREADS = 2
 """The threads that add up the parts of files."""
+
+USER_BYTES = 100
+"""About what the figures of a user take in the answer."""
+
+_OF_LOADS = re.compile(r"^load_kw(?:\[(\d+)(?:, (\d+))?\])?$")
+"""The paths of the model that are about curves, or a user's, or one reading of a user."""
 
 WORST = 100
 """The most users whose faults are told one by one."""
@@ -57,15 +67,24 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summing:
-    """Load curves to add up, from memory or files.
+    """Load curves to add up, from one of memory, files, and what a stream left.
 
-    `spans` are the days and months to tell, in the numbers of the proto.
+    Attributes:
+        horizon: the intervals.
+        wishes: what to tell.
+        most_points: how much the totals of areas may hold.
+        chunk: the curves of a request.
+        files: the files that a request names.
+        spooled: the chunks of a stream.
+        spans: the days and months to tell, in the numbers of the proto.
     """
 
     horizon: Horizon
     wishes: Wishes
-    chunk: Chunk | None
-    files: Files | None
+    most_points: int
+    chunk: Chunk | None = None
+    files: Files | None = None
+    spooled: tuple[Kept, ...] = ()
     spans: tuple[int, ...] = ()
 
     @property
@@ -77,7 +96,51 @@ class Summing:
         """The curves, piece by piece."""
         if self.chunk is not None:
             return [Rows(self.chunk)]
-        return () if self.files is None else self.files.parts(self.horizon)
+        if self.files is None:
+            return self.spooled
+        parts, areas = self.files.parts(self.horizon), Areas(self.horizon.count, self.most_points)
+        return [_Watched(part=part, areas=areas, whole=parts) for part in parts]
+
+    def renamed(self, violation: Violation) -> Violation:
+        """The violation at the path of the message."""
+        if self.files is not None and _OF_LOADS.match(violation.path):
+            return Violation("data_set", violation.message)
+        return _renamed(violation, self.chunk, "setup.options" if self.spooled else "options")
+
+
+class Areas:
+    """The areas so far, of which a total is kept each."""
+
+    def __init__(self, slot_count: int, most_points: int) -> None:
+        self._names: set[str] = set()
+        self._slots, self._most = slot_count, most_points
+
+    def add(self, path: str, names: Sequence[str]) -> None:
+        """Adds areas.
+
+        Raises:
+            Refusal: their totals are too many values.
+        """
+        self._names.update(names)
+        asked = len(self._names) * self._slots
+        if asked > max(self._most, self._slots):
+            what = "values of areas, one for each interval"
+            raise refusal.too_large(path, what, asked, self._most)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Watched:
+    """A part of files whose areas are counted with those of the `whole`, which it keeps."""
+
+    part: Part
+    areas: Areas
+    whole: Sequence[Part]
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The chunks of the part."""
+        for chunk in self.part.chunks():
+            self.areas.add("data_set.area_column", chunk.group_names)
+            yield chunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,15 +169,37 @@ def added(task: Task[Summing]) -> Answer[Summed]:
     """
     started = perf_counter()
     asked, wishes = task.problem, task.problem.wishes
-    parts = asked.parts()
-    if asked.files is not None and wishes.users:
-        asked.files.check_names(parts)
-    return _answer(parts, asked.horizon, wishes, started)
+    with _renaming(asked.renamed):
+        parts = asked.parts()
+        if asked.files is not None and wishes.users:
+            asked.files.check_names(parts)
+        summed = _summed(parts, asked.horizon, wishes)
+    return Answer(
+        solution=ended("sums in one pass"), found=summed, solve_s=perf_counter() - started
+    )
 
 
-def _answer(
-    parts: Sequence[Part], horizon: Horizon, wishes: Wishes, started: float
-) -> Answer[Summed]:
+@contextmanager
+def _renaming(name: Callable[[Violation], Violation]) -> Iterator[None]:
+    """Tells of what is wrong at the paths of messages."""
+    try:
+        yield
+    except InvalidProblem as error:
+        raise InvalidProblem(map(name, error.violations)) from error
+
+
+def _renamed(violation: Violation, chunk: Chunk | None, options: str) -> Violation:
+    """The violation at the path of the message that the chunk came in, if it came in one."""
+    single = chunk is not None and chunk.load_kw.dtype == np.float32
+    if found := _OF_LOADS.match(violation.path):
+        place = "" if found[2] is None else f"[{found[1]}][{found[2]}]"
+        return Violation(f"curves.load_kw{'_float32' * single}{place}", violation.message)
+    if violation.path == "levels":
+        return Violation(f"{options}.quantiles", violation.message)
+    return violation
+
+
+def _summed(parts: Sequence[Part], horizon: Horizon, wishes: Wishes) -> Summed:
     several = in_threads(THREADS) if len(parts) > 1 else map
     found = aggregate(
         parts,
@@ -127,11 +212,7 @@ def _answer(
         run=several,
         local=several,
     )
-    return Answer(
-        solution=ended("sums in one pass"),
-        found=_named(found, parts, wishes),
-        solve_s=perf_counter() - started,
-    )
+    return _named(found, parts, wishes)
 
 
 def _named(found: Aggregate, parts: Sequence[Part], wishes: Wishes) -> Summed:
@@ -168,11 +249,13 @@ class Adding:
 
     Where figures of users are asked for, chunks wait in a temporary file, as the peak of all is
     known only after the last of them. Else none is kept, and of each user eight bytes, to tell
-    whether one comes twice.
+    whether one comes twice, and the total of each area.
     """
 
-    def __init__(self, horizon: Horizon, wishes: Wishes) -> None:
-        self._wishes, self._horizon = wishes, horizon
+    def __init__(self, horizon: Horizon, wishes: Wishes, limits: Limits) -> None:
+        self._wishes, self._horizon, self._limits = wishes, horizon, limits
+        self._areas = Areas(horizon.count, limits.points)
+        self.user_count = 0
         all_day = TimeWindows(names=("all",), index=np.zeros(horizon.count, np.int64))
         self._task = model.Task(
             horizon=horizon,
@@ -186,11 +269,6 @@ class Adding:
         self._spool = Spool() if wishes.users else None
         self._seen: list[np.ndarray] = []
 
-    @property
-    def user_count(self) -> int:
-        """The number of users so far."""
-        return sum(map(len, self._seen))
-
     def close(self) -> None:
         """Deletes what is kept of chunks."""
         if self._spool is not None:
@@ -201,8 +279,11 @@ class Adding:
 
         Raises:
             InvalidProblem: a load is no number, or too large.
+            Refusal: what is kept of all users and areas is too much.
         """
         names = chunk.names or ()
+        self.user_count += chunk.user_count
+        self._check_size(chunk)
         self._seen.append(np.fromiter(map(hash, names), np.int64, len(names)))
         if self._spool is not None:
             self._spool.add(chunk)
@@ -210,29 +291,59 @@ class Adding:
         judged: Sequence[Part] = [Rows(chunk)]
         if self._wishes.rules is not None:
             judged = completed(judged, self._horizon, self._wishes.rules)
-        for one in all_chunks(judged):
-            found = self._task.first_pass.of(one, np.zeros(0, np.int64))
-            self._known = merge(self._known, replace(found, parts=()))
+        with _renaming(lambda violation: _renamed(violation, chunk, "setup.options")):
+            for one in all_chunks(judged):
+                found = self._task.first_pass.of(one, np.zeros(0, np.int64))
+                self._known = merge(self._known, replace(found, parts=()))
 
-    def finish(self) -> Answer[Summed]:
-        """The sum.
+    def _check_size(self, chunk: Chunk) -> None:
+        """Raises Refusal if too much would be kept with a chunk."""
+        limits = self._limits
+        if chunk.group is not None:
+            self._areas.add("curves.areas", chunk.group_names)
+        if self._spool is None:
+            return
+        most = limits.message_bytes // USER_BYTES
+        if self.user_count > most:
+            path = "setup.options.users"
+            raise refusal.too_large(path, "users with figures", self.user_count, most)
+        values = self.user_count * self._horizon.count
+        if values > limits.curve_points:
+            what = "values of users with figures"
+            raise refusal.too_large("setup.options.users", what, values, limits.curve_points)
+
+    def left(self, spans: Sequence[int]) -> Summing | None:
+        """What is left to add up, by a process that sees the file of chunks; None for nothing.
 
         Raises:
-            InvalidProblem: there were no curves, or a user came twice.
+            InvalidProblem: a user came twice.
         """
-        started = perf_counter()
+        self._check_names()
+        if self._spool is None:
+            return None
+        return Summing(
+            horizon=self._horizon,
+            wishes=self._wishes,
+            most_points=self._limits.points,
+            spooled=tuple(self._spool.parts()),
+            spans=tuple(spans),
+        )
+
+    def _check_names(self) -> None:
         seen = np.concatenate([np.zeros(0, np.int64), *self._seen])
         twice = seen.size - np.unique(seen).size
         if twice:
             said = f"come more than once, {twice} times in all; each user comes in one chunk"
             raise InvalidProblem([Violation("curves.names", said)])
-        if self._spool is not None:
-            return _answer(self._spool.parts(), self._horizon, self._wishes, started)
+
+    def finish(self) -> Summed:
+        """The sum, where nothing is left to add up.
+
+        Raises:
+            InvalidProblem: there were no curves.
+        """
         nobody = Chunk(load_kw=np.zeros((0, self._horizon.count)))
         nothing = self._task.first_pass.of(nobody, np.zeros(0, np.int64))
-        found = self._task.concluded(replace(self._known, parts=nothing.parts), [None])
-        return Answer(
-            solution=ended("sums in one pass"),
-            found=Summed(aggregate=found, names=(), worst=()),
-            solve_s=perf_counter() - started,
-        )
+        with _renaming(lambda violation: _renamed(violation, None, "setup.options")):
+            found = self._task.concluded(replace(self._known, parts=nothing.parts), [None])
+        return Summed(aggregate=found, names=(), worst=())

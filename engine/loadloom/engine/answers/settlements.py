@@ -8,13 +8,13 @@ from loadloom.engine.answers.agency import Answer, Ended, reported
 from loadloom.engine.convert import settlements as convert
 from loadloom.engine.convert.settlements import Settling
 from loadloom.engine.convert.shares import render_report
-from loadloom.engine.convert.statements import chunks
+from loadloom.engine.convert.statements import chunks, of_user
 from loadloom.engine.store.settlements import Chunk
 from loadloom.engine.task import RejectedPlan, Task
 from loadloom.models.agency import referee
 from loadloom.models.agency.explain import outcome
 from loadloom.models.agency.figures import pooled_cost
-from loadloom.models.agency.problem import Problem
+from loadloom.models.agency.problem import Curves, Problem
 from loadloom.models.agency.settle import Settlement
 from loadloom.models.agency.solve import solve
 from loadloom.models.checks import InvalidProblem
@@ -38,14 +38,8 @@ def settled(task: Task[Settling]) -> Answer[Settled]:
     """
     started = perf_counter()
     asked = task.problem
-    curves = asked.curves
-    if curves is None and asked.files is not None:
-        curves = asked.files.curves(asked.axis.horizon, asked.most_points, asked.most_users)
-    if curves is None:
-        raise ValueError("a settlement is asked for without readings")
-    asked.check_users(curves.names)
-    problem = asked.problem(curves)
     try:
+        problem = asked.problem(_curves(asked))
         solution = solve(problem, task.options)
     except InvalidProblem as error:
         raise InvalidProblem(map(asked.renamed, error.violations)) from error
@@ -57,20 +51,31 @@ def settled(task: Task[Settling]) -> Answer[Settled]:
     header = convert.header(asked, problem, settlement, said)
     if asked.request.terms.sharing.report:
         header.report.CopyFrom(_report(problem, settlement, task.options.seed))
+    kept = chunks(problem, settlement, said.alone, asked.before)
+    # A settlement is kept for ever: one whose statements cannot be made ends here.
+    of_user(header, kept[0], kept[0].first_user.decode())
     return Answer(
         solution=Ended(
             termination=solution.termination, method=solution.method, road=solution.road
         ),
-        found=Settled(
-            header=header.SerializeToString(),
-            chunks=chunks(problem, settlement, said.alone, asked.before),
-        ),
+        found=Settled(header=header.SerializeToString(), chunks=kept),
         solve_s=solve_s,
     )
+
+
+def _curves(asked: Settling) -> Curves:
+    """The readings of the users, who in a correction are those of the settlement before."""
+    curves = asked.curves
+    if curves is None and asked.files is not None:
+        curves = asked.files.curves(asked.axis.horizon, asked.most_points, asked.most_users)
+    if curves is None:
+        raise ValueError("a settlement is asked for without readings")
+    asked.check_users(curves.names)
+    return curves
 
 
 def _report(problem: Problem, settlement: Settlement, seed: int) -> pb.SharingReport:
     """What is known of the shares of a settlement."""
     pooled, purchase = pooled_cost(problem), problem.purchase
     found, prices = reported(problem.curves, pooled, settlement.shares, purchase, seed)
-    return render_report(found, prices, problem.curves.names)
+    return render_report(found, prices, problem.curves.names, convert.MOST_NAMED)

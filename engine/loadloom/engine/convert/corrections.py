@@ -47,10 +47,11 @@ def parse(
     found: list[Violation] = []
     request = pb.CreateSettlementRequest.FromString(chain[0])
     axis = agency.horizon(request.grid, limits, found)
-    check_users(len(message.curves.names), limits)
+    check_users("curves.names", len(message.curves.names), limits)
     curves = files = None
     if message.HasField("data_set"):
-        files = data_set(message.data_set, roots, found)
+        currency = request.terms.currency_code
+        files = data_set(message.data_set, roots, found, currency=currency)
     elif message.HasField("curves"):
         curves = _corrected(message.curves, axis, chain, before, found)
     _take_purchase(request, chain[1:], message, found)

@@ -35,7 +35,12 @@ OPTIONAL_COLUMNS = ("arrival_column", "area_column", "unit_column", "currency_co
 
 
 def data_set(
-    message: pb.DataSet, roots: Roots, found: list[Violation], cut_off: datetime | None = None
+    message: pb.DataSet,
+    roots: Roots,
+    found: list[Violation],
+    *,
+    cut_off: datetime | None = None,
+    currency: str = "",
 ) -> Files | None:
     """The files of a data set; None, with its faults noted, if there can be no such files.
 
@@ -58,4 +63,4 @@ def data_set(
     except InvalidProblem as error:
         found.extend(error.violations)
         return None
-    return Files(data_set=named, roots=roots, cut_off=cut_off)
+    return Files(data_set=named, roots=roots, cut_off=cut_off, currency=currency)

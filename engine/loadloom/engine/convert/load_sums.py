@@ -1,19 +1,18 @@
 """Load curves to add up, read; their sums, written."""
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from loadloom.engine.answers.agency import Answer
-from loadloom.engine.answers.load_sums import Summed, Summing, Wishes
+from loadloom.engine.answers.load_sums import Areas, Summed, Summing, Wishes
 from loadloom.engine.convert import agency, common
 from loadloom.engine.convert.common import Grid
 from loadloom.engine.convert.data_sets import data_set
 from loadloom.engine.datasets.roots import Roots
 from loadloom.engine.settings import Limits
 from loadloom.engine.task import Origin, Task
-from loadloom.models.agency.aggregate import TIE_TOLERANCE, Aggregate
+from loadloom.models.agency.aggregate import Aggregate
 from loadloom.models.agency.completeness import (
     MARKS,
     Completeness,
@@ -24,6 +23,7 @@ from loadloom.models.agency.completeness import (
     SpikeRule,
     Typical,
 )
+from loadloom.models.agency.cost import PEAK_TOLERANCE
 from loadloom.models.agency.curves import Chunk
 from loadloom.models.agency.windows import TimeWindows
 from loadloom.models.checks import InvalidProblem, Violation
@@ -64,8 +64,6 @@ COUNTS = {
 OTHER_BAND = "other"
 """The name of the band of all other times unless a caller says otherwise."""
 
-_LOAD = re.compile(r"^load_kw\[(\d+), (\d+)\]$")
-
 
 def parse(message: pb.AggregateLoadsRequest, limits: Limits, *, roots: Roots) -> Task[Summing]:
     """What a request for a sum asks for.
@@ -80,14 +78,16 @@ def parse(message: pb.AggregateLoadsRequest, limits: Limits, *, roots: Roots) ->
     if message.HasField("curves"):
         chunk = parse_chunk("curves", message.curves, axis, wishes, found)
         agency.check_names("curves", message.curves, found)
+        Areas(axis.horizon.count, limits.points).add("curves.areas", message.curves.areas)
     elif message.HasField("data_set"):
         cut_off = agency.cut_off(message.options.rules, found)
-        files = data_set(message.data_set, roots, found, cut_off)
+        files = data_set(message.data_set, roots, found, cut_off=cut_off)
     asked = None
     if chunk is not None or files is not None:
         asked = Summing(
             horizon=axis.horizon,
             wishes=wishes,
+            most_points=limits.points,
             chunk=chunk,
             files=files,
             spans=tuple(message.options.roll_ups),
@@ -108,7 +108,7 @@ def parse_wishes(message: pb.AggregateOptions, axis: Grid, found: list[Violation
         levels=tuple(100.0 * share for share in message.quantiles),
         windows=_windows(message, axis) if message.bands else None,
         rules=_rules(message.rules, found) if message.HasField("rules") else None,
-        tie_tolerance=message.tie_tolerance or TIE_TOLERANCE,
+        tie_tolerance=message.tie_tolerance or PEAK_TOLERANCE,
     )
 
 
@@ -237,7 +237,7 @@ def _write_areas(response: pb.LoadAggregate, its: Aggregate) -> None:
             user_count=int(its.group_count[index]),
             energy_kwh=float(load_kw @ its.horizon.step_h),
             peak_kw=float(load_kw.max()),
-            coincident_kw=float(load_kw[its.peak_slots].mean()),
+            coincident_kw=float(load_kw[its.peak_slots] @ its.peak_weight),
             load_kw=to_series(load_kw),
         )
 

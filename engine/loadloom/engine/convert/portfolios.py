@@ -50,7 +50,7 @@ RECRUITS = 20
 """The candidates to recruit next that are named, unless a caller says otherwise."""
 
 _PATHS = (
-    (re.compile(r"^curves\b"), "candidates"),
+    (re.compile(r"^curves(?=$|\.(names|load_kw)\b)"), "candidates"),
     (re.compile(r"^(contracts\[\d+\])\.schedule\b"), r"\1.price"),
 )
 """Where a field of the model has another name than that of the message."""
@@ -127,7 +127,7 @@ def parse(message: pb.FormPortfolioRequest, limits: Limits, *, roots: Roots) -> 
     if message.HasField("candidates"):
         curves = agency.curves("candidates", message.candidates, axis, found)
     elif message.HasField("data_set"):
-        files = data_set(message.data_set, roots, found)
+        files = data_set(message.data_set, roots, found, currency=message.currency_code)
     contracts = [
         _contract(f"contracts[{index}]", contract, found)
         for index, contract in enumerate(message.contracts)

@@ -9,6 +9,7 @@ from loadloom.engine.answers.agency import Answer
 from loadloom.engine.answers.purchases import Bought
 from loadloom.engine.convert import agency, common
 from loadloom.engine.convert.common import Grid
+from loadloom.engine.guard import refusal
 from loadloom.engine.settings import Limits
 from loadloom.engine.task import Origin, Task
 from loadloom.models.agency.purchase import (
@@ -49,11 +50,24 @@ def parse(message: pb.PlanPurchaseRequest, limits: Limits) -> Task[PurchaseProbl
     if options.method not in METHODS:
         said = "is none for purchases; must be linear, reference or left open"
         found.append(Violation("options.method", said))
+    _check_size(message, axis.count or 1, limits)
     problem = None if axis.count is None else _problem(message, axis, found)
     for name in ("grid", "load_kw"):
         found = found if message.HasField(name) else agency.without(name, found)
     problem = common.accepted(problem, common.declared(message), found)
     return Task(problem=problem, options=options, detail=0)
+
+
+def _check_size(message: pb.PlanPurchaseRequest, count: int, limits: Limits) -> None:
+    """Checks that not too much is decided: a power in each interval of each plant and block.
+
+    Raises:
+        Refusal: it is.
+    """
+    asked = count * sum(1 + len(plant.blocks) for plant in message.plants)
+    if asked > limits.points:
+        what = "values of plants and blocks, one for each interval"
+        raise refusal.too_large("plants", what, asked, limits.points)
 
 
 def _problem(

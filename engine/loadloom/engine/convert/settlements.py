@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from loadloom.engine.answers.files import Files
 from loadloom.engine.convert import agency, common
 from loadloom.engine.convert.common import Grid
 from loadloom.engine.convert.data_sets import data_set
-from loadloom.engine.convert.statements import Before
+from loadloom.engine.convert.statements import Before, tells_prices
 from loadloom.engine.datasets.roots import Roots
 from loadloom.engine.guard import refusal
 from loadloom.engine.settings import Limits
@@ -21,10 +22,18 @@ from loadloom.models.agency.explain import Outcome
 from loadloom.models.agency.figures import pooled_cost
 from loadloom.models.agency.money import to_nearest
 from loadloom.models.agency.prices import affine
-from loadloom.models.agency.problem import Currency, Curves, Mode, Problem
+from loadloom.models.agency.problem import (
+    Currency,
+    Curves,
+    Mode,
+    Problem,
+    SharingRule,
+    check_prepaid,
+    check_prices,
+)
 from loadloom.models.agency.refunds import NO_PRICE
 from loadloom.models.agency.settle import Settlement
-from loadloom.models.checks import InvalidProblem, Violation
+from loadloom.models.checks import Checks, InvalidProblem, Violation
 from loadloom.models.options import SolveOptions
 from loadloom.v1 import agency_pb2 as pb
 from loadloom.wire.arrays import from_series, to_series
@@ -33,10 +42,10 @@ DIGITS = 2
 """The digits after the point of a currency that does not say."""
 
 MOST_NAMED = 100
-"""The most users that a settlement names because their refunds are negative."""
+"""The most users that a settlement names for one reason: negative refunds, or a coalition."""
 
 _PATHS = (
-    (re.compile(r"^(highest_price_per_kwh|profit_rate|rule)\b"), r"terms.\1"),
+    (re.compile(r"^(highest_price_per_kwh|profit_rate|rule)(?=\[|$)"), r"terms.\1"),
     (re.compile(r"^currency\.code$"), "terms.currency_code"),
     (re.compile(r"^currency\.minor_digits$"), "terms.minor_digits"),
     (re.compile(r"^peak\.count$"), "terms.sharing.peak_count"),
@@ -45,6 +54,14 @@ _PATHS = (
     (re.compile(r"^(shares|bills|rent)$"), "terms"),
 )
 """Where a field of the model has another name than that of the message."""
+
+_CURVES = re.compile(r"^curves(\.(names|load_kw)(\[.*)?)?$")
+"""The paths of curves in the model; one of a file may begin with the same word."""
+
+_UNTOLD = (
+    "The statements do not tell the energy at each of the slot prices, as there would be too many "
+    "figures: they tell the cost share without its formula."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +156,7 @@ class Settling:
         for pattern, name in _PATHS:
             path = pattern.sub(name, path)
         if self.files is not None:
-            path = re.sub(r"^curves\b.*", "data_set", path)
+            path = _CURVES.sub("data_set", path)
         elif self.single:
             path = path.replace("curves.load_kw", "curves.load_kw_float32")
         return Violation(path, violation.message)
@@ -153,12 +170,16 @@ def parse(message: pb.CreateSettlementRequest, limits: Limits, *, roots: Roots) 
     """
     found: list[Violation] = []
     axis = agency.horizon(message.grid, limits, found)
-    check_users(len(message.curves.names), limits)
+    prices = message.terms.highest_price_per_kwh.values
+    check_users("curves.names", len(message.curves.names), limits)
+    check_users("terms.highest_price_per_kwh", len(prices), limits)
+    check_users("prepaid_minor", len(message.prepaid_minor), limits)
     curves = files = None
     if message.HasField("curves"):
         curves = agency.curves("curves", message.curves, axis, found)
     elif message.HasField("data_set"):
-        files = data_set(message.data_set, roots, found)
+        currency = message.terms.currency_code
+        files = data_set(message.data_set, roots, found, currency=currency)
     asked = asked_for(message, axis, curves, files, limits)
     if axis.count is not None:
         found.extend(faults_of(asked))
@@ -167,15 +188,15 @@ def parse(message: pb.CreateSettlementRequest, limits: Limits, *, roots: Roots) 
     return task_of(common.accepted(asked, common.declared(message), found))
 
 
-def check_users(count: int, limits: Limits) -> None:
-    """Checks that there are not too many users for a settlement.
+def check_users(path: str, count: int, limits: Limits) -> None:
+    """Checks that there are not too many users, or values of theirs, for a settlement.
 
     Raises:
         Refusal: there are.
     """
     most = limits.settlement_users
     if count > most:
-        raise refusal.too_large("curves.names", "users of a settlement", count, most)
+        raise refusal.too_large(path, "users of a settlement", count, most)
 
 
 def asked_for(
@@ -216,22 +237,43 @@ def task_of(asked: Settling) -> Task[Settling]:
 
 def faults_of(asked: Settling) -> list[Violation]:
     """What is wrong with a settlement; of readings in files, or at fault themselves, nothing."""
-    curves = asked.curves
+    if asked.curves is not None:
+        return _faults(asked, asked.curves)
+    return [*_faults_of_columns(asked), *_faults(_without_columns(asked), _stand_in(asked))]
+
+
+def _faults(asked: Settling, curves: Curves) -> list[Violation]:
     try:
-        asked.problem(curves or _stand_in(asked))
+        asked.problem(curves)
     except InvalidProblem as error:
         return list(error.violations)
     return []
 
 
+def _faults_of_columns(asked: Settling) -> list[Violation]:
+    """What is wrong with prices and prepayments of users who are not known yet."""
+    request, checks = asked.request, Checks()
+    prices = from_series(request.terms.highest_price_per_kwh)
+    count = max(prices.size, len(request.prepaid_minor), 1)
+    check_prices(checks, prices[0] if prices.size == 1 else prices, count)
+    if request.prepaid_minor:
+        check_prepaid(checks, np.array(request.prepaid_minor, np.int64), count)
+    return [asked.renamed(violation) for violation in checks.violations]
+
+
+def _without_columns(asked: Settling) -> Settling:
+    """The same for a single user: curves of as many as there are prices may not fit in memory."""
+    request = pb.CreateSettlementRequest()
+    request.CopyFrom(asked.request)
+    request.ClearField("prepaid_minor")
+    request.terms.highest_price_per_kwh.values[:] = [0.0]
+    return replace(asked, request=request)
+
+
 def _stand_in(asked: Settling) -> Curves:
-    """Curves without a load, as many as the request has prices or prepayments."""
-    request = asked.request
-    prices = len(request.terms.highest_price_per_kwh.values)
-    count = max(prices, len(request.prepaid_minor), 1)
-    names = asked.before.users if asked.before is not None else tuple(map(str, range(count)))
-    load_kw = np.zeros((len(names), asked.axis.horizon.count), np.float32)
-    return Curves(names=names, load_kw=load_kw, horizon=asked.axis.horizon)
+    """The curve of a user without a load."""
+    horizon = asked.axis.horizon
+    return Curves(names=("nobody",), load_kw=np.zeros((1, horizon.count)), horizon=horizon)
 
 
 def header(
@@ -269,6 +311,8 @@ def header(
         prepaid_by_price=problem.prepaid_minor is None,
         notes=outcome.sentences,
     )
+    if problem.sharing_rule is SharingRule.OWEN_DUALS and not tells_prices(problem):
+        found.notes.append(_UNTOLD)
     _write_terms(found, asked, problem)
     _write_spans(found, settlement)
     _write_cure(found, problem, outcome)
@@ -338,7 +382,7 @@ def current(row: store.Settlement, names: Sequence[str], *, whole: bool = True) 
     Args:
         row: the settlement.
         names: the names of the first settlement and of its corrections, in order.
-        whole: whether its load is told.
+        whole: whether its load, and what else is as long as the intervals or the users, is told.
     """
     found = pb.Settlement.FromString(row.response)
     found.name = row.name
@@ -350,14 +394,22 @@ def current(row: store.Settlement, names: Sequence[str], *, whole: bool = True) 
     else:
         found.corrections.extend(names[1:])
     if not whole:
-        found.ClearField("total_kw")
+        _clear(found, "total_kw", "spans")
+        if found.HasField("purchase"):
+            _clear(found.purchase, "slot_price_per_kwh")
+        if found.HasField("report"):
+            _clear(found.report, "coalition", "audit_price_per_kwh")
     return found
 
 
 def public(found: pb.Settlement) -> pb.Settlement:
-    """What every user of a settlement sees of it: nothing that names others."""
-    for name in ("negative_refunds", "notes"):
-        found.ClearField(name)
-    for name in ("coalition", "sentences"):
-        found.report.ClearField(name)
+    """What every user of a settlement sees of it: nothing that names others, or may name them."""
+    _clear(found, "negative_refunds", "notes", "reason")
+    if found.HasField("report"):
+        _clear(found.report, "coalition", "sentences")
     return found
+
+
+def _clear(found: Message, *names: str) -> None:
+    for name in names:
+        found.ClearField(name)

@@ -177,16 +177,21 @@ def _shares(found: Reported, names: Sequence[str]) -> pb.CostShares:
 
 
 def render_report(
-    found: ShareReport, audit_price_per_kwh: FloatArray | None, names: Sequence[str]
+    found: ShareReport,
+    audit_price_per_kwh: FloatArray | None,
+    names: Sequence[str],
+    most_named: int | None = None,
 ) -> pb.SharingReport:
-    """A report on shares, as a message."""
+    """A report on shares, as a message that names at most so many users of a coalition."""
+    coalition = found.excess.coalition
     message = pb.SharingReport(
         rule=agency.RULE_NUMBERS[found.rule],
         imbalance=found.imbalance,
         complaint=found.excess.complaint,
         complaint_bound=found.excess.bound,
         is_enumerated=found.excess.is_exact,
-        coalition=[names[int(user)] for user in found.excess.coalition],
+        coalition=[names[int(user)] for user in coalition[:most_named]],
+        coalition_count=len(coalition),
         trial_count=found.monotonicity.trial_count,
         fall_count=found.monotonicity.fall_count,
         worst_fall=found.monotonicity.worst_fall,

@@ -12,6 +12,7 @@ from loadloom.engine.convert import common
 from loadloom.engine.convert.agency import MODES, RULES, peak, purchase, schedule
 from loadloom.engine.settings import Limits
 from loadloom.engine.store.settlements import Chunk
+from loadloom.models.agency.cost import Rates
 from loadloom.models.agency.figures import Figures
 from loadloom.models.agency.problem import (
     Currency,
@@ -21,7 +22,7 @@ from loadloom.models.agency.problem import (
     Purchase,
     SharingRule,
 )
-from loadloom.models.agency.settle import Rates, Settlement
+from loadloom.models.agency.settle import Settlement
 from loadloom.models.agency.sheet import Line
 from loadloom.models.agency.statement import Statement, statement
 from loadloom.models.checks import Violation
@@ -29,11 +30,20 @@ from loadloom.models.horizon import FloatArray, Horizon
 from loadloom.v1 import agency_pb2 as pb
 from loadloom.wire.arrays import from_series, packed, to_matrix
 
-CHUNK = 2_000
-"""The statements of a chunk: to read one of them costs a millisecond."""
+CHUNK, CHUNK_BYTES = 2_000, 2**20
+"""The statements of a chunk, and about its size: to read one of them costs some milliseconds."""
 
 MOST_PRICED = 20_000_000
 """The most energies at single prices that a settlement keeps, of all users: 160 MB."""
+
+MOST_PRICES = 10_000
+"""The most prices that a statement has a line for: a year of hours, some megabytes of text."""
+
+AT_ONCE = 4_000_000
+"""The values of curves that are sorted by price at once: 32 MB."""
+
+_KEPT = Limits(intervals=2**32)
+"""What was settled is told, whatever this server takes by now."""
 
 _OTHERS = "all others"
 
@@ -95,10 +105,13 @@ def chunks(
         change[order] = settlement.bill_minor[order] - before.bill_minor
         units["bill_change_minor"] = change
     matrices = _matrices(problem, settlement)
+    figures = len(columns) + len(units) + sum(matrix.shape[1] for matrix in matrices.values())
+    size = max(1, min(CHUNK, CHUNK_BYTES // (8 * figures)))
     found = []
-    for first in range(0, order.size, CHUNK):
-        place = order[first : first + CHUNK]
-        message = pb.Statements(users=[names[user] for user in place.tolist()])
+    for first in range(0, order.size, size):
+        place = order[first : first + size]
+        users = pb.Statements(users=[names[user] for user in place.tolist()])
+        message = pb.Statements()
         for name, column in columns.items():
             getattr(message, name).MergeFromString(packed(column[place]))
         for name, column in units.items():
@@ -109,8 +122,9 @@ def chunks(
             Chunk(
                 first_place=first,
                 user_count=place.size,
-                first_user=message.users[0].encode(),
-                last_user=message.users[-1].encode(),
+                first_user=users.users[0].encode(),
+                last_user=users.users[-1].encode(),
+                users=users.SerializeToString(),
                 statements=message.SerializeToString(),
             )
         )
@@ -131,23 +145,61 @@ def _matrices(problem: Problem, settlement: Settlement) -> dict[str, FloatArray]
     if figures.hours.size > 1:
         found["span_energy_kwh"] = figures.user_energy_kwh
         found["span_coincident_kw"] = figures.user_peak_kw
-    if problem.purchase is not None:
-        price, index = np.unique(problem.purchase.slot_price_per_kwh, return_inverse=True)
-        curves = problem.curves
-        if price.size * curves.count <= MOST_PRICED:
-            of_slot = np.zeros((curves.horizon.count, price.size))
-            of_slot[np.arange(curves.horizon.count), index] = curves.horizon.step_h
-            found["price_energy_kwh"] = curves.load_kw @ of_slot
+    if tells_prices(problem):
+        found["price_energy_kwh"] = _energy_by_price(problem)
     return found
 
 
-def page(kept: Iterable[Chunk], first: int, size: int) -> pb.Statements:
-    """The statements from a place on, of the chunks that hold them."""
+def tells_prices(problem: Problem) -> bool:
+    """Whether statements tell the energy at each slot price of a purchase."""
+    if problem.purchase is None:
+        return False
+    count = np.unique(problem.purchase.slot_price_per_kwh).size
+    return count <= MOST_PRICES and count * problem.curves.count <= MOST_PRICED
+
+
+def _energy_by_price(problem: Problem) -> FloatArray:
+    """The energy of each user at each price, in the order of the prices, (n, prices).
+
+    Slots are sorted by price and added up where it stays the same: a matrix that says which slot
+    has which price would be as wide as the slots are many, and as high.
+    """
+    if problem.purchase is None:
+        raise ValueError("a settlement without a purchase has no slot prices")
+    curves = problem.curves
+    price, index = np.unique(problem.purchase.slot_price_per_kwh, return_inverse=True)
+    order = np.argsort(index, kind="stable")
+    first = np.searchsorted(index[order], np.arange(price.size))
+    step_h = curves.horizon.step_h[order]
+    found = np.empty((curves.count, price.size))
+    rows = max(1, AT_ONCE // order.size)
+    for user in range(0, curves.count, rows):
+        energy = curves.load_kw[user : user + rows, order] * step_h
+        np.add.reduceat(energy, first, axis=1, out=found[user : user + rows])
+    return found
+
+
+def page(kept: Iterable[Chunk], first: int, size: int, most_bytes: int) -> pb.Statements:
+    """The statements from a place on, of the chunks that hold them: one at least, if there is one.
+
+    They are fewer than asked for where more would have more than about `most_bytes`.
+    """
     found = pb.Statements()
     for chunk in kept:
-        rows = slice(max(0, first - chunk.first_place), first + size - chunk.first_place)
-        _append(found, pb.Statements.FromString(chunk.statements), rows)
+        begin = max(0, first - chunk.first_place)
+        room = (most_bytes - found.ByteSize()) * chunk.user_count // chunk.size
+        more = min(size - len(found.users), max(room, 0 if found.users else 1))
+        end = min(chunk.user_count, begin + more)
+        if end > begin:
+            _append(found, _message(chunk), slice(begin, end))
+        if end < chunk.user_count:
+            break
     return found
+
+
+def _message(chunk: Chunk) -> pb.Statements:
+    """The statements of a chunk: bytes of messages that follow each other are merged."""
+    return pb.Statements.FromString(chunk.users + chunk.statements)
 
 
 def _append(found: pb.Statements, its: pb.Statements, rows: slice) -> None:
@@ -181,7 +233,7 @@ def before(kept: Iterable[Chunk]) -> Before:
     users: list[str] = []
     prepaid, bills = [], []
     for chunk in kept:
-        its = pb.Statements.FromString(chunk.statements)
+        its = _message(chunk)
         users.extend(its.users)
         prepaid.append(np.array(its.prepaid_minor, np.int64))
         bills.append(np.array(its.bill_minor, np.int64))
@@ -192,16 +244,16 @@ def before(kept: Iterable[Chunk]) -> Before:
     )
 
 
-def holds(chunk: Chunk, user: str) -> bool:
-    """Whether the statement of a user is among those of a chunk."""
-    return user in pb.Statements.FromString(chunk.statements).users
+def holds(users: bytes, user: str) -> bool:
+    """Whether a user is among those of a chunk."""
+    return user in pb.Statements.FromString(users).users
 
 
 def of_user(header: pb.Settlement, chunk: Chunk, user: str) -> pb.Statement | None:
     """The statement of a user with its formulas, if its chunk holds it."""
-    its = pb.Statements.FromString(chunk.statements)
-    if user not in its.users:
+    if not holds(chunk.users, user):
         return None
+    its = _message(chunk)
     row = pb.Statements()
     place = list(its.users).index(user)
     _append(row, its, slice(place, place + 1))
@@ -273,7 +325,7 @@ class _View:
     def problem(self) -> Problem:
         """The problem: its terms, with curves that stand in."""
         header, row, terms = self.header, self.row, self.header.terms
-        axis = common.grid(header.grid, Limits()).horizon
+        axis = common.grid(header.grid, _KEPT).horizon
         highest = from_series(row.highest_price_per_kwh)[0]
         name = row.users[0]
         found: list[Violation] = []

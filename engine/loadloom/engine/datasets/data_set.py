@@ -1,5 +1,6 @@
 """What a data set is: where its files are, and how curves stand in them."""
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 
@@ -71,7 +72,7 @@ class DataSet:
     def __post_init__(self) -> None:
         checks = Checks()
         named = [*self.row_columns, *self.value_columns]
-        twice = sorted({name for name in named if named.count(name) > 1})
+        twice = sorted(name for name, count in Counter(named).items() if count > 1)
         checks.require(not twice, "data_set", f"names columns {twice} twice; they must differ")
         checks.require(all(named), "data_set", "has a column without a name")
         late = bool(self.arrival_column) and self.layout is not Layout.LONG

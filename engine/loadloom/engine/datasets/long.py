@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pandas.util import hash_array
 
-from loadloom.engine.datasets.checks import check_words
+from loadloom.engine.datasets.checks import check_words, text_column, user_names
 from loadloom.engine.datasets.data_set import DataSet
 from loadloom.engine.datasets.roots import refusal
-from loadloom.engine.datasets.tables import Batch, Table
+from loadloom.engine.datasets.tables import Batch, Table, told
 from loadloom.engine.datasets.times import instants, slots_of
 from loadloom.engine.datasets.wide import CHUNK_VALUES, in_kw
 from loadloom.models.agency.completeness import Mark
@@ -162,14 +162,15 @@ def spread_out(
     writers = [pa.ipc.new_stream(str(path), SCHEMA) for path in paths]
     for number, table in enumerate(tables):
         for batch in table.batches(data_set, BATCH_ROWS):
-            check_words(batch, data_set, table.location.shown, currency)
-            readings = _readings(batch, table, data_set, horizon, cut_off, number)
+            with told(table.location.shown):
+                check_words(batch, data_set, table.location.shown, currency)
+                readings = _readings(batch, table, data_set, horizon, cut_off, number)
             if len(writers) == 1:
                 writers[0].write_batch(readings)
                 continue
             user = readings["user"].dictionary_encode()
-            words = np.asarray(user.dictionary.to_pylist(), dtype=object)
-            hashes: NDArray[np.uint64] = hash_array(words)  # pyright: ignore[reportCallIssue] -- lazy
+            names = np.asarray(user.dictionary.to_pylist(), dtype=object)
+            hashes: NDArray[np.uint64] = hash_array(names)  # pyright: ignore[reportCallIssue] -- lazy
             place = (hashes % len(writers)).astype(np.int64)
             place = place[user.indices.to_numpy(zero_copy_only=False)]
             for k in np.unique(place).tolist():
@@ -197,16 +198,13 @@ def _readings(
 ) -> pa.RecordBatch:
     """What is kept of the rows of a batch."""
     shown, count = table.location.shown, batch.rows.num_rows
-    user = batch.rows.column(data_set.user_column).cast(pa.string())
-    if user.null_count:
-        row = batch.first_row + user.is_null().to_pylist().index(True)
-        raise refusal(shown, f"row {row}, column {data_set.user_column!r}: has no name")
+    user = user_names(batch, data_set, shown)
     late = np.zeros(count, np.bool_)
     if data_set.arrival_column and cut_off is not None:
         arrival = instants(batch, data_set.arrival_column, horizon.time_zone, shown)
         late = arrival > round(cut_off.timestamp() * 1e6)
     area = (
-        batch.rows.column(data_set.area_column).cast(pa.string())
+        text_column(batch, data_set.area_column)
         if data_set.area_column
         else pa.nulls(count, pa.string())
     )

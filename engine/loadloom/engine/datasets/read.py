@@ -1,11 +1,8 @@
 """The curves of a data set, in parts that are read one by one, by threads or by other machines."""
 
-import shutil
-import weakref
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
 from pandas.util import hash_array
@@ -15,6 +12,7 @@ from loadloom.engine.datasets.data_set import DataSet, Format, Layout
 from loadloom.engine.datasets.long import spread_out
 from loadloom.engine.datasets.roots import Roots, refusal
 from loadloom.engine.datasets.tables import table
+from loadloom.engine.datasets.temporary import Folder
 from loadloom.engine.datasets.wide import WidePart
 from loadloom.models.agency.curves import Part
 from loadloom.models.horizon import Horizon
@@ -23,6 +21,8 @@ from loadloom.models.horizon import Horizon
 class Parts(list[Part]):
     """The parts of a data set; the folder that long ones need is deleted when these are gone."""
 
+    folder: Folder | None = None
+
 
 def open_parts(
     data_set: DataSet,
@@ -30,6 +30,7 @@ def open_parts(
     horizon: Horizon,
     *,
     cut_off: datetime | None = None,
+    currency: str = "",
     with_names: bool = True,
     folder: Path | None = None,
 ) -> Parts:
@@ -40,6 +41,7 @@ def open_parts(
         roots: below which they may be.
         horizon: the slots that every curve must have.
         cut_off: readings that arrived later are late.
+        currency: what a currency column has to say; what its first row says if it is empty.
         with_names: whether chunks have the users' names; without, less is read and held.
         folder: where long data sets are spread out; one that other machines see if they take part.
 
@@ -48,12 +50,11 @@ def open_parts(
             fault. The file, the row counted from 1, and the column are told.
     """
     tables = [table(location, data_set) for location in roots.files(data_set.root, data_set.path)]
-    currency = first_currency(tables, data_set)
+    due = currency or first_currency(tables, data_set)
     parts = Parts()
     if data_set.layout is Layout.LONG:
-        where = Path(mkdtemp(prefix="loadloom-", dir=folder))
-        weakref.finalize(parts, shutil.rmtree, where, ignore_errors=True)
-        parts.extend(spread_out(tables, data_set, horizon, currency, cut_off, where))
+        parts.folder = Folder(folder)
+        parts.extend(spread_out(tables, data_set, horizon, due, cut_off, parts.folder.path))
         return parts
     users = 0
     for one in tables:
@@ -63,7 +64,7 @@ def open_parts(
                 table=one,
                 data_set=data_set,
                 horizon=horizon,
-                currency=currency,
+                currency=due,
                 group=group,
                 first_user=users,
                 with_names=with_names,

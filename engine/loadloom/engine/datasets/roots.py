@@ -4,7 +4,9 @@ Nothing else may: a path is taken apart, and `..` and absolute paths are refused
 system sees it; on this machine a link that leads out of its root is refused as well.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
@@ -16,10 +18,43 @@ from loadloom.models.checks import InvalidProblem, Violation
 SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
 """The ends of the names of files that are data."""
 
+BACKEND_FAULTS = (
+    ("aiohttp", "ClientError"),
+    ("azure.core.exceptions", "AzureError"),
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+    ("gcsfs.retry", "HttpError"),
+    ("paramiko", "SSHException"),
+)
+"""What file systems elsewhere raise beside OSError: modules, and classes in them."""
+
 
 def refusal(path: str, words: str) -> InvalidProblem:
     """The refusal of a data set."""
     return InvalidProblem([Violation(path, words)])
+
+
+def reading_faults() -> tuple[type[Exception], ...]:
+    """What reading a file may raise, as far as its modules are loaded."""
+    loaded = [(sys.modules[name], kind) for name, kind in BACKEND_FAULTS if name in sys.modules]
+    return (OSError, *(getattr(module, kind) for module, kind in loaded if hasattr(module, kind)))
+
+
+@contextmanager
+def _reached(shown: str) -> Iterator[None]:
+    """Tells of a file system that cannot be reached, and no more of where it is."""
+    try:
+        yield
+    except InvalidProblem:  # a ValueError of ours
+        raise
+    except OSError as error:
+        said = error.strerror or type(error).__name__
+        raise refusal(shown, f"cannot be read: {said}") from error
+    except (ImportError, ValueError) as error:  # no such protocol, or nothing that speaks it
+        said = "cannot be read: the server lacks what its setting data_roots needs"
+        raise refusal(shown, said) from error
+    except reading_faults() as error:
+        raise refusal(shown, f"cannot be read: {type(error).__name__}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +77,11 @@ class Location:
         Raises:
             InvalidProblem: it cannot be read.
         """
-        try:
+        with _reached(self.shown):
             if not self.url:
                 return Path(self.path).open("rb")
             system, _ = fsspec.url_to_fs(self.url)
             return cast(BinaryIO, system.open(self.path, "rb"))
-        except OSError as error:
-            raise refusal(self.shown, f"cannot be read: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +100,20 @@ class Roots:
             known = ", ".join(sorted(self.folders)) or "none"
             raise refusal("data_set.root", f"{root!r} is no root of data sets; there are: {known}")
         folder = self.folders[root]
-        found = sorted(self._found(root, folder, _parts(path)), key=lambda one: one.shown)
+        with _reached("data_set.path"):
+            found = sorted(self._found(root, folder, path), key=lambda one: one.shown)
         if not found:
             ends = ", ".join(SUFFIXES)
             raise refusal("data_set.path", f"{root}/{path} has no files; their names end in {ends}")
         return found
 
-    def _found(self, root: str, folder: str, parts: tuple[str, ...]) -> Iterator[Location]:
+    def _found(self, root: str, folder: str, path: str) -> Iterator[Location]:
+        parts = _parts(path)
         if "://" not in folder or folder.startswith("file://"):
             return _local(root, Path(folder.removeprefix("file://")), parts)
+        if any(sign in path for sign in "%?#"):
+            said = f"{path!r} has one of % ? #, which mean something else in a URL"
+            raise refusal("data_set.path", said)
         return _remote(root, folder, parts)
 
 
@@ -97,7 +135,7 @@ def _local(root: str, folder: Path, parts: tuple[str, ...]) -> Iterator[Location
     try:
         home = folder.resolve(strict=True)
         target = home.joinpath(*parts).resolve(strict=True)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the latter for links that lead to themselves
         shown = "/".join((root, *parts))
         raise refusal("data_set.path", f"{shown} does not exist") from error
     if target.is_file():

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Self
 
 import numpy as np
 
+from loadloom.engine.datasets.temporary import Folder
 from loadloom.models.agency.curves import Chunk
 
 
@@ -49,8 +49,8 @@ class Spool:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = TemporaryDirectory(prefix="loadloom-", dir=folder)
-        self._path = Path(self._folder.name) / "curves"
+        self._folder = Folder(folder)
+        self._path = self._folder.path / "curves"
         self._file = self._path.open("wb")
         self._kept: list[Kept] = []
 
@@ -80,7 +80,7 @@ class Spool:
     def close(self) -> None:
         """Deletes the file."""
         self._file.close()
-        self._folder.cleanup()
+        self._folder.close()
 
     def __enter__(self) -> Self:
         return self

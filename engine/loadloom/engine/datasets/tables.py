@@ -1,7 +1,8 @@
 """Batches of rows from Parquet and CSV files, their faults told with file, row and column."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -11,12 +12,21 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from loadloom.engine.datasets.data_set import DataSet, Format, Layout
-from loadloom.engine.datasets.roots import SUFFIXES, Location, refusal
+from loadloom.engine.datasets.roots import SUFFIXES, Location, reading_faults, refusal
 
 CSV_BLOCK = 4 << 20
 """The bytes of CSV that become one batch."""
 
 NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_decimal)
+LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+WORDS = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_integer,
+    pa.types.is_null,
+)
+"""The types of columns of readings, of lists of them, and of names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,7 @@ class Table:
         Raises:
             InvalidProblem: the file is damaged, or a value is none of its column.
         """
-        with self.location.open() as file, _told(self.location.shown, self.names):
+        with self.location.open() as file, told(self.location.shown, self.names):
             first = 1
             if self.format is Format.PARQUET:
                 groups = range(len(self.group_rows)) if group is None else [group]
@@ -80,7 +90,7 @@ def table(location: Location, data_set: DataSet) -> Table:
     format_ = data_set.format
     if format_ is Format.AUTO:
         format_ = Format(SUFFIXES.get(PurePosixPath(location.shown).suffix, "parquet"))
-    with location.open() as file, _told(location.shown):
+    with location.open() as file, told(location.shown):
         if format_ is Format.PARQUET:
             opened = pq.ParquetFile(file)
             schema, footer = opened.schema_arrow, opened.metadata
@@ -90,44 +100,54 @@ def table(location: Location, data_set: DataSet) -> Table:
                 file, read_options=pa_csv.ReadOptions(use_threads=False)
             ).schema
             rows = ()
-    columns = _columns(schema, data_set, location.shown)
+        names = tuple(schema.names)
+    columns = _columns(names, data_set, location.shown)
     if format_ is Format.PARQUET:
         _check_types(schema, data_set, columns, location.shown)
     return Table(
         location=location,
         format=format_,
-        names=tuple(schema.names),
+        names=names,
         columns=columns,
         group_rows=rows,
     )
 
 
-def _columns(schema: pa.Schema, data_set: DataSet, shown: str) -> tuple[str, ...]:
-    names = schema.names
-    twice = sorted({name for name in names if names.count(name) > 1})
+def _columns(names: Sequence[str], data_set: DataSet, shown: str) -> tuple[str, ...]:
+    known = Counter(names)
+    twice = sorted(name for name, count in known.items() if count > 1)
     if twice:
         raise refusal(shown, f"has columns {twice} twice")
     wanted = [*data_set.row_columns, *data_set.value_columns]
-    missing = [name for name in wanted if name not in names]
+    missing = [name for name in wanted if name not in known]
     if missing:
         raise refusal(shown, f"has no column {missing[0]!r}; it has {_some(names)}")
     if data_set.layout is Layout.WIDE_COLUMNS and not data_set.slot_columns:
-        wanted += [name for name in names if name not in wanted]
+        others = set(wanted)
+        wanted += [name for name in names if name not in others]
     return tuple(wanted)
 
 
 def _check_types(schema: pa.Schema, data_set: DataSet, columns: Sequence[str], shown: str) -> None:
-    """Raises InvalidProblem for the first column of readings that does not hold any."""
+    """Raises InvalidProblem for the first column that does not hold what it should."""
+    of_rows, is_list = set(data_set.row_columns), data_set.layout is Layout.WIDE_LIST
     for name in columns:
-        if name in data_set.row_columns or name in (data_set.time_column, data_set.arrival_column):
-            continue
-        kind = schema.field(name).type
-        if data_set.layout is Layout.WIDE_LIST:
-            if not hasattr(kind, "value_type"):
+        kind, due, right = schema.field(name).type, NUMBERS, "numbers"
+        if name in of_rows:
+            kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+            due, right = WORDS, "words"
+        elif name in (data_set.time_column, data_set.arrival_column):
+            continue  # looked at when they are read
+        elif is_list:
+            if not _is(kind, LISTS):
                 raise refusal(shown, f"column {name!r} is {kind}; must be a list of numbers")
             kind = kind.value_type
-        if not any(is_kind(kind) for is_kind in NUMBERS):
-            raise refusal(shown, f"column {name!r} is {kind}; must be numbers")
+        if not _is(kind, due):
+            raise refusal(shown, f"column {name!r} is {kind}; must be {right}")
+
+
+def _is(kind: pa.DataType, due: Sequence[Callable[[pa.DataType], bool]]) -> bool:
+    return any(is_kind(kind) for is_kind in due)
 
 
 def _csv(file: object, data_set: DataSet, columns: Sequence[str]) -> pa_csv.CSVStreamingReader:
@@ -148,11 +168,15 @@ _COUNT = re.compile(r"CSV parse error: (?:Row #(\d+): )?(.*)", re.DOTALL)
 
 
 @contextmanager
-def _told(shown: str, names: Sequence[str] = ()) -> Iterator[None]:
+def told(shown: str, names: Sequence[str] = ()) -> Iterator[None]:
     """Says of faults of a file where they are; pyarrow counts the line of names as a row."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except MemoryError:  # that of pyarrow is an ArrowException too
+        raise
+    except UnicodeError as error:
+        raise refusal(shown, "has words that are not UTF-8") from error
+    except (pa.ArrowException, *reading_faults()) as error:
         words = str(error).split("\n", 1)[0]
         if found := _CONVERSION.match(words):
             column, row, what = found.groups()

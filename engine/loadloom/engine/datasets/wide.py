@@ -8,11 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from loadloom.engine.datasets.checks import check_words
+from loadloom.engine.datasets.checks import check_words, text_column, user_names
 from loadloom.engine.datasets.data_set import DataSet, Layout, Unit
 from loadloom.engine.datasets.roots import refusal
-from loadloom.engine.datasets.tables import Batch, Table
-from loadloom.models.agency.curves import Chunk, LoadArray
+from loadloom.engine.datasets.tables import Batch, Table, told
+from loadloom.models.agency.curves import Chunk
+from loadloom.models.agency.problem import LoadArray
 from loadloom.models.horizon import Horizon
 from loadloom.solvers.kernels.curves import transpose
 
@@ -62,23 +63,29 @@ class WidePart:
         chunk_rows = max(1, CHUNK_VALUES // self.horizon.count)
         read_rows = max(1, COLUMN_VALUES // self.horizon.count) if wide else chunk_rows
         for batch in _cut(table.batches(data_set, read_rows, self.group), chunk_rows):
-            check_words(batch, data_set, table.location.shown, self.currency)
-            if data_set.layout is Layout.WIDE_LIST:
-                load_kw = self._lists(batch)
-            else:
-                load_kw = self._columns(batch, slots)
-            group, names = areas(batch.rows, data_set)
-            yield Chunk(
-                load_kw=self._in_kw(load_kw),
-                group=group,
-                group_names=names,
-                names=user_names(batch, data_set, table.location.shown)
-                if self.with_names
-                else None,
-                first_row=self.first_user + done,
-                source=f"{table.location.shown} from row {batch.first_row}",
-            )
+            with told(table.location.shown):
+                chunk = self._chunk(batch, slots, done)
+            yield chunk
             done += batch.rows.num_rows
+
+    def _chunk(self, batch: Batch, slots: tuple[str, ...], done: int) -> Chunk:
+        """The curves of a batch, before which the part had so many users."""
+        data_set, shown = self.data_set, self.table.location.shown
+        check_words(batch, data_set, shown, self.currency)
+        if data_set.layout is Layout.WIDE_LIST:
+            load_kw = self._lists(batch)
+        else:
+            load_kw = self._columns(batch, slots)
+        group, group_names = areas(batch, data_set)
+        names = user_names(batch, data_set, shown).to_pylist() if self.with_names else None
+        return Chunk(
+            load_kw=self._in_kw(load_kw),
+            group=group,
+            group_names=group_names,
+            names=None if names is None else tuple(names),
+            first_row=self.first_user + done,
+            source=f"{shown} from row {batch.first_row}",
+        )
 
     def _wanted(self, name: str) -> bool:
         return self.with_names or name != self.data_set.user_column
@@ -147,25 +154,10 @@ def slots_due(horizon: Horizon) -> str:
     return f"{span} in {horizon.time_zone}{change} has {horizon.count} slots{even}"
 
 
-def areas(
-    rows: pa.RecordBatch, data_set: DataSet
-) -> tuple[NDArray[np.int32] | None, tuple[str, ...]]:
+def areas(batch: Batch, data_set: DataSet) -> tuple[NDArray[np.int32] | None, tuple[str, ...]]:
     """The index of each row's area, and the areas."""
     if not data_set.area_column:
         return None, ("",)
-    column = rows.column(data_set.area_column).cast(pa.string()).fill_null("").dictionary_encode()
+    column = text_column(batch, data_set.area_column).fill_null("").dictionary_encode()
     index = column.indices.to_numpy(zero_copy_only=False).astype(np.int32)
     return index, tuple(column.dictionary.to_pylist())
-
-
-def user_names(batch: Batch, data_set: DataSet, shown: str) -> tuple[str, ...]:
-    """The names of the users of a batch.
-
-    Raises:
-        InvalidProblem: a row has none.
-    """
-    column = batch.rows.column(data_set.user_column).cast(pa.string())
-    if column.null_count:
-        row = batch.first_row + column.is_null().to_pylist().index(True)
-        raise refusal(shown, f"row {row}, column {data_set.user_column!r}: has no name")
-    return tuple(column.to_pylist())

@@ -1,6 +1,7 @@
 """Refusals: why a call has no answer, as a canonical code with google.rpc details."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -44,6 +45,11 @@ class Refusal(Exception):  # noqa: N818 -- an answer to the caller, not a failur
         super().__init__(message)
         self.code, self.reason, self.message = code, reason, message
         self.violations, self.retry_s, self.facts = tuple(violations), retry_s, facts or {}
+
+    def __reduce__(self) -> tuple[Callable[..., "Refusal"], tuple[grpc.StatusCode, str, str]]:
+        # An exception is pickled with its message alone; those of worker processes travel.
+        more = {"violations": self.violations, "retry_s": self.retry_s, "facts": self.facts}
+        return partial(Refusal, **more), (self.code, self.reason, self.message)
 
     def status(self, room: int | None = None) -> Status:
         """The refusal as a message, with as many violations as fit into `room` bytes."""
@@ -138,6 +144,16 @@ def worker_died() -> Refusal:
         "WORKER_DIED",
         "the process that solved this problem died; try again",
         retry_s=0.5,
+    )
+
+
+def out_of_memory() -> Refusal:
+    """The refusal of a call that took more memory than a worker process may have."""
+    return Refusal(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "OUT_OF_MEMORY",
+        "this needs more memory than one solve may take here; ask for less at once, or have the "
+        "server's setting worker_memory_mib raised",
     )
 
 

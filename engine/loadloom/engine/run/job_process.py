@@ -8,7 +8,6 @@ that only the worker holds the other end of: the system ends the process when th
 import fcntl
 import logging
 import os
-import resource
 import signal
 from collections.abc import Iterable
 from contextlib import suppress
@@ -17,7 +16,6 @@ from math import inf
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
-from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Self
@@ -28,6 +26,7 @@ from loadloom.engine.guard import log
 from loadloom.engine.guard.calls import Deadline
 from loadloom.engine.guard.refusal import Refusal
 from loadloom.engine.jobs import Job, Progress
+from loadloom.engine.run.memory import confine
 from loadloom.engine.store.claims import Claim
 from loadloom.engine.store.operations import Standing
 
@@ -155,7 +154,8 @@ def _solve(
     leash: Connection,
 ) -> None:
     """Solves a claim, in a process of its own."""
-    _settle(memory_bytes)
+    _leave_signals_to_the_worker()
+    confine(memory_bytes)
     _tie(leash)
     progress = Progress(
         send=lambda standing, best: connection.send(Reported(standing, best)),
@@ -190,14 +190,9 @@ class _LastWords:
             os._exit(1)
 
 
-def _settle(memory_bytes: int) -> None:
-    """Has the process leave signals to the worker, and keep within its memory."""
+def _leave_signals_to_the_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    with suppress(OSError):  # the first to be killed when the machine runs out, where allowed
-        Path("/proc/self/oom_score_adj").write_text("1000")
-    if memory_bytes:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
 
 
 def _tie(leash: Connection) -> None:

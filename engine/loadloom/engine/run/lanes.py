@@ -71,6 +71,7 @@ class Workers:
 
     def __init__(self, settings: Settings, metrics: Metrics, tasks: TaskGroup) -> None:
         self._processes, self._overrun_s = settings.workers + 1, settings.overrun_s
+        self._memory_bytes = settings.worker_memory_mib << 20
         self._metrics, self._tasks = metrics, tasks
         self._slots = Turns(settings.workers)
         self._places = CapacityLimiter(self._processes)
@@ -127,19 +128,29 @@ class Workers:
 
     async def _load(self) -> int:
         async with self._places:
-            return await to_process.run_sync(load, cancellable=True, limiter=self._unlimited)
+            return await to_process.run_sync(
+                load, self._memory_bytes, cancellable=True, limiter=self._unlimited
+            )
 
     async def run(self, solve: Callable[[T], A], task: T, *, limit_s: float) -> A:
         """What `solve` makes of the task in a worker; it should end by itself within `limit_s`.
 
         Raises:
-            Refusal: the worker died, or was killed because it did not end.
+            Refusal: the worker died, was killed because it did not end, or had too little memory.
         """
         try:
             with anyio.move_on_after(limit_s + self._overrun_s):
                 return await to_process.run_sync(
-                    work, solve, task, cancellable=True, limiter=self._unlimited
+                    work,
+                    solve,
+                    task,
+                    self._memory_bytes,
+                    cancellable=True,
+                    limiter=self._unlimited,
                 )
+        except MemoryError:
+            log.event(logging.WARNING, "a solve took more memory than it may")
+            raise refusal.out_of_memory() from None
         except (BrokenWorkerProcess, OSError):
             self._died()
             self._replace()
@@ -170,7 +181,11 @@ class Workers:
         async with self._places:
             try:
                 await to_process.run_sync(
-                    load_and_hold, HOLD_S, cancellable=True, limiter=self._unlimited
+                    load_and_hold,
+                    HOLD_S,
+                    self._memory_bytes,
+                    cancellable=True,
+                    limiter=self._unlimited,
                 )
             except (BrokenWorkerProcess, OSError):
                 self._died()

@@ -1,4 +1,4 @@
-"""Freed memory, kept for the next batch instead of being handed back to the system.
+"""Memory: freed, it is kept for the next batch; processes that solve have a limit of it.
 
 A batch of 1,000 sites needs some 10 MB. As glibc comes, blocks of that size go back to the system
 when they are freed, and every batch pays page faults for new ones: some 8 us a site, as much as
@@ -7,7 +7,10 @@ its solution.
 
 import ctypes
 import gc
+import resource
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """The parameters of mallopt(3)."""
@@ -24,6 +27,14 @@ def keep_freed() -> None:
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_MMAP_THRESHOLD, LARGEST_BYTES)
         libc.mallopt(_TRIM_THRESHOLD, KEEP_BYTES)
+
+
+def confine(memory_bytes: int) -> None:
+    """Has this process fail before the machine does: it may take so much memory, any with 0."""
+    with suppress(OSError):  # the first to be killed when the machine runs out, where allowed
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    if memory_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
 
 
 def give_back() -> None:

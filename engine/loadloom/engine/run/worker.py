@@ -7,20 +7,31 @@ from functools import cache
 from time import sleep
 from typing import TypeVar
 
+from loadloom.engine.datasets.temporary import sweep
+from loadloom.engine.run.memory import confine
+
 T = TypeVar("T")
 A = TypeVar("A")
 
 
-def work(solve: Callable[[T], A], task: T) -> A:
-    """What `solve` makes of the task."""
-    load()
-    return solve(task)
+def work(solve: Callable[[T], A], task: T, memory_bytes: int) -> A:
+    """What `solve` makes of the task within that memory; any with 0."""
+    load(memory_bytes)
+    try:
+        return solve(task)
+    except MemoryError as error:  # one of a library would have the server load that library
+        raise MemoryError(str(error)) from None
 
 
 @cache
-def load() -> int:
-    """The id of this process, once what nearly all solves need is loaded; it takes a second."""
+def load(memory_bytes: int) -> int:
+    """The id of this process, once what nearly all solves need is loaded; it takes a second.
+
+    A worker may follow one that was killed, whose temporary files it deletes.
+    """
     _leave_signals_to_the_server()
+    confine(memory_bytes)
+    sweep()
     import loadloom.engine.answers.dispatch
     import loadloom.models.dispatch.conflicts
     import loadloom.models.dispatch.linear  # noqa: F401
@@ -28,12 +39,12 @@ def load() -> int:
     return os.getpid()
 
 
-def load_and_hold(hold_s: float) -> None:
+def load_and_hold(hold_s: float, memory_bytes: int) -> None:
     """Loads all that solves need, and holds the worker for a moment.
 
     So as many calls of it as there are workers meet as many processes.
     """
-    load()
+    load(memory_bytes)
     from loadloom.models.dispatch.solve import warm
 
     warm()

@@ -65,6 +65,7 @@ class AgencyService:
             solve=answers.assessed,
             render=convert_shares.render_trial,
             sizes=lambda problem: {"users": problem.curves.count if problem.curves else 0},
+            large="curves",
         )
         self._share = _family(
             request=pb.ShareCostRequest,
@@ -72,6 +73,7 @@ class AgencyService:
             solve=answers.shared,
             render=convert_shares.render_sharing,
             sizes=lambda problem: {"users": problem.curves.count, "rules": len(problem.rules)},
+            large="rules",
         )
         self._purchase = _family(
             request=pb.PlanPurchaseRequest,
@@ -82,6 +84,7 @@ class AgencyService:
                 "intervals": problem.horizon.count,
                 "plants": len(problem.plants),
             },
+            large="plants",
         )
         self._sum = _family(
             request=pb.AggregateLoadsRequest,
@@ -89,6 +92,7 @@ class AgencyService:
             solve=sums.added,
             render=convert_sums.render,
             sizes=lambda problem: {"users": problem.user_count},
+            large="options",
         )
         self._settle = _family(
             request=pb.CreateSettlementRequest,
@@ -143,7 +147,8 @@ class AgencyService:
         self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext
     ) -> bytes:
         """The sum of curves that come in chunks."""
-        return await LoadStream(self._runner, context).serve(requests)
+        until = deadline(context, self._settings)
+        return await LoadStream(self._runner, self._sum, until).serve(requests)
 
     async def form_portfolio(
         self,
@@ -211,7 +216,8 @@ class AgencyService:
         """What a function returns from a desk, in a thread of the store."""
 
         def asked(database: Database) -> A:
-            desk = Desk(database=database, caller=caller())
+            most = self._runner.limits.message_bytes
+            desk = Desk(database=database, caller=caller(), message_bytes=most)
             with _refused():
                 return question(desk, *arguments)
 

@@ -1,35 +1,36 @@
-"""One stream of load curves: chunk by chunk, each forgotten when it has been added."""
+"""One stream of load curves: chunk by chunk, each forgotten, or in a file, when it was added."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import anyio
-import grpc
 
-from loadloom.engine.answers.load_sums import Adding, Wishes
+from loadloom.engine.answers.load_sums import Adding, Summed, Summing, Wishes
 from loadloom.engine.convert import agency, common
 from loadloom.engine.convert.common import Grid, under
 from loadloom.engine.convert.load_sums import parse_chunk, parse_wishes, render_sum
-from loadloom.engine.family import Runner, decoded
+from loadloom.engine.family import Family, Runner, decoded
 from loadloom.engine.guard import refusal
-from loadloom.engine.guard.calls import note
+from loadloom.engine.guard.calls import Deadline, note
+from loadloom.engine.task import Origin, Task
 from loadloom.models.agency.completeness import Fill
 from loadloom.models.checks import InvalidProblem, Violation
+from loadloom.models.options import SolveOptions
 from loadloom.v1 import agency_pb2 as pb
-
-USER_BYTES = 100
-"""About what the figures of a user take in the answer."""
 
 
 class LoadStream:
     """The state of one stream.
 
     A chunk takes room among the batches of all streams while it is added, and the next one is read
-    when that is done: so a stream holds one chunk at a time, however fast its caller is.
+    when that is done: so a stream holds one chunk at a time, however fast its caller is. Where
+    chunks wait in a file, a worker goes over them at the end.
     """
 
-    def __init__(self, runner: Runner, context: grpc.aio.ServicerContext) -> None:
-        self._runner, self._context = runner, context
-        self._scope = anyio.CancelScope()
+    def __init__(self, runner: Runner, family: Family, until: Deadline) -> None:
+        """Begins a stream whose chunks are added up by a family of load sums."""
+        self._runner, self._family, self._until = runner, family, until
+        self._scope = anyio.CancelScope()  # that of a stream whose answers are never unread
         self._chunks = self._bytes_in = 0
 
     async def serve(self, requests: AsyncIterator[bytes]) -> bytes:
@@ -39,11 +40,12 @@ class LoadStream:
             Refusal: the messages do not follow each other as they should, or break rules.
         """
         setup, axis, wishes = await self._open(requests)
-        adding = await self._runner.bulk.run(Adding, axis.horizon, wishes)
+        adding = await self._runner.bulk.run(Adding, axis.horizon, wishes, self._runner.limits)
         try:
             async for raw in requests:
                 await self._add(raw, axis, wishes, adding)
-            return await self._runner.bulk.run(self._finish, setup, wishes, adding)
+            found = await self._finished(setup, adding)
+            return await self._runner.bulk.run(self._rendered, setup, found)
         finally:
             adding.close()
             note(
@@ -103,20 +105,35 @@ class LoadStream:
         if message.HasField("curves"):
             chunk = parse_chunk("curves", message.curves, axis, wishes, found)
         chunk = common.accepted(chunk, common.declared(message), found)
-        users = adding.user_count + chunk.user_count
-        most = self._runner.limits.message_bytes // USER_BYTES
-        if wishes.users and users > most:
-            raise refusal.too_large("setup.options.users", "users with figures", users, most)
-        try:
+        with _refused():
             adding.add(chunk)
-        except InvalidProblem as error:
-            raise refusal.invalid(error.violations) from error
 
-    def _finish(self, setup: pb.AggregateLoadStreamSetup, wishes: Wishes, adding: Adding) -> bytes:
-        try:
-            answer = adding.finish()
-        except InvalidProblem as error:
-            raise refusal.invalid(error.violations) from error
-        total = render_sum(answer.found, users=wishes.users, spans=setup.options.roll_ups)
+    async def _finished(self, setup: pb.AggregateLoadStreamSetup, adding: Adding) -> Summed:
+        """The sum, of a worker if there are chunks to go over."""
+
+        def ending() -> Summing | Summed:
+            with _refused():
+                return adding.left(setup.options.roll_ups) or adding.finish()
+
+        found = await self._runner.bulk.run(ending)
+        if isinstance(found, Summed):
+            return found
+        task = Task(problem=found, options=SolveOptions(), detail=0)
+        origin = Origin(digest="", queue_s=0.0)
+        answered = await self._runner.solved(self._family, task, origin, self._until)
+        return answered.answer.found
+
+    def _rendered(self, setup: pb.AggregateLoadStreamSetup, found: Summed) -> bytes:
+        its = setup.options
+        total = render_sum(found, users=its.users, spans=its.roll_ups)
         response = pb.AggregateLoadStreamResponse(aggregate=total, chunk_count=self._chunks)
-        return self._runner.sized(response.SerializeToString())
+        return self._runner.sized(response.SerializeToString(), "setup.options")
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Tells callers of what is wrong with their curves."""
+    try:
+        yield
+    except InvalidProblem as error:
+        raise refusal.invalid(error.violations) from error

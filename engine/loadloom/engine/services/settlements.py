@@ -29,18 +29,33 @@ PAGE = 50
 STATEMENTS = 1_000
 """The statements in a page unless asked otherwise."""
 
+NAMES_PART = 16
+"""What is kept free in the message of a settlement for its name and those of its corrections."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What a call about settlements works with: the database and who asks."""
+    """What a call about settlements works with.
+
+    Attributes:
+        database: where they are.
+        caller: who asks.
+        message_bytes: the largest message.
+    """
 
     database: Database
     caller: Caller
+    message_bytes: int
 
     @property
     def tenant(self) -> str:
         """Whose settlements they are."""
         return self.caller.tenant
+
+    @property
+    def page_bytes(self) -> int:
+        """About the size of a page: what is added to it may well be larger than what was."""
+        return self.message_bytes // 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +103,10 @@ def past(desk: Desk, name: str) -> Past:
                 "the last"
             )
         chain = store.requests(connection, found)
-        kept = store.chunks(connection, last, 0, last.user_count)
+        before = statements.before(store.chunks(connection, last, 0, last.user_count))
         first_name = store.names(connection, found)[0]
         first = store.find(connection, desk.tenant, first_name)
-    return Past(first=first, last=last, chain=chain, before=statements.before(kept))
+    return Past(first=first, last=last, chain=chain, before=before)
 
 
 def keep(
@@ -107,11 +122,15 @@ def keep(
     Raises:
         OtherRequest: the request id was used for another request meanwhile.
         CorrectedMeanwhile: another call corrected the same settlement meanwhile.
+        Refusal: it is larger than a message, so that nobody could look at it.
     """
     its = answered.answer.found
     header = pb.Settlement.FromString(its.header)
     header.reason = reason
     header.provenance.CopyFrom(provenance(answered.task, answered.answer, answered.origin))
+    most = desk.message_bytes - desk.message_bytes // NAMES_PART
+    if header.ByteSize() > most:
+        raise refusal.too_large("grid", "bytes of a settlement", header.ByteSize(), most)
     new = NewSettlement(
         name=f"settlements/{uuid4().hex}",
         tenant=desk.tenant,
@@ -139,16 +158,17 @@ def get(desk: Desk, request: pb.GetSettlementRequest) -> pb.GetSettlementRespons
 
 def page(desk: Desk, request: pb.ListSettlementsRequest) -> pb.ListSettlementsResponse:
     """The settlements there are, the latest first; for a member those that it takes part in."""
-    after = _place(request.page_token)
-    size = request.page_size or PAGE
-    response = pb.ListSettlementsResponse()
+    after, size = _place(request.page_token), request.page_size or PAGE
+    response, read, last = pb.ListSettlementsResponse(), 0, 0
     with desk.database.reading() as connection:
-        rows = store.page(connection, desk.tenant, after, size + 1)
-        for row in rows[:size]:
+        for count, row in enumerate(store.latest(connection, desk.tenant, after)):
+            read += len(row.response)
+            if count == size or (count and read > desk.page_bytes):
+                response.next_page_token = page_token(last)
+                break
+            last = row.number
             if _takes_part(connection, desk, row):
                 response.settlements.append(_seen(connection, desk, row, whole=False))
-    if len(rows) > size:
-        response.next_page_token = page_token(rows[size - 1].number)
     return response
 
 
@@ -159,9 +179,10 @@ def page_statements(desk: Desk, request: pb.ListStatementsRequest) -> pb.ListSta
         found = store.find(connection, desk.tenant, request.name)
         first = min(first, found.user_count)  # a token may be any number
         kept = store.chunks(connection, found, first, size)
-    response = pb.ListStatementsResponse(statements=statements.page(kept, first, size))
-    if first + size < found.user_count:
-        response.next_page_token = page_token(first + size)
+        told = statements.page(kept, first, size, desk.page_bytes)
+    response = pb.ListStatementsResponse(statements=told)
+    if first + len(told.users) < found.user_count:
+        response.next_page_token = page_token(first + len(told.users))
     return response
 
 
@@ -184,8 +205,8 @@ def _takes_part(connection: Connection, desk: Desk, found: Settlement) -> bool:
     """Whether the caller may know of a settlement; a member if it has a statement there."""
     if desk.caller.role is not Role.MEMBER:
         return True
-    chunk = store.chunk_of(connection, found, desk.caller.user)
-    return chunk is not None and statements.holds(chunk, desk.caller.user)
+    users = store.users_around(connection, found, desk.caller.user)
+    return users is not None and statements.holds(users, desk.caller.user)
 
 
 def _told(connection: Connection, found: Settlement, *, whole: bool = True) -> pb.Settlement:

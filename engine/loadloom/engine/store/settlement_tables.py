@@ -43,5 +43,6 @@ settlement_statements = Table(
     Column("user_count", Integer, nullable=False),
     Column("first_user", LargeBinary, nullable=False),  # bytes, which sort alike everywhere
     Column("last_user", LargeBinary, nullable=False),
-    Column("statements", LargeBinary, nullable=False),  # a loadloom.v1.Statements
+    Column("users", LargeBinary, nullable=False),  # a loadloom.v1.Statements with names alone
+    Column("statements", LargeBinary, nullable=False),  # another with all the rest
 )

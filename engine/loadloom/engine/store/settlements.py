@@ -1,6 +1,6 @@
 """Settlements as rows: written once under a request id, found, listed, and never changed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, and_, insert, or_, select
@@ -33,14 +33,21 @@ class Chunk:
         first_place: the place of the first of them among all of the settlement, from 0.
         user_count: how many there are.
         first_user, last_user: the first and the last name, in UTF-8.
-        statements: a message.
+        users: a message with the names of all of them.
+        statements: a message with all the rest.
     """
 
     first_place: int
     user_count: int
     first_user: bytes
     last_user: bytes
+    users: bytes
     statements: bytes
+
+    @property
+    def size(self) -> int:
+        """The number of its bytes."""
+        return len(self.users) + len(self.statements)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +138,7 @@ def _write(connection: Connection, number: int, chunks: Sequence[Chunk]) -> None
                 "user_count": chunk.user_count,
                 "first_user": chunk.first_user,
                 "last_user": chunk.last_user,
+                "users": chunk.users,
                 "statements": chunk.statements,
             }
             for chunk in chunks[first : first + AT_ONCE]
@@ -192,35 +200,52 @@ def _family(settlement: Settlement):  # noqa: ANN202 -- a condition
     return or_(COLUMNS.number == first, COLUMNS.first == first)
 
 
-def page(connection: Connection, tenant: str, before: int | None, size: int) -> list[Settlement]:
-    """The latest settlements before a number, the latest first."""
+def latest(connection: Connection, tenant: str, before: int | None) -> Iterator[Settlement]:
+    """The settlements before a number, the latest first, each read when it is asked for."""
     chosen = select(*_WITHOUT_REQUEST).where(COLUMNS.tenant == tenant)
-    if before is not None:
-        chosen = chosen.where(COLUMNS.number < before)
-    ordered = chosen.order_by(COLUMNS.number.desc()).limit(size)
-    return [_settlement(row) for row in connection.execute(ordered)]
+    ordered = chosen.order_by(COLUMNS.number.desc()).limit(1)
+    while True:
+        asked = ordered if before is None else ordered.where(COLUMNS.number < before)
+        row = connection.execute(asked).one_or_none()
+        if row is None:
+            return
+        yield _settlement(row)
+        before = row.number
 
 
-def chunks(connection: Connection, settlement: Settlement, first: int, size: int) -> list[Chunk]:
-    """The chunks that hold the statements from a place on, in order."""
-    chosen = select(settlement_statements).where(
-        CHUNKS.settlement == settlement.number,
-        CHUNKS.first_place < first + size,
-        CHUNKS.first_place + CHUNKS.user_count > first,
-    )
-    return list(map(_chunk, connection.execute(chosen.order_by(CHUNKS.first_place))))
+def chunks(
+    connection: Connection, settlement: Settlement, first: int, size: int
+) -> Iterator[Chunk]:
+    """The chunks that hold the statements from a place on, in order, each read when asked for."""
+    mine = CHUNKS.settlement == settlement.number
+    chosen = select(settlement_statements).order_by(CHUNKS.first_place.desc()).limit(1)
+    place, end = first, min(first + size, settlement.user_count)
+    while place < end:
+        row = connection.execute(chosen.where(mine, CHUNKS.first_place <= place)).one()
+        yield _chunk(row)
+        place = row.first_place + row.user_count
 
 
 def chunk_of(connection: Connection, settlement: Settlement, user: str) -> Chunk | None:
     """The chunk that holds the statement of a user, if there is one."""
+    chosen = select(settlement_statements).where(_around(settlement, user))
+    row = connection.execute(chosen).one_or_none()
+    return None if row is None else _chunk(row)
+
+
+def users_around(connection: Connection, settlement: Settlement, user: str) -> bytes | None:
+    """The names of the chunk that holds a user's statement, if there is one, as a message."""
+    found = connection.scalar(select(CHUNKS.users).where(_around(settlement, user)))
+    return None if found is None else bytes(found)
+
+
+def _around(settlement: Settlement, user: str):  # noqa: ANN202 -- a condition
     name = user.encode()
-    chosen = select(settlement_statements).where(
+    return and_(
         CHUNKS.settlement == settlement.number,
         CHUNKS.first_user <= name,
         CHUNKS.last_user >= name,
     )
-    row = connection.execute(chosen).one_or_none()
-    return None if row is None else _chunk(row)
 
 
 def _chunk(row: Row) -> Chunk:
@@ -229,6 +254,7 @@ def _chunk(row: Row) -> Chunk:
         user_count=row.user_count,
         first_user=bytes(row.first_user),
         last_user=bytes(row.last_user),
+        users=bytes(row.users),
         statements=bytes(row.statements),
     )
 

@@ -4,8 +4,8 @@
     load factor LF = E / (H P)                    u = 1 / LF
 
 A slot is a peak slot if its total is within `tie_tolerance` of P, relative to P; a user's
-coincident load is the mean of its loads over the peak slots. Without user i the peak is
-max_t (A[t] - l[i, t]), exactly; load factor and cost E g(u) without it follow.
+coincident load is the mean of its loads over the peak slots by their hours. Without user i the
+peak is max_t (A[t] - l[i, t]), exactly; load factor and cost E g(u) without it follow.
 
 Two passes, of which the second is seldom made: while the first goes over the curves, it keeps each
 user's loads in the few slots where the peak is likely. Where these do not settle coincident load
@@ -20,10 +20,9 @@ from math import fsum
 import numpy as np
 
 from loadloom.models.agency.completeness import Completeness, Rules, completed
+from loadloom.models.agency.cost import PEAK_TOLERANCE, inverse_load_factor
 from loadloom.models.agency.curves import (
     FIGURES,
-    IntArray,
-    LoadArray,
     Part,
     Partial,
     Pass,
@@ -33,14 +32,13 @@ from loadloom.models.agency.curves import (
     merge,
 )
 from loadloom.models.agency.percentiles import Percentiles
+from loadloom.models.agency.problem import IntArray, LoadArray
 from loadloom.models.agency.rollup import RollUp, roll_up
+from loadloom.models.agency.totals import LARGEST_KW
 from loadloom.models.agency.windows import TimeWindows
 from loadloom.models.checks import Checks, InvalidProblem, Violation
 from loadloom.models.horizon import FloatArray, Horizon
 from loadloom.solvers.kernels.curves import figures_at_peak
-
-TIE_TOLERANCE = 1e-9
-"""Slots whose totals differ by no more than this share of the peak are all peak slots."""
 
 Price = Callable[[FloatArray], FloatArray]
 """The price per kWh g(u) at u = 1 / load factor."""
@@ -113,7 +111,8 @@ class Aggregate:
         group_names: the areas, in the order of their first user.
         group_count: (G,) their users.
         group_kw: (G, T) their totals.
-        peak_slots: the slots of the peak, in order.
+        peak_slots: the slots of the peak, in order, (m,).
+        peak_weight: what each of them counts for the peak, by its hours, (m,).
         window_names: the windows.
         window_kwh: (K,) the energy in each window.
         cost: E g(u); None without a price.
@@ -129,6 +128,7 @@ class Aggregate:
     group_count: IntArray
     group_kw: FloatArray
     peak_slots: IntArray
+    peak_weight: FloatArray
     window_names: tuple[str, ...]
     window_kwh: FloatArray
     cost: float | None
@@ -174,7 +174,7 @@ def aggregate(
     horizon: Horizon,
     *,
     windows: TimeWindows | None = None,
-    tie_tolerance: float = TIE_TOLERANCE,
+    tie_tolerance: float = PEAK_TOLERANCE,
     levels: Sequence[float] = (),
     price: Price | None = None,
     rules: Rules | None = None,
@@ -187,7 +187,7 @@ def aggregate(
         parts: the curves; gone over once, and again where the peak was not where it seemed.
         horizon: the slots of every curve.
         windows: windows of the day, for the users' and the common shares of energy.
-        tie_tolerance: see TIE_TOLERANCE.
+        tie_tolerance: slots short of the peak by no more than this share are all peak slots.
         levels: percentiles wanted in every slot, 0..100; counting them costs a pass by itself.
         price: g(u), for the cost and each user's effect on it.
         rules: how readings are judged and gaps are filled; without rules a gap is a fault.
@@ -218,7 +218,7 @@ class Task:
 
     horizon: Horizon
     windows: TimeWindows
-    tie_tolerance: float = TIE_TOLERANCE
+    tie_tolerance: float = PEAK_TOLERANCE
     levels: tuple[float, ...] = ()
     price: Price | None = None
     rules: Rules | None = None
@@ -247,14 +247,17 @@ class Task:
         """
         if not seen.totals.user_count.sum():
             raise InvalidProblem([Violation("load_kw", "is empty; must have at least 1 user")])
+        _check_sum(seen.parts)
         total_kw = seen.totals.total_kw
         ties = np.flatnonzero(total_kw >= total_kw.max() * (1.0 - self.tie_tolerance))
         ties = ties if ties.size else np.array([total_kw.argmax()])
+        weight = np.zeros(total_kw.size)
+        weight[ties] = self.horizon.step_h[ties] / self.horizon.step_h[ties].sum()
         energy_kwh = fsum(self.horizon.step_h * total_kw)
         cost = None if self.price is None else float(self._cost(energy_kwh, total_kw.max()))
         second = Second(
             total_kw=total_kw,
-            ties=ties,
+            peak_weight=weight,
             hours=fsum(self.horizon.step_h),
             energy_kwh=energy_kwh,
         )
@@ -275,6 +278,7 @@ class Task:
             group_count=seen.totals.user_count,
             group_kw=seen.totals.group_kw,
             peak_slots=ties,
+            peak_weight=weight[ties],
             window_names=self.windows.names,
             window_kwh=np.array([fsum(row) for row in self.first_pass.weight_h * total_kw]),
             cost=cost,
@@ -287,13 +291,21 @@ class Task:
 
     def _cost(self, energy_kwh: FloatArray | float, peak_kw: FloatArray | float) -> FloatArray:
         """E g(H P / E), 0 where there is no energy."""
-        energy, peak = np.atleast_1d(energy_kwh), np.atleast_1d(peak_kw)
-        used = energy > 0.0
-        cost = np.zeros(energy.shape)
-        if self.price is not None and used.any():
-            u = fsum(self.horizon.step_h) * peak[used] / energy[used]
-            cost[used] = energy[used] * self.price(u)
-        return cost if np.ndim(energy_kwh) else cost[0]
+        energy, peak = np.asarray(energy_kwh), np.asarray(peak_kw)
+        if self.price is None:
+            return np.zeros(energy.shape)
+        u = inverse_load_factor(fsum(self.horizon.step_h), peak, energy)
+        return np.where(energy > 0.0, energy * self.price(u), 0.0)
+
+
+def _check_sum(parts: Sequence[UserColumns]) -> None:
+    """Raises InvalidProblem where loads, each within limits, may add up beyond what totals hold."""
+    reached = sum(
+        float(np.maximum(part.highest_kw, -part.lowest_kw).sum(dtype=np.float64)) for part in parts
+    )
+    if reached > LARGEST_KW:
+        message = f"adds up to peaks of {reached:g} kW in all; must be at most {LARGEST_KW:g} kW"
+        raise InvalidProblem([Violation("load_kw", message)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,13 +314,13 @@ class Second:
 
     Attributes:
         total_kw: (T,).
-        ties: the peak slots.
+        peak_weight: (T,) what each slot counts for the peak, by its hours; 0 but for peak slots.
         hours: the length of all slots.
         energy_kwh: the energy of all users.
     """
 
     total_kw: FloatArray
-    ties: IntArray
+    peak_weight: FloatArray
     hours: float
     energy_kwh: float
 
@@ -335,7 +347,7 @@ class Second:
     def of_watched(self, columns: UserColumns) -> FloatArray | None:
         """The users' table, filled in from what was watched, or None if that does not settle it."""
         watch = columns.watch
-        if not np.isin(self.ties, watch).all():
+        if not np.isin(np.flatnonzero(self.peak_weight), watch).all():
             return None
         rest_kw = float(np.delete(self.total_kw, watch).max(initial=-np.inf))
         whole = slice(0, columns.highest_kw.size)
@@ -369,12 +381,15 @@ class Second:
     ) -> int:
         """The number of users that could not be settled by their loads (n, m) in some slots."""
         order = np.argsort(-self.total_kw[slots], kind="stable")
+        ties = np.flatnonzero(self.peak_weight[slots])
+        ties = ties[np.argsort(slots[ties])]  # the sum over them has one order, as its bits have
         table = columns.table
         return figures_at_peak(
             load_kw,
             order,
             self.total_kw[slots][order],
-            np.flatnonzero(np.isin(slots, self.ties)),
+            ties,
+            self.peak_weight[slots[ties]],
             columns.lowest_kw[rows],
             rest_kw,
             self.hours,

@@ -175,9 +175,7 @@ def _grid(schedule: PriceSchedule) -> FloatArray:
     return np.unique(np.concatenate((np.linspace(1.0, most, _GRID), breaks, breaks * (1 + 1e-6))))
 
 
-def _uneven_pair(
-    schedule: PriceSchedule, u: FloatArray
-) -> tuple[FloatArray, FloatArray] | None:
+def _uneven_pair(schedule: PriceSchedule, u: FloatArray) -> tuple[FloatArray, FloatArray] | None:
     """Hours and loads of two users whose peaks fall together, their mixture dearest by the energy.
 
     The peak has a slot of an hour, and what is left of their energy another that is as long as the

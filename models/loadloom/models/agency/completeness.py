@@ -22,7 +22,8 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from loadloom.models.agency.curves import Chunk, IntArray, Part, Run
+from loadloom.models.agency.curves import Chunk, Part, Run
+from loadloom.models.agency.problem import IntArray
 from loadloom.models.agency.tally import Tally
 from loadloom.models.agency.totals import Totals
 from loadloom.models.checks import Checks

@@ -21,6 +21,7 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
+
 from loadloom.models.agency.prices import PriceSchedule
 from loadloom.models.agency.problem import Curves, IntArray, LoadArray, Peak, PeakMode
 from loadloom.models.checks import Checks
@@ -31,7 +32,7 @@ PEAK_TOLERANCE = 1e-9
 """Slots, and days, whose load is short of the peak by no more than this share tie for it."""
 
 _CHUNK_VALUES = 1 << 18
-"""How many numbers of a large matrix are widened to float64 at a time: 2 MB, which stay in the cache."""
+"""How many numbers of a matrix are widened to float64 at a time: 2 MB, which the cache keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -161,9 +162,7 @@ class PooledCost:
             found[rows] = self.value(np.maximum(total_kw - own, 0.0))
         return found
 
-    def at_prices(
-        self, load_kw: LoadArray, slot_price_per_kwh: FloatArray
-    ) -> FloatArray:
+    def at_prices(self, load_kw: LoadArray, slot_price_per_kwh: FloatArray) -> FloatArray:
         """What each of many users pays at a price per kWh in each slot, (n,)."""
         per_kw, slots = slot_price_per_kwh * self.step_h, self.step_h.size
         found = np.empty((load_kw.shape[0], 1))

@@ -18,14 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadloom.models.agency.percentiles import Spread
+from loadloom.models.agency.problem import IntArray, LoadArray
 from loadloom.models.agency.tally import Tally
 from loadloom.models.agency.totals import Totals
 from loadloom.models.checks import MAGNITUDE, InvalidProblem, Violation
 from loadloom.models.horizon import FloatArray
 from loadloom.solvers.kernels.curves import SMALL, add_rows, add_totals
 
-LoadArray = NDArray[np.floating]
-IntArray = NDArray[np.int64]
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 

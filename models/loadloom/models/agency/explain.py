@@ -9,13 +9,11 @@ from loadloom.models.agency.money import in_words, to_nearest
 from loadloom.models.agency.problem import IntArray, Mode, Problem
 from loadloom.models.agency.refunds import NO_PRICE, Cure, cure
 from loadloom.models.agency.settle import Settlement
+from loadloom.models.agency.words import MOST_NAMED, listed
 from loadloom.models.horizon import FloatArray
 
 NEARLY = 1e-9
 """Amounts this near to each other, relative to their size, are the same."""
-
-MOST_NAMED = 5
-"""How many users a sentence names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -119,23 +117,21 @@ def _named(problem: Problem, users: IntArray, what: str) -> list[str]:
     if users.size == 0:
         return []
     names = [problem.curves.names[user] for user in users[:MOST_NAMED].tolist()]
-    more = users.size - len(names)
-    also = f" and {more} more" if more else ""
-    return [f"Each of these {what}: {', '.join(names)}{also}."]
+    return [f"Each of these {what}: {listed(names, users.size - len(names))}."]
 
 
 def _refunds(problem: Problem, cured: Cure | None) -> list[str]:
     if cured is None:
         return []
     currency, price = problem.currency, cured.highest_price_minor
-    words = _named(
-        problem, cured.user, "paid too little beforehand, so that its refund is negative"
-    )
+    owing = cured.user[cured.refund_minor < 0]
+    words = _named(problem, owing, "paid too little beforehand, so that its refund is negative")
     known = price != NO_PRICE
     if known.any():
         most = f"{in_words(int(price[known].max()), currency)} {currency.code}/kWh"
         if problem.has_one_price:
-            words.append(f"A highest price of {most} cures it, and no smaller one does.")
+            less = "no smaller one does" if cured.is_smallest else "the next smaller one does not"
+            words.append(f"A highest price of {most} cures it, and {less}.")
         else:
             words.append(f"Highest prices of their own cure it, the largest of them {most}.")
     hopeless = cured.user[~known]

@@ -54,7 +54,11 @@ def figures(problem: PortfolioProblem, contract: ChoiceArray) -> tuple[ContractF
         energy, peak = float(load @ problem.curves.horizon.step_h), float(load.max(initial=0.0))
         used = energy > 0.0
         u = max(1.0, problem.hours * peak / energy) if used else 1.0
-        tied = np.flatnonzero(load >= peak * (1.0 - PEAK_TOLERANCE)) if peak > 0.0 else np.zeros(0, int)
+        tied = (
+            np.flatnonzero(load >= peak * (1.0 - PEAK_TOLERANCE))
+            if peak > 0.0
+            else np.zeros(0, int)
+        )
         found.append(
             ContractFigures(
                 name=terms.name,

@@ -224,11 +224,11 @@ class Problem:
         checks = Checks()
         price = np.asarray(self.highest_price_per_kwh, dtype=np.float64)
         object.__setattr__(self, "highest_price_per_kwh", price)
-        _check_prices(checks, price, self.curves.count)
+        check_prices(checks, price, self.curves.count)
         rate = self.profit_rate
         checks.require(0.0 <= rate <= 1.0, "profit_rate", f"is {rate:g}; must be from 0 to 1")
         if self.prepaid_minor is not None:
-            _check_prepaid(checks, self.prepaid_minor, self.curves.count)
+            check_prepaid(checks, self.prepaid_minor, self.curves.count)
         _check_currency(checks, self.currency)
         both = (self.schedule is None) == (self.purchase is None)
         checks.require(not both, "schedule", "must be given, or else a purchase, and not both")
@@ -285,7 +285,8 @@ def _check_loads(checks: Checks, load_kw: LoadArray) -> None:
     )
 
 
-def _check_prices(checks: Checks, price: FloatArray, count: int) -> None:
+def check_prices(checks: Checks, price: FloatArray, count: int) -> None:
+    """Notes highest prices that are not one, or one for each of `count` users, or below zero."""
     path = "highest_price_per_kwh"
     if price.shape in ((), (count,)):
         checks.numbers(path, price, low=0.0)
@@ -293,7 +294,8 @@ def _check_prices(checks: Checks, price: FloatArray, count: int) -> None:
         checks.require(False, path, f"has {price.size} values; must have 1 or {count}")
 
 
-def _check_prepaid(checks: Checks, prepaid: IntArray, count: int) -> None:
+def check_prepaid(checks: Checks, prepaid: IntArray, count: int) -> None:
+    """Notes prepayments that are not one for each of `count` users, or out of range."""
     path = "prepaid_minor"
     if prepaid.shape != (count,):
         message = f"has {prepaid.size} values; must have one for each of {count} users"

@@ -275,9 +275,7 @@ def _add_peak(arrays: Arrays, plant: Plant, power: IntArray, hours: FloatArray) 
         arrays.put(row, power, -per_kwh * hours)
 
 
-def _add_spot(
-    arrays: Arrays, problem: PurchaseProblem, unit: float, balance: IntArray
-) -> IntArray:
+def _add_spot(arrays: Arrays, problem: PurchaseProblem, unit: float, balance: IntArray) -> IntArray:
     spot, hours = problem.spot, problem.horizon.step_h
     if spot is None:
         return np.zeros((0, hours.size), np.int64)

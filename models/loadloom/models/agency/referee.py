@@ -4,34 +4,28 @@ It knows nothing of how the answer was made. Shares are recomputed in the other 
 
     x[i] = pi(LF) * e[i] + E * pi'(LF) * k[i],    pi(LF) = g(1 / LF),  pi' = -g' / LF^2
 
-and integers are held to identities without any tolerance. Of rules that are games it knows that
-their shares add up to the cost; what else makes them what they are is tested where they are made.
+and integers are held to identities without any tolerance. Shares by rules that compare coalitions
+are judged by `referee_rules`. Of games of more users than that looks at, it knows only that shares
+add up to the cost, that drawn values come with their intervals, and that nothing else is drawn;
+what more makes them what they are is tested where they are made.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from loadloom.models.agency import referee_money, referee_rules
 from loadloom.models.agency.cost import PEAK_TOLERANCE
-from loadloom.models.agency.money import REMAINDER_STEPS
-from loadloom.models.agency.problem import IntArray, Mode, PeakMode, Problem, SharingRule
+from loadloom.models.agency.prices import PriceSchedule
+from loadloom.models.agency.problem import Mode, PeakMode, Problem, SharingRule
+from loadloom.models.agency.referee_rules import chunks
 from loadloom.models.agency.settle import Settlement
 from loadloom.models.checks import Violation
 from loadloom.models.horizon import FloatArray
 
 RELATIVE = 1e-9
 """The share of the largest figure of a column by which its figures may be off."""
-
-RELATIVE_TOTAL = 1e-13
-"""The share of all amounts by which a total may be off: what adding up a million floats costs."""
-
-ROUNDED = 1e-6
-"""By how much more than a minor unit an amount may be off, for what floats make of it."""
-
-_CHUNK_VALUES = 1 << 18
-"""How many loads are looked at together: they stay in the cache."""
 
 _COLUMNS = (
     "energy_kwh",
@@ -49,6 +43,8 @@ _MONEY = ("share_minor", "bill_minor", "prepaid_minor", "refund_minor")
 class _Span:
     """A span with a load factor of its own, as the referee sees it."""
 
+    begin: int
+    hours: float
     energy_kwh: float
     peak_kw: float
     load_factor: float
@@ -60,7 +56,8 @@ def cost(problem: Problem) -> float:
     """What all loads cost together, F1, in the currency."""
     if problem.purchase is not None:
         return problem.purchase.cost
-    return sum((_price(problem, span) * span.energy_kwh for span in _spans(problem)), 0.0)
+    spans = _spans(problem, _total(problem))
+    return sum((_price(problem, span) * span.energy_kwh for span in spans), 0.0)
 
 
 def violations(problem: Problem, settlement: Settlement) -> list[Violation]:
@@ -68,13 +65,16 @@ def violations(problem: Problem, settlement: Settlement) -> list[Violation]:
     shapes = _shapes(problem, settlement)
     if shapes:
         return shapes
-    spans = _spans(problem)
+    total = _total(problem)
+    spans = _spans(problem, total)
     found = [
+        _near("figures.total_kw", settlement.figures.total_kw, total),
         *_figures(problem, settlement, spans),
+        *_rates(problem, settlement, spans),
         *_shares(problem, settlement, spans),
         *_prices(problem, settlement),
-        *_identities(problem, settlement),
-        *_rounding(problem, settlement),
+        *referee_money.identities(problem, settlement),
+        *referee_money.rounding(problem, settlement),
     ]
     return [violation for violation in found if violation is not None]
 
@@ -93,15 +93,20 @@ def _shapes(problem: Problem, settlement: Settlement) -> list[Violation]:
     return found
 
 
-def _spans(problem: Problem) -> list[_Span]:
+def _total(problem: Problem) -> FloatArray:
+    """The pooled load, (T,)."""
+    total = np.zeros(problem.curves.horizon.count)
+    for rows in chunks(problem):
+        total += rows.sum(axis=0)
+    return total
+
+
+def _spans(problem: Problem, total: FloatArray) -> list[_Span]:
     """The spans, from the loads, slot by slot and day by day."""
     curves, peak = problem.curves, problem.peak
     days = curves.day_first
     daily = list(zip(days[:-1].tolist(), days[1:].tolist(), strict=True))
     whole = [(0, curves.horizon.count)]
-    total = np.zeros(curves.horizon.count)
-    for rows in _chunks(problem):
-        total += rows.sum(axis=0)
     if peak.mode is PeakMode.DAILY:
         return [_span(problem, total, [day], 1, *day) for day in daily]
     if peak.mode is PeakMode.MEAN_OF_TOP_PEAKS:
@@ -136,22 +141,16 @@ def _span(
     energy, peak = float(total[begin:end] @ step_h[begin:end]), float(top.mean())
     length = float(step_h[begin:end].sum())
     by_hour = np.where((np.arange(total.size) >= begin) & (np.arange(total.size) < end), step_h, 0)
-    own = np.concatenate([rows @ np.stack((by_hour, weight), axis=1) for rows in _chunks(problem)])
+    own = np.concatenate([rows @ np.stack((by_hour, weight), axis=1) for rows in chunks(problem)])
     return _Span(
+        begin=begin,
+        hours=length,
         energy_kwh=energy,
         peak_kw=peak,
         load_factor=min(1.0, energy / (length * peak)) if energy > 0.0 else 1.0,
         user_energy_kwh=own[:, 0],
         user_peak_kw=own[:, 1],
     )
-
-
-def _chunks(problem: Problem) -> Iterator[FloatArray]:
-    """Some users' loads at a time in float64, so that the whole never stands in it."""
-    load = problem.curves.load_kw
-    rows = max(1, _CHUNK_VALUES // load.shape[1])
-    for begin in range(0, load.shape[0], rows):
-        yield load[begin : begin + rows].astype(np.float64, copy=False)
 
 
 def _price(problem: Problem, span: _Span) -> float:
@@ -180,6 +179,7 @@ def _figures(
     largest = float(energy.max()) / total
     unit = np.where(energy > 0.0, energy, 1.0) * settlement.unit_contribution
     by_span = [
+        ("figures.hours", figures.hours, [span.hours for span in spans]),
         ("figures.energy_kwh", figures.energy_kwh, [span.energy_kwh for span in spans]),
         ("figures.peak_kw", figures.peak_kw, [span.peak_kw for span in spans]),
         ("figures.load_factor", figures.load_factor, [span.load_factor for span in spans]),
@@ -187,13 +187,39 @@ def _figures(
     if any(values.shape != (len(spans),) for _, values, _ in by_span):
         return [Violation("figures", f"must have {len(spans)} spans")]
     by_user = [span.user_energy_kwh for span in spans], [span.user_peak_kw for span in spans]
+    first = [*(span.begin for span in spans), problem.curves.horizon.count]
+    begins = figures.first_slot.tolist() == first
     return [
+        None if begins else Violation("figures.first_slot", f"must be {first}"),
         *(_near(path, values, np.array(own)) for path, values, own in by_span),
         _near("figures.user_energy_kwh", figures.user_energy_kwh, np.stack(by_user[0], axis=1)),
         _near("figures.user_peak_kw", figures.user_peak_kw, np.stack(by_user[1], axis=1)),
         _near("energy_kwh", settlement.energy_kwh, energy),
         _near("contribution", settlement.contribution, contribution, size=largest),
         _near("unit_contribution", unit, contribution, size=largest),
+    ]
+
+
+def _rates(problem: Problem, settlement: Settlement, spans: list[_Span]) -> list[Violation | None]:
+    """The two-part tariff, in the other form of the formula: pi + LF pi' and -E pi' LF / P."""
+    rates, schedule = settlement.rates, problem.schedule
+    if settlement.rule is not SharingRule.AUMANN_SHAPLEY or schedule is None:
+        return [Violation("rates", "are of another rule")] if rates is not None else []
+    if rates is None:
+        return [Violation("rates", "are missing")]
+    price = np.array([_price(problem, span) for span in spans])
+    per_kwh, per_kw = price.copy(), np.zeros(price.size)
+    for d, span in enumerate(spans):
+        if span.energy_kwh > 0.0:
+            slope = _slope(schedule, span)
+            per_kwh[d] += span.load_factor * slope
+            per_kw[d] = -span.energy_kwh * slope * span.load_factor / span.user_peak_kw.sum()
+    size = _price_size(problem, spans)
+    longest = max(span.hours for span in spans)
+    return [
+        _near("rates.price_per_kwh", rates.price_per_kwh, price, size=size),
+        _near("rates.per_kwh", rates.per_kwh, per_kwh, size=size),
+        _near("rates.per_kw", rates.per_kw, per_kw, size=size * longest, loose=10.0),
     ]
 
 
@@ -210,10 +236,32 @@ def _shares(problem: Problem, settlement: Settlement, spans: list[_Span]) -> lis
         _near("rent", np.array(settlement.rent), np.array(rent), size=size),
         _near("share", settlement.share.sum(), np.array(due + rent), size=size, loose=1e3),
     ]
+    found.extend(_manner(problem, settlement))
+    found.extend(referee_rules.complaints(problem, settlement.rule, settlement.share))
+    compared = referee_rules.share(problem, settlement.rule, due)
+    if compared is not None:
+        own, size = compared
+        return [*found, _near("share", settlement.share, own, size=size)]
     own = _share(problem, settlement.rule, spans)
     if own is None:
         return found
     return [*found, _near("share", settlement.share, own, size=each * settlement.energy_kwh.max())]
+
+
+def _manner(problem: Problem, settlement: Settlement) -> Iterator[Violation]:
+    """What is said of how shares were found: whether they were drawn, and by which prices."""
+    s, width = settlement, settlement.half_width
+    drawn = width is not None
+    if drawn and (s.rule is not SharingRule.SHAPLEY or s.is_exact):
+        yield Violation("half_width", "is of shares that were not drawn")
+    if width is not None and not (width.shape == s.share.shape and (width >= 0.0).all()):
+        yield Violation("half_width", "must be a width of 0 or more for each user")
+    if not s.is_exact and not drawn and s.rule is not SharingRule.LEAST_CORE:
+        yield Violation("is_exact", "is false of a rule that is followed exactly")
+    if problem.purchase is not None and s.rule is SharingRule.OWEN_DUALS:
+        own, told = problem.purchase.slot_price_per_kwh, s.slot_price_per_kwh
+        if told is None or not np.array_equal(told, own):
+            yield Violation("slot_price_per_kwh", "must be those of the purchase")
 
 
 def _price_size(problem: Problem, spans: list[_Span]) -> float:
@@ -235,7 +283,10 @@ def _share(problem: Problem, rule: SharingRule, spans: list[_Span]) -> FloatArra
     nobody = np.zeros(problem.curves.count)
     if rule is SharingRule.OWEN_DUALS and problem.purchase is not None:
         worth = problem.purchase.slot_price_per_kwh * problem.curves.horizon.step_h
-        return np.concatenate([rows @ worth for rows in _chunks(problem)])
+        brought = np.concatenate([rows @ worth for rows in chunks(problem)])
+        # Slot prices come rounded: what they miss of cost and rent is borne by size.
+        missing = problem.purchase.cost + problem.purchase.rent - brought.sum()
+        return brought + missing * np.abs(brought) / max(float(np.abs(brought).sum()), 1e-300)
     if rule is SharingRule.ENERGY:
         total = max(sum(span.energy_kwh for span in spans), 1e-300)
         return cost(problem) / total * sum((span.user_energy_kwh for span in spans), nobody)
@@ -255,9 +306,14 @@ def _by_gradient(problem: Problem, span: _Span) -> FloatArray:
     """The design's own form of the share, by the slope of the price in the load factor."""
     if problem.schedule is None or span.energy_kwh == 0.0:
         return np.zeros(span.user_energy_kwh.size)
-    slope = -problem.schedule.slope(1.0 / span.load_factor) / span.load_factor**2
+    slope = _slope(problem.schedule, span)
     by_energy = _price(problem, span) * span.user_energy_kwh
     return by_energy + span.energy_kwh * slope * _contribution(span)
+
+
+def _slope(schedule: PriceSchedule, span: _Span) -> float:
+    """The slope of the price in the load factor, pi'."""
+    return -schedule.slope(1.0 / span.load_factor) / span.load_factor**2
 
 
 def _prices(problem: Problem, settlement: Settlement) -> list[Violation | None]:
@@ -275,7 +331,7 @@ def _prices(problem: Problem, settlement: Settlement) -> list[Violation | None]:
         price = highest - benefit
         bill = rate * highest * energy + (1.0 - rate) * share
         profit = rate * float((highest * energy - share).sum())
-    gained, size = float((highest * energy - share).sum()), _size(settlement)
+    gained, size = float((highest * energy - share).sum()), referee_money.size(settlement)
     each = _largest(highest) + _largest(price)
     return [
         _near("bill", settlement.bill, bill, size=_largest(highest * energy) + _largest(share)),
@@ -284,56 +340,6 @@ def _prices(problem: Problem, settlement: Settlement) -> list[Violation | None]:
         _near("profit", np.array(settlement.profit), np.array(profit), size=size),
         _near("benefit", np.array(settlement.benefit), np.array(gained), size=size),
     ]
-
-
-def _identities(problem: Problem, settlement: Settlement) -> list[Violation]:
-    """What must add up in whole minor units, without a rest."""
-    s, found = settlement, []
-    shared, billed = int(s.share_minor.sum()), int(s.bill_minor.sum())
-    prepaid, refunded = int(s.prepaid_minor.sum()), int(s.refund_minor.sum())
-    due = s.cost_minor + s.rent_minor
-    if shared != due:
-        found.append(Violation("share_minor", f"adds up to {shared}; cost and rent are {due}"))
-    if billed != due + s.profit_minor:
-        what = f"adds up to {billed}; cost, rent and profit are {due + s.profit_minor}"
-        found.append(Violation("bill_minor", what))
-    if prepaid != billed + refunded:
-        what = f"adds up to {prepaid}; bills and refunds are {billed + refunded}"
-        found.append(Violation("prepaid_minor", what))
-    wrong = np.flatnonzero(s.refund_minor != s.prepaid_minor - s.bill_minor)
-    if wrong.size:
-        found.append(Violation(f"refund_minor[{wrong[0]}]", "is not prepaid less bill"))
-    if problem.prepaid_minor is not None:
-        other = np.flatnonzero(s.prepaid_minor != problem.prepaid_minor)
-        if other.size:
-            found.append(Violation(f"prepaid_minor[{other[0]}]", "is not what was prepaid"))
-    return found
-
-
-def _rounding(problem: Problem, settlement: Settlement) -> list[Violation | None]:
-    """Amounts within a minor unit of what they were, the largest remainders rounded up."""
-    s, scale, names = settlement, problem.currency.scale, problem.curves.names
-    totals = RELATIVE_TOTAL * scale * _size(settlement)
-    found = [
-        _within("share_minor", s.share_minor, s.share * scale, 1.0),
-        _within("bill_minor", s.bill_minor, s.bill * scale, 1.0),
-        _within("rent_minor", np.array([s.rent_minor]), np.array([s.rent * scale]), 0.5 + totals),
-        _within("cost_minor", np.array([s.cost_minor]), np.array([s.cost * scale]), 1.0 + totals),
-        _within(
-            "profit_minor", np.array([s.profit_minor]), np.array([s.profit * scale]), 1.0 + totals
-        ),
-        _ordered("share_minor", s.share_minor, s.share * scale, names),
-        _ordered("bill_minor", s.bill_minor, s.bill * scale, names),
-    ]
-    if problem.prepaid_minor is None:
-        worth = problem.highest_prices_per_kwh * s.energy_kwh * scale
-        found.append(_within("prepaid_minor", s.prepaid_minor, worth, 0.5))
-    return found
-
-
-def _size(settlement: Settlement) -> float:
-    """What all amounts come to, whatever their signs."""
-    return float(np.abs(settlement.bill).sum() + np.abs(settlement.share).sum())
 
 
 def _near(
@@ -355,34 +361,3 @@ def _near(
     at = np.unravel_index(int(np.argmax(np.where(np.isnan(off), np.inf, off))), off.shape)
     where = path + "".join(f"[{index}]" for index in at)
     return Violation(where, f"is {told[at]:.12g}; the referee finds {own[at]:.12g}")
-
-
-def _within(path: str, minor: IntArray, amounts: FloatArray, most: float) -> Violation | None:
-    """The amount that rounding moved furthest, if that is too far."""
-    off = np.abs(minor - amounts)
-    allowed = most + ROUNDED + 1e-15 * np.abs(amounts)
-    if (off <= allowed).all():
-        return None
-    worst = int(np.argmax(np.where(np.isnan(off), np.inf, off - allowed)))
-    return Violation(f"{path}[{worst}]", f"is {minor[worst]}; it comes from {amounts[worst]:.6f}")
-
-
-def _ordered(
-    path: str, minor: IntArray, amounts: FloatArray, names: tuple[str, ...]
-) -> Violation | None:
-    """Whom the last minor units went to, if somebody else had lost more or comes first by name."""
-    down = np.floor(amounts)
-    rest = ((amounts - down) * REMAINDER_STEPS).astype(np.int64)
-    up: NDArray[np.bool_] = minor > down
-    if up.all() or not up.any():
-        return None
-    least, most = int(rest[up].min()), int(rest[~up].max())
-    if least > most:
-        return None
-    last = np.flatnonzero(up & (rest == least))
-    first = np.flatnonzero(~up & (rest == most))
-    given = max(last.tolist(), key=names.__getitem__)
-    passed = min(first.tolist(), key=names.__getitem__)
-    if least == most and names[given] < names[passed]:
-        return None
-    return Violation(f"{path}[{given}]", f"was rounded up before {path}[{passed}]")

@@ -1,4 +1,4 @@
-"""Refunds that would be negative: whose they are, and the smallest highest price that cures them.
+"""Refunds that would be negative: whose they are, and a highest price that cures them.
 
 What a user pays beforehand is its highest price times an energy: the prepaid minor units over the
 price announced, or the metered energy where no prepayment was named. A higher price f2 is paid on
@@ -10,6 +10,8 @@ that energy, so that with x[i] unchanged
 A user whose prepaid energy is too small for the refund to grow with f2 cannot be cured by a price.
 Prices are tried in whole minor units per kWh and every trial settles anew to the minor unit, so
 that rounding has its say: at the price named no refund is negative, one minor unit below one is.
+Rounding also makes a refund fall here and there while the price rises, so that this price need not
+be the smallest: `Cure.is_smallest` says whether it is.
 """
 
 from collections.abc import Callable
@@ -44,14 +46,16 @@ class Cure:
         user: their indices, ascending, (m,). Where prices differ from user to user, also those whom
             rounding would leave a unit short once the others are cured.
         refund_minor: their refunds as settled, (m,).
-        highest_price_minor: the smallest f2 for each, in minor units per kWh, (m,): the same for
+        highest_price_minor: an f2 for each that cures, in minor units per kWh, (m,): the same for
             all who can be cured if one price was announced, each user's own otherwise; `NO_PRICE`
             where none does.
+        is_smallest: whether it is known that no smaller prices cure.
     """
 
     user: IntArray
     refund_minor: IntArray
     highest_price_minor: IntArray
+    is_smallest: bool
 
 
 def cure(problem: Problem, settlement: Settlement) -> Cure | None:
@@ -65,14 +69,19 @@ def cure(problem: Problem, settlement: Settlement) -> Cure | None:
     hopeless = negative & (beyond | (trial.slope <= 0.0))
     price = np.full(negative.size, NO_PRICE, np.int64)
     if problem.has_one_price:
-        price[negative & ~hopeless] = _one_price(trial, ~hopeless)
+        price[negative & ~hopeless], is_smallest = _one_price(trial, ~hopeless)
     else:
         raised, prices = _own_prices(trial, negative & ~hopeless, ~hopeless)
-        negative = negative | raised
+        is_smallest = bool((prices[raised] == _bounds(trial, raised)[0]).all())
+        short = (_refunds(trial, prices) < 0) & ~hopeless
+        negative = negative | raised | short
         price[raised] = prices[raised]
     user = np.flatnonzero(negative)
     return Cure(
-        user=user, refund_minor=settlement.refund_minor[user], highest_price_minor=price[user]
+        user=user,
+        refund_minor=settlement.refund_minor[user],
+        highest_price_minor=price[user],
+        is_smallest=is_smallest,
     )
 
 
@@ -133,8 +142,8 @@ def _bounds(trial: _Trial, users: BoolArray) -> tuple[FloatArray, FloatArray]:
     return low, np.maximum(low, np.ceil((need + ROUNDING_MINOR) / slope))
 
 
-def _one_price(trial: _Trial, counted: BoolArray) -> int:
-    """The smallest price for all at which no refund of those counted is negative."""
+def _one_price(trial: _Trial, counted: BoolArray) -> tuple[int, bool]:
+    """A price for all at which no refund of those counted is negative; is it the smallest?"""
     lows, highs = _bounds(trial, counted & (trial.slope > 0.0))
     # Who uses next to nothing is never sure to be cured by less than the highest price there is.
     most = MAGNITUDE * trial.problem.currency.scale
@@ -146,8 +155,10 @@ def _one_price(trial: _Trial, counted: BoolArray) -> int:
     low, high = int(lows.max(initial=0.0)), int(min(highs.max(initial=0.0), most))
     for price in range(low, min(high, low + MOST_TRIALS) + 1):
         if cures(price):
-            return price
-    return _between(low + MOST_TRIALS, high, cures) if high > low + MOST_TRIALS else NO_PRICE
+            return price, True
+    if high <= low + MOST_TRIALS:
+        return NO_PRICE, False
+    return _between(low + MOST_TRIALS, high, cures), False
 
 
 def _between(fails: int, cured: int, cures: Callable[[int], bool]) -> int:
@@ -163,14 +174,19 @@ def _between(fails: int, cured: int, cures: Callable[[int], bool]) -> int:
     return cured
 
 
-def _own_prices(trial: _Trial, raised: BoolArray, counted: BoolArray) -> tuple[BoolArray, IntArray]:
-    """Who must be raised for no refund to be negative, and everybody's prices then, (n,)."""
+def _own_prices(
+    trial: _Trial, raised: BoolArray, counted: BoolArray
+) -> tuple[BoolArray, FloatArray]:
+    """Who must be raised for no refund to be negative, and everybody's prices then, (n,).
+
+    Users whom no price helps may be left a unit short by what the others' prices do to rounding.
+    """
     announced = trial.problem.highest_prices_per_kwh * trial.problem.currency.scale
     price, sure = announced.copy(), np.zeros(announced.size)
     price[raised], sure[raised] = _bounds(trial, raised)
     while True:
-        refund = _refunds(trial, price)
-        short = (refund < 0) & counted & (trial.slope > 0.0)
+        left = (_refunds(trial, price) < 0) & counted
+        short = left & (trial.slope > 0.0)
         if not short.any():
             break
         joins = short & ~raised
@@ -181,7 +197,7 @@ def _own_prices(trial: _Trial, raised: BoolArray, counted: BoolArray) -> tuple[B
         # One unit at a time where few are left to try, else as far as is sure.
         step = np.ceil((sure[again] - price[again]) / MOST_TRIALS)
         price[again] += np.maximum(1.0, step)
-    return raised, _trimmed(trial, raised, counted, price).astype(np.int64)
+    return raised, _trimmed(trial, raised, counted & ~left, price)
 
 
 def _trimmed(trial: _Trial, raised: BoolArray, counted: BoolArray, price: FloatArray) -> FloatArray:

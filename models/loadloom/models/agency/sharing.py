@@ -146,7 +146,12 @@ def coincident_prices(cost: PooledCost, total_kw: FloatArray) -> FloatArray:
 
 
 def _by_prices(
-    load_kw: LoadArray, cost: PooledCost, rule: SharingRule, amount: float, price: FloatArray, by: str
+    load_kw: LoadArray,
+    cost: PooledCost,
+    rule: SharingRule,
+    amount: float,
+    price: FloatArray,
+    by: str,
 ) -> Shares:
     return Shares(
         rule=rule,

@@ -6,12 +6,15 @@ values of lines above it. Numbers are printed with twelve significant digits and
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 
 DIGITS = 12
 """The significant digits of a printed number, as many as a good pocket calculator shows."""
+
+MOST_TERMS = 20
+"""The terms of a sum in one line, as many as somebody with a calculator follows."""
 
 _PRINTED, _WORKED = Context(prec=DIGITS), Context(prec=40)
 
@@ -67,6 +70,20 @@ class Sheet:
         self.values[key] = value
         expression = re.sub(r"[A-Za-z_]\w*", lambda name: self._number(name[0]), formula)
         self.lines.append(Line(term=term, expression=expression, value=f"{value:f}", unit=unit))
+
+    def sum_of(self, key: str, term: str, formulas: Sequence[str], unit: str = "") -> str:
+        """The formula that adds up others; of many of them, after lines with the sums of parts."""
+        size = 1
+        while len(formulas) > MOST_TERMS:
+            parts, size = [], size * MOST_TERMS
+            for first in range(0, len(formulas), MOST_TERMS):
+                part = formulas[first : first + MOST_TERMS]
+                begin = first // MOST_TERMS * size + 1
+                parts.append(f"{key}_{size}_{begin}")
+                said = f"{term}, part of {size} from {begin}"
+                self.worked(parts[-1], said, " + ".join(part), unit)
+            formulas = parts
+        return " + ".join(formulas) or "0"
 
     def _number(self, key: str) -> str:
         number = self.values[key]

@@ -16,6 +16,9 @@ from loadloom.models.agency.problem import Mode, PeakMode, Problem, SharingRule
 from loadloom.models.agency.settle import Settlement
 from loadloom.models.agency.sheet import Line, Sheet
 
+AS_PRINTED = 1e-12
+"""By how much, of itself, an amount differs from one that is printed with the same digits."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
@@ -74,8 +77,9 @@ def _public(sheet: Sheet, problem: Problem, settlement: Settlement) -> None:
         if settlement.rates is not None and schedule is not None and d in used:
             _rates(sheet, schedule, settlement, code, d, name)
     if schedule is not None:
-        formula = " + ".join(f"E{d} * g{d}" for d in used) or "0"
-        sheet.worked("F1", "cost of the purchase", formula, code)
+        term = "cost of the purchase"
+        formula = sheet.sum_of("F1", term, [f"E{d} * g{d}" for d in used], code)
+        sheet.worked("F1", term, formula, code)
     else:
         sheet.given("F1", "cost of the purchase", settlement.cost, code)
     if settlement.rent:
@@ -134,7 +138,8 @@ def _loads(sheet: Sheet, problem: Problem, settlement: Settlement, user: int) ->
             formula = f"LF{d} * (e{d} / E{d} - p{d} / P{d})"
             sheet.worked(f"k{d}", f"load-rate contribution{name}", formula)
     if len(spans) > 1:
-        sheet.worked("e", "energy", " + ".join(f"e{d}" for d in range(len(spans))), "kWh")
+        whole = sheet.sum_of("e", "energy", [f"e{d}" for d in range(len(spans))], "kWh")
+        sheet.worked("e", "energy", whole, "kWh")
         mean = float(settlement.contribution[user])
         sheet.given("k", "load-rate contribution, mean of the days by their energy", mean)
     else:
@@ -154,9 +159,10 @@ def _share(
     elif rule is SharingRule.COINCIDENT_PEAK:
         _share_by_spans(sheet, problem, settlement, "E{d} * g{d} * p{d} / P{d}")
     elif rule is SharingRule.OWEN_DUALS and problem.curves.load_kw[user].any():
-        _share_by_slots(sheet, problem, user)
+        _share_by_slots(sheet, problem, user, float(settlement.share[user]))
     elif rule is SharingRule.ENERGY and uses:
-        total = " + ".join(f"E{d}" for d in _used(settlement))
+        used = [f"E{d}" for d in _used(settlement)]
+        total = sheet.sum_of("E", "energy of all", used, "kWh")
         due = "(F1 + R)" if "R" in sheet.values else "F1"
         sheet.worked("x", "cost share", f"{due} * e / ({total})", code)
     elif rule is SharingRule.SAVING and uses:
@@ -176,7 +182,8 @@ def _share_by_spans(sheet: Sheet, problem: Problem, settlement: Settlement, form
         for d, part in zip(used, parts, strict=True):
             sheet.worked(f"x{d}", f"cost share{spans[d]}", part, code)
         parts = [f"x{d}" for d in used]
-    sheet.worked("x", "cost share", " + ".join(parts) or "0", code)
+    whole = sheet.sum_of("x", "cost share", parts, code)
+    sheet.worked("x", "cost share", whole, code)
 
 
 def _share_of_alone(
@@ -195,8 +202,11 @@ def _share_of_alone(
         sheet.given("x", "cost share", share, code)
 
 
-def _share_by_slots(sheet: Sheet, problem: Problem, user: int) -> None:
-    """A line for each price that occurs in some slot, and their sum."""
+def _share_by_slots(sheet: Sheet, problem: Problem, user: int, share: float) -> None:
+    """A line for each price that occurs in some slot, and their sum.
+
+    Rounded prices do not bring in what was paid to the last digit: then a factor does.
+    """
     purchase, curves = problem.purchase, problem.curves
     if purchase is None:
         return
@@ -207,7 +217,12 @@ def _share_by_slots(sheet: Sheet, problem: Problem, user: int) -> None:
         sheet.let(f"price{c}", price)
         sheet.given(f"kwh{c}", f"energy in slots at {price:g} {code}/kWh", kwh, "kWh")
         sheet.worked(f"x{c}", f"at {price:g} {code}/kWh", f"kwh{c} * price{c}", code)
-    sheet.worked("x", "cost share", " + ".join(f"x{c}" for c in range(prices.size)), code)
+    whole = sheet.sum_of("x", "cost share", [f"x{c}" for c in range(prices.size)], code)
+    worth = float(energy @ prices)
+    if abs(share - worth) > AS_PRINTED * abs(share) and worth != 0.0:
+        sheet.given("factor", "so that all shares add up to what was paid", share / worth)
+        whole = f"({whole}) * factor"
+    sheet.worked("x", "cost share", whole, code)
 
 
 def _bill(sheet: Sheet, problem: Problem, settlement: Settlement, user: int) -> None:

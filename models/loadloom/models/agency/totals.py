@@ -7,10 +7,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from loadloom.models.agency.problem import IntArray
 from loadloom.models.horizon import FloatArray
 from loadloom.solvers.kernels.curves import COARSE_BITS, FINE_BITS, carry
 
-IntArray = NDArray[np.int64]
+LARGEST_KW = 2.0 ** (62 - COARSE_BITS)
+"""What the loads of all users may add up to, so that no total leaves 64 bits: 4.4e12 kW."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loadloom.models.agency.totals import IntArray
+from loadloom.models.agency.problem import IntArray
 from loadloom.models.checks import InvalidProblem, Violation
 from loadloom.models.horizon import FloatArray, Horizon
 

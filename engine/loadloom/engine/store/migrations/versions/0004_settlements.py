@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("user_count", sa.Integer, nullable=False),
         sa.Column("first_user", sa.LargeBinary, nullable=False),
         sa.Column("last_user", sa.LargeBinary, nullable=False),
+        sa.Column("users", sa.LargeBinary, nullable=False),
         sa.Column("statements", sa.LargeBinary, nullable=False),
     )
 
