@@ -84,7 +84,8 @@ class Limits(BaseModel):
     intervals: PositiveInt = 366 * 24 * 12
     """The largest number of intervals of a grid; by default a leap year of five-minute steps."""
     points: PositiveInt = 2_000_000
-    """The largest number of values of one site, spread over its grid, or in one message."""
+    """The largest number of values of one site, spread over its grid, or in one message; of the
+    totals of areas, and of what is decided of the plants of a purchase: each times intervals."""
     devices: PositiveInt = 1_000
     """The largest number of loads, plants and storages of one site."""
     targets: PositiveInt = 10_000
@@ -103,7 +104,8 @@ class Limits(BaseModel):
     are restricted, times days times slots."""
     curve_points: PositiveInt = 400_000_000
     """The largest number of values of the load curves of a data set that a call holds in memory:
-    users times intervals. Sums are made piece by piece and have no such limit."""
+    users times intervals; or puts by in a file, for a stream that asks for figures of users. Other
+    sums are made piece by piece and have no such limit."""
     settlement_users: PositiveInt = 2_000_000
     """The largest number of users of a settlement."""
     solve_seconds: PositiveFloat = 60.0

@@ -387,7 +387,9 @@ class Curves(_message.Message):
 
     @_builtins.property
     def areas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The area of each user, for completeness and sums; none when left out."""
+        """The area of each user, for completeness and sums; none when left out. The total of an area is kept
+        for each interval: areas times intervals are at most the limit `points` of the server.
+        """
 
     def __init__(
         self,
@@ -433,7 +435,7 @@ class DataSet(_message.Message):
     layout: Global___DataSetLayout.ValueType
     """The layout."""
     user_column: _builtins.str
-    """The column with the user's name; "user" when empty."""
+    """The column with the user's name; "user" when empty. Names are as those of `Curves`."""
     load_column: _builtins.str
     """The column of lists, or of the load of a row of long files; "load_kw" when empty."""
     time_column: _builtins.str
@@ -445,7 +447,9 @@ class DataSet(_message.Message):
     unit_column: _builtins.str
     """The column with the unit of a row's readings, which must be one and the same; none when empty."""
     currency_column: _builtins.str
-    """The column with the currency of a row, which must be one and the same; none when empty."""
+    """The column with the currency of a row, which must be that of the request, or one and the same where
+    the request has none; none when empty.
+    """
     unit: Global___ReadingUnit.ValueType
     """The unit of the readings."""
     @_builtins.property
@@ -648,7 +652,9 @@ class AggregateOptions(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     TIE_TOLERANCE_FIELD_NUMBER: _builtins.int
     users: _builtins.bool
-    """Whether to tell the figures of every user."""
+    """Whether to tell the figures of every user. Those of a stream have at most as many readings as the
+    limit `curve_points` of the server.
+    """
     other_band: _builtins.str
     """The name of the band of all other times; "other" when empty."""
     tie_tolerance: _builtins.float
@@ -2241,7 +2247,9 @@ class PlanPurchaseRequest(_message.Message):
 
     @_builtins.property
     def plants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Plant]:
-        """The plants and contracts."""
+        """The plants and contracts. They and their blocks, times intervals, are at most the limit `points` of
+        the server.
+        """
 
     @_builtins.property
     def spot(self) -> Global___Spot:
@@ -3663,7 +3671,7 @@ class ListStatementsResponse(_message.Message):
     @_builtins.property
     def statements(self) -> Global___Statements:
         """The statements, by the names of the users in the order of their bytes. A page may have fewer than
-        asked for and not be the last: it is about half as large as a message may be.
+        asked for and not be the last: it has some two megabytes at most.
         """
 
     def __init__(

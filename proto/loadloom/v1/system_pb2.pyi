@@ -105,7 +105,9 @@ class Limits(_message.Message):
     intervals: _builtins.int
     """The largest number of intervals of a grid."""
     points: _builtins.int
-    """The largest number of values in one request, and in the answer to one batch."""
+    """The largest number of values in one request, in the answer to one batch, in the totals of the areas
+    of load curves, and of what is decided of the plants of a purchase.
+    """
     sites_per_batch: _builtins.int
     """The largest number of sites in one batch."""
     batches_under_way: _builtins.int
@@ -138,7 +140,8 @@ class Limits(_message.Message):
     """
     curve_points: _builtins.int
     """The largest number of values of the load curves of a data set that a call holds in memory: users
-    times intervals. Sums are made piece by piece and have no such limit.
+    times intervals; or puts by in a file, for a stream that asks for figures of users. Other sums are
+    made piece by piece and have no such limit.
     """
     settlement_users: _builtins.int
     """The largest number of users of a settlement."""

@@ -29,6 +29,9 @@ PAGE = 50
 STATEMENTS = 1_000
 """The statements in a page unless asked otherwise."""
 
+PLAIN_BYTES = 4 * 2**20
+"""The largest message that gRPC takes unless its caller says otherwise."""
+
 NAMES_PART = 16
 """What is kept free in the message of a settlement for its name and those of its corrections."""
 
@@ -55,7 +58,7 @@ class Desk:
     @property
     def page_bytes(self) -> int:
         """About the size of a page: what is added to it may well be larger than what was."""
-        return self.message_bytes // 2
+        return min(self.message_bytes, PLAIN_BYTES) // 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -198,6 +198,8 @@ def _reasons(plan: Plan) -> Table:
 def _conflicts(plan: Plan, place: Callable[[str], str]) -> RenderableType:
     title = Text("No plan can keep every rule.\n", style="bold red")
     grid = Table.grid(padding=(0, 1))
+    grid.add_column()
+    grid.add_column(overflow="fold")  # a place in a file is told whole
     groups: dict[tuple[str, bool], list[Conflict]] = {}
     for conflict in plan.conflicts:
         groups.setdefault((conflict.rule, conflict.amount > 0.0), []).append(conflict)
