@@ -20,7 +20,7 @@ SMALL_COLUMNS = 5_000
 576 columns that took two thirds of the time, over five with 4,000 three quarters."""
 
 _COLUMNWISE, _MINIMISE, _PRIMAL_SIMPLEX, _DUAL_SIMPLEX = 1, 1, 4, 1
-_FEASIBLE, _VALID = 2, 1  # HiGHS' kSolutionStatusFeasible and kBasisValidityValid
+FEASIBLE, _VALID = 2, 1  # HiGHS' kSolutionStatusFeasible and kBasisValidityValid
 _HEURISTICS = (
     "mip_heuristic_run_feasibility_jump",
     "mip_heuristic_run_rens",
@@ -198,7 +198,7 @@ class Model:
     def _outcome(self, seconds: float) -> Outcome:
         info, status = self._highs.getInfo(), self._highs.getModelStatus()
         self._warm = info.basis_validity == _VALID
-        found = info.primal_solution_status == _FEASIBLE
+        found = info.primal_solution_status == FEASIBLE
         short = Reason.FEASIBLE if found else Reason.NO_SOLUTION_FOUND
         reason = _REASONS.get(status, short)
         whole = bool(self._program.integer.any())

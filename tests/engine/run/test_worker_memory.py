@@ -9,28 +9,31 @@ from loadloom.engine.guard.metrics import Metrics
 from loadloom.engine.guard.refusal import Refusal
 from loadloom.engine.run.lanes import Workers
 from loadloom.engine.settings import Settings
-from tests.engine.run.hoard import hoard, leave_a_folder, own_id
+from tests.engine.run.hoard import hoard, hoard_and_tell, leave_a_folder, own_id
 
 GIB = 1 << 30
 
 
-def test_a_solve_that_takes_too_much_memory_is_refused_alone():
-    async def ask() -> tuple[Refusal | None, int, int, int]:
+def test_a_solve_that_takes_too_much_memory_is_refused_and_its_worker_ends(tmp_path):
+    async def ask() -> tuple[Refusal | None, int, set[int]]:
         refused = None
         settings = Settings(workers=1, worker_memory_mib=2048)
         async with anyio.create_task_group() as tasks:
             workers = Workers(settings, Metrics(), tasks)
             async with workers.ready():
-                before = await workers.run(own_id, None, limit_s=20)
                 little = await workers.run(hoard, GIB // 2, limit_s=20)
-                try:
-                    await workers.run(hoard, 8 * GIB, limit_s=20)
-                except Refusal as error:
-                    refused = error
-                after = await workers.run(own_id, None, limit_s=20)
-        return refused, little, before, after
+            try:
+                async with workers.ready():
+                    await workers.run(hoard_and_tell, (8 * GIB, tmp_path / "pid"), limit_s=20)
+            except Refusal as error:
+                refused = error
+            seen = set()
+            for _ in range(4):
+                async with workers.ready():
+                    seen.add(await workers.run(own_id, None, limit_s=20))
+        return refused, little, seen
 
-    refused, little, before, after = anyio.run(ask)
+    refused, little, seen = anyio.run(ask)
     assert refused is not None
     assert (refused.code, refused.reason) == (
         grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -38,7 +41,8 @@ def test_a_solve_that_takes_too_much_memory_is_refused_alone():
     )
     assert refused.retry_s is None
     assert little == GIB // 2
-    assert before == after
+    assert seen
+    assert int((tmp_path / "pid").read_text()) not in seen  # what lacked memory has ended
 
 
 def test_files_of_a_killed_worker_are_deleted_by_the_next(tmp_path, monkeypatch):

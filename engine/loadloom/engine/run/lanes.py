@@ -22,7 +22,7 @@ from loadloom.engine.guard import log, refusal
 from loadloom.engine.guard.calls import current
 from loadloom.engine.guard.metrics import Metrics
 from loadloom.engine.run.turns import Turns
-from loadloom.engine.run.worker import load, load_and_hold, work
+from loadloom.engine.run.worker import OutOfMemory, load, load_and_hold, work
 from loadloom.engine.settings import Settings
 
 HANDOVERS, HANDOVER_S = 10, 0.002
@@ -37,6 +37,9 @@ with all cores.
 
 HOLD_S = 0.05
 """How long a warm worker waits for the others: far longer than it takes to hand over a call."""
+
+ENDED = (BrokenWorkerProcess, OSError, MemoryError, OutOfMemory)
+"""What tells of a worker that it has ended, or that its next call may not be trusted to it."""
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -108,7 +111,7 @@ class Workers:
                         break
                     await anyio.sleep(HANDOVER_S)
                     pid = await self._loaded()
-            except (BrokenWorkerProcess, OSError):
+            except ENDED:
                 self._died()
                 self._replace()
             else:
@@ -148,10 +151,11 @@ class Workers:
                     cancellable=True,
                     limiter=self._unlimited,
                 )
-        except MemoryError:
+        except OutOfMemory:
             log.event(logging.WARNING, "a solve took more memory than it may")
+            self._replace()
             raise refusal.out_of_memory() from None
-        except (BrokenWorkerProcess, OSError):
+        except ENDED:
             self._died()
             self._replace()
             raise refusal.worker_died() from None
@@ -187,7 +191,7 @@ class Workers:
                     cancellable=True,
                     limiter=self._unlimited,
                 )
-            except (BrokenWorkerProcess, OSError):
+            except ENDED:
                 self._died()
 
     def _died(self) -> None:
@@ -200,5 +204,7 @@ class Workers:
             self._tasks.start_soon(self._warm_again)
 
     async def _warm_again(self) -> None:
-        await self._warm(self._processes)
-        self._replacing = False
+        try:
+            await self._warm(self._processes)
+        finally:
+            self._replacing = False

@@ -34,6 +34,9 @@ def confine(memory_bytes: int) -> None:
     with suppress(OSError):  # the first to be killed when the machine runs out, where allowed
         Path("/proc/self/oom_score_adj").write_text("1000")
     if memory_bytes:
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        if most != resource.RLIM_INFINITY:  # whoever started the server allows no more
+            memory_bytes = min(memory_bytes, most)
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
 
 

@@ -14,13 +14,25 @@ T = TypeVar("T")
 A = TypeVar("A")
 
 
+class OutOfMemory(SystemExit):
+    """The end of a worker that needs more memory than it may have.
+
+    It ends, since arrays of a compiled function that failed are never freed, and what cannot be
+    read of the next task would be taken for commands.
+    """
+
+
 def work(solve: Callable[[T], A], task: T, memory_bytes: int) -> A:
-    """What `solve` makes of the task within that memory; any with 0."""
+    """What `solve` makes of the task within that memory; any with 0.
+
+    Raises:
+        OutOfMemory: that is too little.
+    """
     load(memory_bytes)
     try:
         return solve(task)
-    except MemoryError as error:  # one of a library would have the server load that library
-        raise MemoryError(str(error)) from None
+    except MemoryError as error:
+        raise OutOfMemory(str(error)) from None
 
 
 @cache
@@ -28,14 +40,22 @@ def load(memory_bytes: int) -> int:
     """The id of this process, once what nearly all solves need is loaded; it takes a second.
 
     A worker may follow one that was killed, whose temporary files it deletes.
+
+    Raises:
+        OutOfMemory: there is too little even for that.
     """
     _leave_signals_to_the_server()
     confine(memory_bytes)
     sweep()
-    import loadloom.engine.answers.dispatch
-    import loadloom.models.dispatch.conflicts
-    import loadloom.models.dispatch.linear  # noqa: F401
-
+    try:
+        import loadloom.engine.answers.dispatch
+        import loadloom.models.dispatch.conflicts
+        import loadloom.models.dispatch.linear  # noqa: F401
+    except (
+        MemoryError,
+        ImportError,
+    ) as error:  # a library for which there is no room is the latter
+        raise OutOfMemory(str(error)) from None
     return os.getpid()
 
 
@@ -47,7 +67,10 @@ def load_and_hold(hold_s: float, memory_bytes: int) -> None:
     load(memory_bytes)
     from loadloom.models.dispatch.solve import warm
 
-    warm()
+    try:
+        warm()
+    except MemoryError as error:
+        raise OutOfMemory(str(error)) from None
     sleep(hold_s)
 
 

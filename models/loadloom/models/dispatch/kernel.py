@@ -174,7 +174,7 @@ def solve_range(
             for t in range(count):
                 columns[6, row, t] = -price[lane, t]
             amounts[row, 1] = objective - gap
-            if breach > 1.0 or gap > PROVEN * max(1.0, abs(objective)):
+            if breach > 1.0 or not gap <= PROVEN * max(1.0, abs(objective)):
                 outcomes[row] = UNDECIDED
 
 

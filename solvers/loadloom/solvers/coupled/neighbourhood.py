@@ -19,7 +19,7 @@ from highspy import Highs, HighsModelStatus, HighsSolution
 
 from loadloom.solvers.coupled.listed import Listed
 from loadloom.solvers.coupled.oracle import Answer
-from loadloom.solvers.highs import compressed
+from loadloom.solvers.highs import FEASIBLE, compressed
 from loadloom.solvers.kernels.choosers import Flags, Floats, Indices
 
 _OPTIONS = {
@@ -112,7 +112,7 @@ def best_among(
     highs.run()
     settled = highs.getModelStatus() == HighsModelStatus.kOptimal
     values = np.array(highs.getSolution().col_value)
-    if values.size == 0:
+    if values.size == 0 or highs.getInfo().primal_solution_status != FEASIBLE:
         return answer, settled
     chosen = values > 0.5
     windows = np.concatenate(

@@ -7,7 +7,7 @@ plan shrinks like rows / choosers, so that with thousands of choosers prices and
 the matter; with tens, annealing over written-out windows finds what rounding cannot.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import exp, log
 from queue import SimpleQueue
@@ -157,6 +157,7 @@ def _improve(search: Search, bundle: dual.Bundle, seed: int) -> None:
     beside: Found = SimpleQueue()
     with ThreadPoolExecutor(1) as aside:
         working = aside.submit(_beside, search, annealer, tight, beside, seed)
+        working.add_done_callback(lambda ended: _stop(race, ended))
         try:
             _search(search, bundle, annealer, tight, in_turn=False, beside=beside)
         finally:
@@ -164,6 +165,12 @@ def _improve(search: Search, bundle: dual.Bundle, seed: int) -> None:
         working.result()
     while not beside.empty():
         search.keep(beside.get(), "annealing")
+
+
+def _stop(race: Race, ended: Future[None]) -> None:
+    """Ends the race if the other thread has failed: its fault must be heard at once."""
+    if ended.exception() is not None:
+        race.done = True
 
 
 def _beside(

@@ -84,7 +84,7 @@ def relax(items: Items, bins: Bins, race: Race, *, seed: int = 0) -> Relaxation:
     units = units_of(items, bins)
     give = _GIVE
     found = _from_coarse(items, bins, race, units, give, seed)
-    while (found.given > _GIVEN).any() and give < _MOST_GIVE:
+    while (found.given > _GIVEN).any() and give < _MOST_GIVE and not race.budget.spent():
         least = _feasibility(items, bins, race, units)
         if least.answers.bound < -_GIVEN * units.worth:
             return _told(items, found, _in_units(least.given, units))
@@ -189,7 +189,9 @@ def _sifted(
     inside[_closest(answers.lead, max(1, CORE // items.bin_count))] = True
     choice = answers.choice.copy()
     for _ in range(_ROUNDS):
-        core, sums, primal, row_dual = _solved(items, bins, units, inside, rows, choice, give)
+        core, sums, primal, row_dual = _solved(
+            items, bins, units, inside, rows, choice, give, race.budget.left_s
+        )
         if primal is None or row_dual is None:
             break
         beyond = core.beyond(primal, items, sums).max(axis=0)
@@ -250,15 +252,19 @@ def _solved(
     rows: Indices,
     choice: Indices,
     give: float,
+    left_s: float,
 ) -> tuple[Core, Totals, Floats | None, Floats | None]:
-    """The programme of the items inside, the sums of the others, its solution and duals."""
+    """The programme of the items inside, the sums of the others, its solution and duals.
+
+    The latter two are None if there was no time left for them.
+    """
     outside = np.where(inside, -1, choice).astype(np.int32)
     sums = summed(items, outside)
     taken = np.flatnonzero(outside >= 0)
     worth = float(items.worth[taken, outside[taken]].sum())
     which = np.flatnonzero(inside)
     core = core_of(items, bins, units, which, sums, worth, steps=rows, elastic=give)
-    outcome = Model(core.program).solve()
+    outcome = Model(core.program).solve(time_limit_s=left_s)
     if outcome.termination.reason is not Reason.OPTIMAL:
         return core, sums, None, None
     return core, sums, outcome.primal, outcome.row_dual
