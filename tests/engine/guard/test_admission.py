@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from loadloom.engine.guard import admission
-from loadloom.engine.guard.admission import SPENT_BYTES, STREAM, Admission
+from loadloom.engine.guard.admission import SPENT_BYTES, STREAMS, Admission
 from loadloom.engine.guard.refusal import Refusal
 from loadloom.engine.settings import Limits
 
@@ -31,11 +31,11 @@ def admitted(admission: Admission, method: str) -> bool:
 
 def test_calls_and_streams_are_counted_apart_and_questions_not_at_all():
     of = Admission(Limits(calls_under_way=1, streams_under_way=1), lambda: None)
-    with of.counted(STREAM):
+    with of.counted(STREAMS[0]):
         assert admitted(of, PLAN)
-        assert not admitted(of, STREAM)
+        assert not admitted(of, STREAMS[0])
     with of.counted(PLAN):
-        assert admitted(of, STREAM)
+        assert admitted(of, STREAMS[0])
         assert not admitted(of, PLAN)
         for method in (
             "/loadloom.v1.SystemService/GetSystemInfo",
