@@ -49,32 +49,60 @@ class Refereed(Protocol):
 M = TypeVar("M", bound=Message)
 P = TypeVar("P")
 A = TypeVar("A", bound=Refereed)
+M_co = TypeVar("M_co", bound=Message, covariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Family(Generic[M, P, A]):
-    """A family of problems.
+class Asked(Generic[M_co]):
+    """A request that has been read: its bytes, their digest, and the message in them."""
+
+    raw: bytes
+    digest: str
+    message: M_co
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind(Generic[M, P, A]):
+    """A kind of task, solved in a worker process.
 
     Attributes:
-        name: the family's name, the same in every layer.
-        request: the message that asks for one answer.
-        parse: reads the request; raises Refusal.
-        light: whether a task is quick enough for a thread.
-        quick: the refereed answer to a light task, or None if it needs a worker after all.
-        solve: the refereed answer to any task; a function that a worker process can import.
-        render: writes the response.
+        name: the name of its family, the same in every layer.
+        parse: reads the message; raises Refusal.
+        solve: the refereed answer; a function that a worker process can import.
         sizes: the sizes of a problem for the log.
-        large: the field of the request that makes an answer too large to send.
     """
 
     name: str
-    request: type[M]
     parse: Callable[[M, Limits], Task[P]]
-    light: Callable[[Task[P]], bool]
-    quick: Callable[[Task[P]], A | None]
     solve: Callable[[Task[P]], A]
-    render: Callable[[Task[P], A, Origin], Message]
     sizes: Callable[[P], dict[str, int]]
+
+
+def _never(_: object) -> bool:
+    """No task is light."""
+    return False
+
+
+def _in_a_worker(_: object) -> None:
+    """No task has a quick answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family(Kind[M, P, A]):
+    """A kind of task whose answer is a response, and which may be quick enough for a thread.
+
+    Attributes:
+        request: the message that asks for one answer.
+        render: writes the response.
+        light: whether a task is quick enough for a thread.
+        quick: the refereed answer to a light task, or None if it needs a worker after all.
+        large: the field of the request that makes an answer too large to send.
+    """
+
+    request: type[M]
+    render: Callable[[Task[P], A, Origin], Message]
+    light: Callable[[Task[P]], bool] = _never
+    quick: Callable[[Task[P]], A | None] = _in_a_worker
     large: str = "detail"
 
 
@@ -101,9 +129,8 @@ class Runner:
         arrived = perf_counter()
 
         def begin() -> bytes | tuple[Task[P], Origin]:
-            origin = Origin(digest=digest(raw), queue_s=perf_counter() - arrived)
-            task = family.parse(decoded(family.request, raw), self.limits)
-            note(family=family.name, **family.sizes(task.problem))
+            queue_s = perf_counter() - arrived
+            task, origin = self._begin(family, read(family.request, raw), queue_s)
             answered = self._quickly(family, task, origin, deadline)
             return (task, origin) if answered is None else render(answered)
 
@@ -118,7 +145,7 @@ class Runner:
         return await self._single.run(render, await self.solved(family, *begun, deadline))
 
     async def answered(
-        self, family: Family[M, P, A], raw: bytes, deadline: Deadline
+        self, kind: Kind[M, P, A], asked: Asked[M], deadline: Deadline
     ) -> Answered[P, A]:
         """The answer to a request from a worker process, for whoever keeps it before it is told.
 
@@ -128,12 +155,9 @@ class Runner:
         arrived = perf_counter()
 
         def begin() -> tuple[Task[P], Origin]:
-            origin = Origin(digest=digest(raw), queue_s=perf_counter() - arrived)
-            task = family.parse(decoded(family.request, raw), self.limits)
-            note(family=family.name, **family.sizes(task.problem))
-            return task, origin
+            return self._begin(kind, asked, perf_counter() - arrived)
 
-        found = await self.solved(family, *(await self._single.run(begin)), deadline)
+        found = await self.solved(kind, *(await self._single.run(begin)), deadline)
         _note(found.answer)
         return found
 
@@ -178,6 +202,14 @@ class Runner:
             return response
         raise refusal.too_large(path, "bytes in a message", len(response), most)
 
+    def _begin(
+        self, kind: Kind[M, P, A], asked: Asked[M], queue_s: float
+    ) -> tuple[Task[P], Origin]:
+        """The task of a request and where its answer will come from."""
+        task = kind.parse(asked.message, self.limits)
+        note(family=kind.name, **kind.sizes(task.problem))
+        return task, Origin(digest=asked.digest, queue_s=queue_s)
+
     def _begun(
         self,
         family: Family[M, P, A],
@@ -206,7 +238,7 @@ class Runner:
         return None if answer is None else self._counted(family, task, answer, origin)
 
     async def solved(
-        self, family: Family[M, P, A], task: Task[P], origin: Origin, deadline: Deadline
+        self, kind: Kind[M, P, A], task: Task[P], origin: Origin, deadline: Deadline
     ) -> Answered[P, A]:
         """The answer from a worker process.
 
@@ -219,12 +251,12 @@ class Runner:
             limited = task.within(self._left_s(deadline))
             try:
                 answer = await self._workers.run(
-                    family.solve, limited, limit_s=limited.options.time_limit_s
+                    kind.solve, limited, limit_s=limited.options.time_limit_s
                 )
             except InvalidProblem as error:  # the wishes do not fit the problem
                 raise refusal.invalid(error.violations) from error
         origin = replace(origin, queue_s=origin.queue_s + waited_s)
-        return self._counted(family, task, answer, origin)
+        return self._counted(kind, task, answer, origin)
 
     def _left_s(self, deadline: Deadline) -> float:
         """The time that a solve may take now."""
@@ -234,15 +266,22 @@ class Runner:
         return left_s
 
     def _counted(
-        self, family: Family[M, P, A], task: Task[P], answer: A, origin: Origin
+        self, kind: Kind[M, P, A], task: Task[P], answer: A, origin: Origin
     ) -> Answered[P, A]:
         solution = answer.solution
         reason = solution.termination.reason.value
-        self.metrics.sites.labels(family.name, reason).inc()
-        self.metrics.solve_seconds.labels(family.name, solution.method.value).observe(
-            answer.solve_s
-        )
+        self.metrics.sites.labels(kind.name, reason).inc()
+        self.metrics.solve_seconds.labels(kind.name, solution.method.value).observe(answer.solve_s)
         return Answered(task=task, answer=answer, origin=origin)
+
+
+def read(message: type[M], raw: bytes) -> Asked[M]:
+    """A request in bytes.
+
+    Raises:
+        Refusal: the bytes are not such a message.
+    """
+    return Asked(raw=raw, digest=digest(raw), message=decoded(message, raw))
 
 
 def decoded(message: type[M], raw: bytes) -> M:

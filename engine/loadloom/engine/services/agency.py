@@ -3,7 +3,6 @@
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import TypeVar, TypeVarTuple, Unpack
 
@@ -22,7 +21,7 @@ from loadloom.engine.convert import settlements as convert_settlements
 from loadloom.engine.convert import shares as convert_shares
 from loadloom.engine.convert.common import declared
 from loadloom.engine.datasets.roots import Roots
-from loadloom.engine.family import Family, Runner, decoded
+from loadloom.engine.family import Family, Kind, Runner, decoded, read
 from loadloom.engine.guard import refusal
 from loadloom.engine.guard.calls import caller, deadline, note
 from loadloom.engine.services import settlements as kept
@@ -47,11 +46,6 @@ A = TypeVar("A")
 Arguments = TypeVarTuple("Arguments")
 
 
-def _family(**its: object) -> Family:
-    """A kind of task of this family; all of them are solved in worker processes."""
-    return Family(name=FAMILY, light=lambda _: False, quick=lambda _: None, **its)  # pyright: ignore[reportArgumentType] -- the parts of a Family
-
-
 class AgencyService:
     """The methods of the service, from bytes to bytes."""
 
@@ -59,7 +53,8 @@ class AgencyService:
         self._operations, self._runner = operations, runner
         self._settings: Settings = operations.settings
         self._roots = Roots(self._settings.data_roots)
-        self._assess = _family(
+        self._assess = Family(
+            name=FAMILY,
             request=pb.AssessPricesRequest,
             parse=convert_shares.parse_trial,
             solve=answers.assessed,
@@ -67,7 +62,8 @@ class AgencyService:
             sizes=lambda problem: {"users": problem.curves.count if problem.curves else 0},
             large="curves",
         )
-        self._share = _family(
+        self._share = Family(
+            name=FAMILY,
             request=pb.ShareCostRequest,
             parse=convert_shares.parse_sharing,
             solve=answers.shared,
@@ -75,7 +71,8 @@ class AgencyService:
             sizes=lambda problem: {"users": problem.curves.count, "rules": len(problem.rules)},
             large="rules",
         )
-        self._purchase = _family(
+        self._purchase = Family(
+            name=FAMILY,
             request=pb.PlanPurchaseRequest,
             parse=convert_purchases.parse,
             solve=purchases.bought,
@@ -86,7 +83,8 @@ class AgencyService:
             },
             large="plants",
         )
-        self._sum = _family(
+        self._sum = Family(
+            name=FAMILY,
             request=pb.AggregateLoadsRequest,
             parse=partial(convert_sums.parse, roots=self._roots),
             solve=sums.added,
@@ -94,11 +92,10 @@ class AgencyService:
             sizes=lambda problem: {"users": problem.user_count},
             large="options",
         )
-        self._settle = _family(
-            request=pb.CreateSettlementRequest,
+        self._settle = Kind(
+            name=FAMILY,
             parse=partial(convert_settlements.parse, roots=self._roots),
             solve=settlements.settled,
-            render=_not_rendered,
             sizes=lambda problem: {"users": problem.user_count},
         )
 
@@ -174,39 +171,34 @@ class AgencyService:
     async def create_settlement(self, raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
         """The settlement of a request, which is on the disk."""
         until = deadline(context, self._settings)
-        request = await self._runner.bulk.run(decoded, pb.CreateSettlementRequest, raw)
-        request_id, found = request.request_id, None
-        if REQUEST_ID.fullmatch(request_id):  # else it is told with all other faults
-            found = await self._ask(kept.known, raw, request_id)
+        asked = await self._runner.bulk.run(read, pb.CreateSettlementRequest, raw)
+        found = None
+        if REQUEST_ID.fullmatch(asked.message.request_id):  # else it is told with all other faults
+            found = await self._ask(kept.known, asked)
         if found is None:
-            answered = await self._runner.answered(self._settle, raw, until)
-            found = await self._ask(kept.keep, raw, request_id, answered)
+            answered = await self._runner.answered(self._settle, asked, until)
+            found = await self._ask(kept.keep, asked, answered)
         note(settlement=found.name)
         return pb.CreateSettlementResponse(settlement=found).SerializeToString()
 
     async def correct_settlement(self, raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
         """The settlement that corrects another, which is on the disk."""
         until = deadline(context, self._settings)
-        request = await self._runner.bulk.run(decoded, pb.CorrectSettlementRequest, raw)
-        if not (REQUEST_ID.fullmatch(request.request_id) and SETTLEMENT.fullmatch(request.name)):
-            raise refusal.invalid(declared(request))
-        found = await self._ask(kept.known, raw, request.request_id)
+        asked = await self._runner.bulk.run(read, pb.CorrectSettlementRequest, raw)
+        its = asked.message
+        if not (REQUEST_ID.fullmatch(its.request_id) and SETTLEMENT.fullmatch(its.name)):
+            raise refusal.invalid(declared(its))
+        found = await self._ask(kept.known, asked)
         if found is None:
-            past: Past = await self._ask(kept.past, request.name)
-            family = replace(
-                self._settle,
-                request=pb.CorrectSettlementRequest,
-                parse=partial(
-                    corrections.parse,
-                    roots=self._roots,
-                    chain=past.chain,
-                    before=past.before,
-                ),
+            past: Past = await self._ask(kept.past, its.name)
+            following = partial(
+                corrections.parse, roots=self._roots, chain=past.chain, before=past.before
             )
-            answered = await self._runner.answered(family, raw, until)
-            found = await self._ask(
-                kept.keep, raw, request.request_id, answered, past, request.reason
+            kind = Kind(
+                name=FAMILY, parse=following, solve=self._settle.solve, sizes=self._settle.sizes
             )
+            answered = await self._runner.answered(kind, asked, until)
+            found = await self._ask(kept.keep, asked, answered, past, its.reason)
         note(settlement=found.name)
         return pb.CorrectSettlementResponse(settlement=found).SerializeToString()
 
@@ -235,8 +227,3 @@ def _refused():  # noqa: ANN202 -- an iterator
         raise refusal.other_request(str(error)) from error
     except CorrectedMeanwhile as error:
         raise refusal.overtaken("the settlement") from error
-
-
-def _not_rendered(*_: object) -> Message:
-    """Never asked for: settlements are kept before they are told."""
-    raise NotImplementedError

@@ -13,7 +13,7 @@ from loadloom.engine.convert.agency import provenance
 from loadloom.engine.convert.notices import page_token, place
 from loadloom.engine.convert.settlements import Settling
 from loadloom.engine.convert.statements import Before
-from loadloom.engine.family import digest
+from loadloom.engine.family import Asked
 from loadloom.engine.guard import refusal
 from loadloom.engine.guard.roles import Caller, Role
 from loadloom.engine.store import settlements as store
@@ -22,6 +22,9 @@ from loadloom.engine.store.settlements import NewSettlement, NoSuchSettlement, S
 from loadloom.engine.task import Answered
 from loadloom.models.checks import Violation
 from loadloom.v1 import agency_pb2 as pb
+
+Creating = pb.CreateSettlementRequest | pb.CorrectSettlementRequest
+"""What a settlement is asked for with."""
 
 PAGE = 50
 """The settlements in a page unless asked otherwise."""
@@ -78,14 +81,14 @@ class Past:
     before: Before
 
 
-def known(desk: Desk, raw: bytes, request_id: str) -> pb.Settlement | None:
+def known(desk: Desk, asked: Asked[Creating]) -> pb.Settlement | None:
     """The settlement that a request brought before; None if it is new.
 
     Raises:
         OtherRequest: the request id was used for another request.
     """
     with desk.database.reading() as connection:
-        found = store.of_request(connection, desk.tenant, request_id, digest(raw))
+        found = store.of_request(connection, desk.tenant, asked.message.request_id, asked.digest)
         return None if found is None else _told(connection, found)
 
 
@@ -114,8 +117,7 @@ def past(desk: Desk, name: str) -> Past:
 
 def keep(
     desk: Desk,
-    raw: bytes,
-    request_id: str,
+    asked: Asked[Creating],
     answered: Answered[Settling, Answer[Settled]],
     after: Past | None = None,
     reason: str = "",
@@ -137,11 +139,11 @@ def keep(
     new = NewSettlement(
         name=f"settlements/{uuid4().hex}",
         tenant=desk.tenant,
-        request_id=request_id,
-        digest=digest(raw),
+        request_id=asked.message.request_id,
+        digest=asked.digest,
         first=None if after is None else after.first.number,
         correction=0 if after is None else after.last.correction + 1,
-        request=raw,
+        request=asked.raw,
         response=header.SerializeToString(),
         chunks=its.chunks,
     )
