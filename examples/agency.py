@@ -1,18 +1,11 @@
 """An agent that buys for 200 users from two plants, and settles a month with each of them.
 
-    python examples/agency.py [--out FOLDER]
+    python examples/demo.py agency [--out FOLDER]
 
 The load curves are real profiles of October 2016, which has 745 hours; where they come from is
 told in examples/data/NOTICE.md. Prices and prepayments are made up.
 """
 
-from loadloom.client.command.interrupts import end_quietly
-
-if __name__ == "__main__":
-    end_quietly()  # Ctrl-C must be quiet during the imports too, which take a second
-
-import argparse
-from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
 from typing import cast
@@ -28,7 +21,6 @@ from loadloom.client.agency_settlement import Settlement
 from loadloom.client.client import Client
 from loadloom.client.command import agency_report as report
 from loadloom.client.command.terminal import Terminal
-from loadloom.client.embedded import engine
 from loadloom.client.files.agency_curves import read_curves
 from loadloom.client.files.agency_prices import read_prices
 from loadloom.client.files.agency_users import UsersInput, read_users
@@ -41,19 +33,6 @@ HIGHEST_PRICE_PER_KWH, PROFIT_RATE = 0.16, 0.05
 """What the agent announced beforehand, in EUR."""
 
 console = Terminal()
-
-
-def main() -> None:
-    """Runs the agent alone."""
-    parser = argparse.ArgumentParser(description="An agent buys for 200 users from two plants.")
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="where charts go")
-    out = parser.parse_args().out
-    out.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        with console.status("Starting an engine (the first time, its kernels are compiled)"):
-            target = stack.enter_context(engine())
-        run_agency(stack.enter_context(Client(target)), out)
-    console.print(f"\nCharts are in {out}/")
 
 
 def run_agency(client: Client, out: Path) -> None:
@@ -146,7 +125,3 @@ def tell_gain(
     console.print(Text("Pooled against alone", style="bold"))
     console.print(report.facts(*pairs))
     console.print()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,11 +1,12 @@
 """Plans real sites with a real server, and shows what came back.
 
-    python examples/demo.py [--out FOLDER]
+    python examples/demo.py [workshop] [street] [agency] [park] [--out FOLDER]
 
 Starts an engine of its own, plans (a) a workshop with a battery and (b) a street of 1,000 homes
 over a week of Dutch day-ahead prices with negative hours, settles (c) a month with 200 users who
 buy together from two plants, plans (d) a park of 60 users through four weeks that are short of
-power, and writes charts. Where the data come from is told in examples/data/NOTICE.md.
+power, and writes charts; all of these, or the parts that are named. Where the data come from is
+told in examples/data/NOTICE.md.
 """
 
 import sys
@@ -49,10 +50,21 @@ console = Terminal()
 
 
 def main() -> None:
-    """Runs the demo."""
+    """Runs the demo, or the parts of it that are named."""
+    parts = {
+        "workshop": plan_workshop,
+        "street": plan_street,
+        "agency": run_agency,
+        "park": run_park,
+    }
     parser = argparse.ArgumentParser(description="Plans real sites with a real server.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="where charts go")
-    out = parser.parse_args().out
+    wishes = parser.parse_args()
+    unknown = [name for name in wishes.parts if name not in parts]
+    if unknown:
+        parser.error(f"no part is called {', '.join(unknown)}; there are {', '.join(parts)}")
+    out: Path = wishes.out
     out.mkdir(parents=True, exist_ok=True)
     start = perf_counter()
     with ExitStack() as stack:
@@ -60,10 +72,8 @@ def main() -> None:
             target = stack.enter_context(engine())
         console.print(f"Engine at {target} after {perf_counter() - start:.1f} s\n")
         client = stack.enter_context(Client(target))
-        plan_workshop(client, out)
-        plan_street(client, out)
-        run_agency(client, out)
-        run_park(client, out)
+        for name in wishes.parts or parts:
+            parts[name](client, out)
     console.print(f"\nCharts are in {out}/")
 
 

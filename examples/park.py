@@ -1,6 +1,6 @@
 """A park of 60 users through four weeks of evenings that are short of power.
 
-    python examples/park.py [--out FOLDER]
+    python examples/demo.py park [--out FOLDER]
 
 Three weeks that have passed are planned, announced, recorded and settled, so that the ledger knows
 who bore what. The week after the next is planned with that, announced, and planned again when a
@@ -8,14 +8,7 @@ plant trips on its Wednesday. All weeks have the loads of one hot week; where th
 in examples/data/NOTICE.md.
 """
 
-from loadloom.client.command.interrupts import end_quietly
-
-if __name__ == "__main__":
-    end_quietly()  # Ctrl-C must be quiet during the imports too, which take a second
-
-import argparse
 from collections import Counter
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -32,7 +25,6 @@ from loadloom.client.client import Client
 from loadloom.client.command import orderly_report as report
 from loadloom.client.command.orderly_progress import line
 from loadloom.client.command.terminal import Terminal
-from loadloom.client.embedded import engine
 from loadloom.client.files.orderly_series import read_shortage
 from loadloom.client.files.orderly_users import read_users
 from loadloom.client.operations import Operation
@@ -64,19 +56,6 @@ WISHES: ScheduleWishes = {
 }
 
 console = Terminal()
-
-
-def main() -> None:
-    """Runs the park alone."""
-    parser = argparse.ArgumentParser(description="A park through four weeks short of power.")
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="where charts go")
-    out = parser.parse_args().out
-    out.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        with console.status("Starting an engine (the first time, its kernels are compiled)"):
-            target = stack.enter_context(engine())
-        run_park(stack.enter_context(Client(target)), out)
-    console.print(f"\nCharts are in {out}/")
 
 
 def run_park(client: Client, out: Path) -> None:
@@ -248,7 +227,3 @@ def ledger_chart(ledger: Ledger) -> Figure:
 def monday_of(day: date) -> date:
     """The Monday of the week of a day."""
     return day - timedelta(days=day.weekday())
-
-
-if __name__ == "__main__":
-    main()

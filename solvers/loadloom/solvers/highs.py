@@ -1,6 +1,7 @@
 """Linear and mixed-integer programmes in HiGHS, from arrays and back."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import inf
 
 import numpy as np
@@ -11,6 +12,7 @@ from loadloom.solvers.termination import Reason, Termination
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int32]
+Indices = NDArray[np.integer]
 
 TOLERANCE = 1e-9
 """By how much rows, bounds, reduced costs and integers may be off."""
@@ -19,14 +21,19 @@ SMALL_COLUMNS = 5_000
 """Up to so many columns a search is made without presolve: over 30 programmes of one stock with
 576 columns that took two thirds of the time, over five with 4,000 three quarters."""
 
+Options = Mapping[str, bool | int | float | str]
+"""What HiGHS is told, by the names of its options."""
+
+WITHOUT_HEURISTICS: Options = {
+    "mip_heuristic_run_feasibility_jump": False,
+    "mip_heuristic_run_rens": False,
+    "mip_heuristic_run_rins": False,
+    "mip_heuristic_run_root_reduced_cost": False,
+}
+"""A search finds solutions where its branches end and by rounding alone."""
+
 _COLUMNWISE, _MINIMISE, _PRIMAL_SIMPLEX, _DUAL_SIMPLEX = 1, 1, 4, 1
-FEASIBLE, _VALID = 2, 1  # HiGHS' kSolutionStatusFeasible and kBasisValidityValid
-_HEURISTICS = (
-    "mip_heuristic_run_feasibility_jump",
-    "mip_heuristic_run_rens",
-    "mip_heuristic_run_rins",
-    "mip_heuristic_run_root_reduced_cost",
-)
+_FEASIBLE, _VALID = 2, 1  # HiGHS' kSolutionStatusFeasible and kBasisValidityValid
 _REASONS = {
     HighsModelStatus.kOptimal: Reason.OPTIMAL,
     HighsModelStatus.kInfeasible: Reason.INFEASIBLE,
@@ -41,6 +48,51 @@ class Matrix:
     starts: IndexArray
     rows: IndexArray
     entries: FloatArray
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Entries:
+    """A matrix under construction, entry by entry, and the sides of its rows, block by block."""
+
+    count: int = 0
+    _rows: list[Indices] = field(default_factory=list)
+    _columns: list[Indices] = field(default_factory=list)
+    _values: list[FloatArray] = field(default_factory=list)
+    _low: list[FloatArray] = field(default_factory=list)
+    _high: list[FloatArray] = field(default_factory=list)
+
+    def block(self, low: FloatArray | float, high: FloatArray | float, size: int) -> int:
+        """The number of the first of so many new rows with these sides."""
+        self._low.append(_filled(low, size))
+        self._high.append(_filled(high, size))
+        first, self.count = self.count, self.count + size
+        return first
+
+    def add(self, rows: Indices, columns: Indices, values: FloatArray | float) -> None:
+        """Adds an entry for each pair of a row and a column; one of them may be a single one."""
+        rows, columns = np.broadcast_arrays(rows, columns)
+        self._rows.append(rows)
+        self._columns.append(columns)
+        self._values.append(_filled(values, rows.size))
+
+    def matrix(self, column_count: int) -> Matrix:
+        """The matrix so far."""
+        rows, columns = np.concatenate(self._rows), np.concatenate(self._columns)
+        return compressed(rows, columns, np.concatenate(self._values), column_count)
+
+    @property
+    def low(self) -> FloatArray:
+        """The low sides of all rows, (count,)."""
+        return np.concatenate(self._low)
+
+    @property
+    def high(self) -> FloatArray:
+        """The high sides of all rows, (count,)."""
+        return np.concatenate(self._high)
+
+
+def _filled(values: FloatArray | float, size: int) -> FloatArray:
+    return np.array(np.broadcast_to(values, size), np.float64)  # a copy: callers may go on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,9 +125,7 @@ class Outcome:
     seconds: float
 
 
-def compressed(
-    rows: NDArray[np.int64], columns: NDArray[np.int64], entries: FloatArray, column_count: int
-) -> Matrix:
+def compressed(rows: Indices, columns: Indices, entries: FloatArray, column_count: int) -> Matrix:
     """The matrix given entry by entry."""
     order = np.argsort(columns, kind="stable")
     starts = np.zeros(column_count + 1, np.int32)
@@ -98,20 +148,20 @@ def with_columns(matrix: Matrix, columns: NDArray[np.int64], factors: FloatArray
 class Model:
     """A programme held in HiGHS, so that one with the same matrix starts from the last basis.
 
-    Without `heuristics`, a search finds solutions where its branches end and by rounding alone.
+    `options` go before those that all programmes are solved with.
 
     Raises:
         ValueError: a number is too large to compute with.
     """
 
-    def __init__(self, program: Program, *, seed: int = 0, heuristics: bool = True) -> None:
+    def __init__(self, program: Program, *, seed: int = 0, options: Options | None = None) -> None:
         self._highs = Highs()
         self._warm = False
         self._program = program
         self._columns = np.arange(program.cost.size, dtype=np.int32)
-        options = {
+        told: dict[str, bool | int | float | str] = {
             "output_flag": False,
-            "threads": 1,
+            "threads": 1,  # HiGHS has one scheduler for all of a process, which must never change
             "random_seed": seed,
             "primal_feasibility_tolerance": TOLERANCE,
             "dual_feasibility_tolerance": TOLERANCE,
@@ -119,10 +169,8 @@ class Model:
         }
         if not program.integer.any() or program.cost.size <= SMALL_COLUMNS:
             # Presolve takes half of the time of a small programme, and saves less on a large one.
-            options["presolve"] = "off"
-        if not heuristics:
-            options |= dict.fromkeys(_HEURISTICS, False)
-        for name, value in options.items():
+            told["presolve"] = "off"
+        for name, value in (told | dict(options or {})).items():
             self._highs.setOptionValue(name, value)
         status = self._highs.passModel(
             program.cost.size,
@@ -174,11 +222,13 @@ class Model:
         *,
         time_limit_s: float = inf,
         relative_gap: float = 0.0,
+        absolute_gap: float | None = None,
         node_limit: int | None = None,
     ) -> Outcome:
         """How a run from the last basis ends, within a time and up to a gap for whole numbers.
 
-        The gap is relative to the objective or to 1, whichever is larger. A search that ends by
+        The gap is relative to the objective or to 1, whichever is larger, or is `absolute_gap`,
+        if that is given and larger. A search that ends by
         `node_limit` is repeatable.
         """
         highs, before = self._highs, self._highs.getRunTime()
@@ -186,7 +236,7 @@ class Model:
         counted = 0.0 if self._program.integer.any() else before
         highs.setOptionValue("time_limit", counted + time_limit_s)
         highs.setOptionValue("mip_rel_gap", relative_gap)
-        highs.setOptionValue("mip_abs_gap", relative_gap)
+        highs.setOptionValue("mip_abs_gap", relative_gap if absolute_gap is None else absolute_gap)
         if node_limit is not None:
             highs.setOptionValue("mip_max_nodes", node_limit)
         highs.run()
@@ -198,7 +248,7 @@ class Model:
     def _outcome(self, seconds: float) -> Outcome:
         info, status = self._highs.getInfo(), self._highs.getModelStatus()
         self._warm = info.basis_validity == _VALID
-        found = info.primal_solution_status == FEASIBLE
+        found = info.primal_solution_status == _FEASIBLE
         short = Reason.FEASIBLE if found else Reason.NO_SOLUTION_FOUND
         reason = _REASONS.get(status, short)
         whole = bool(self._program.integer.any())

@@ -12,7 +12,7 @@ import numpy as np
 from loadloom.models.agency.problem import IntArray
 from loadloom.models.agency.purchase import Plant, PurchasePlan, PurchaseProblem
 from loadloom.models.horizon import FloatArray
-from loadloom.solvers.highs import Program, compressed
+from loadloom.solvers.highs import Entries, Program
 
 SPOT, STORE, LOAD = "spot market", "store", "load"
 """The sources that are no plant."""
@@ -39,9 +39,7 @@ class Arrays:
     costs: list[FloatArray] = field(default_factory=list)
     lows: list[FloatArray] = field(default_factory=list)
     highs: list[FloatArray] = field(default_factory=list)
-    row_lows: list[FloatArray] = field(default_factory=list)
-    row_highs: list[FloatArray] = field(default_factory=list)
-    entries: list[tuple[IntArray, IntArray, FloatArray]] = field(default_factory=list)
+    entries: Entries = field(default_factory=Entries)
     column_groups: list[Group] = field(default_factory=list)
     row_groups: list[Group] = field(default_factory=list)
 
@@ -75,18 +73,11 @@ class Arrays:
         soft: tuple[bool, bool] = (False, False),
     ) -> IntArray:
         """The indices of new rows, without entries."""
-        at = np.arange(low.size) + sum(each.size for each in self.row_lows)
-        self.row_lows.append(low)
-        self.row_highs.append(high)
+        at = np.arange(low.size) + self.entries.block(low, high, low.size)
         self.row_groups.append(
             Group(source=source, low_rule=low_rule, high_rule=high_rule, at=at, soft=soft)
         )
         return at
-
-    def put(self, rows: IntArray, columns: IntArray, values: FloatArray | float) -> None:
-        """Puts one entry for each pair of a row and a column; one of them may be a single one."""
-        rows, columns = np.broadcast_arrays(rows, columns)
-        self.entries.append((rows, columns, _filled(values, rows.size)))
 
     def program(self, integer: IntArray | None = None) -> Program:
         """The programme so far."""
@@ -94,14 +85,13 @@ class Arrays:
         whole = np.zeros(cost.size, np.bool_)
         if integer is not None:
             whole[integer] = True
-        rows, columns, values = (np.concatenate(part) for part in zip(*self.entries, strict=True))
         return Program(
             cost=cost,
             low=np.concatenate(self.lows),
             high=np.concatenate(self.highs),
-            row_low=np.concatenate(self.row_lows),
-            row_high=np.concatenate(self.row_highs),
-            matrix=compressed(rows, columns, values, cost.size),
+            row_low=self.entries.low,
+            row_high=self.entries.high,
+            matrix=self.entries.matrix(cost.size),
             integer=whole,
         )
 
@@ -205,13 +195,13 @@ def _add_plant(
     power = arrays.columns(
         name, hours * problem.column(plant.price_per_kwh), high=high, high_rule="power_max_kw"
     )
-    arrays.put(balance, power, 1.0)
+    arrays.entries.add(balance, power, 1.0)
     least = problem.column(plant.power_min_kw) / unit
     if least.any():
         rows = arrays.rows(
             name, least, np.full(least.size, inf), low_rule="power_min_kw", soft=(True, False)
         )
-        arrays.put(rows, power, 1.0)
+        arrays.entries.add(rows, power, 1.0)
     if plant.energy_min_kwh > 0.0 or plant.energy_max_kwh < inf:
         row = arrays.rows(
             name,
@@ -221,7 +211,7 @@ def _add_plant(
             high_rule="energy_max_kwh",
             soft=(True, True),
         )
-        arrays.put(row, power, hours)
+        arrays.entries.add(row, power, hours)
     blocks = _add_blocks(arrays, plant, unit, power, hours)
     _add_peak(arrays, plant, power, hours)
     return power, blocks
@@ -235,7 +225,7 @@ def _add_blocks(
         return np.zeros((0, power.size), np.int64)
     none = np.zeros(power.size)
     split = arrays.rows(plant.name, none, none)
-    arrays.put(split, power, -1.0)
+    arrays.entries.add(split, power, -1.0)
     found = []
     for number, block in enumerate(plant.blocks):
         columns = arrays.columns(
@@ -244,7 +234,7 @@ def _add_blocks(
             high=block.power_kw / unit,
             high_rule=f"blocks[{number}].power_kw",
         )
-        arrays.put(split, columns, 1.0)
+        arrays.entries.add(split, columns, 1.0)
         if block.energy_kwh < inf:
             row = arrays.rows(
                 plant.name,
@@ -252,7 +242,7 @@ def _add_blocks(
                 np.array([block.energy_kwh / unit]),
                 high_rule=f"blocks[{number}].energy_kwh",
             )
-            arrays.put(row, columns, hours)
+            arrays.entries.add(row, columns, hours)
         found.append(columns)
     return np.array(found)
 
@@ -263,16 +253,16 @@ def _add_peak(arrays: Arrays, plant: Plant, power: IntArray, hours: FloatArray) 
         return
     peak = arrays.columns(plant.name, np.array([plant.capacity_price_per_kw]))
     rows = arrays.rows(plant.name, np.zeros(power.size), np.full(power.size, inf))
-    arrays.put(rows, power, -1.0)
-    arrays.put(rows, peak, 1.0)
+    arrays.entries.add(rows, power, -1.0)
+    arrays.entries.add(rows, peak, 1.0)
     if plant.schedule is None:
         return
     cost = arrays.columns(plant.name, np.ones(1), low=-inf)
     for per_kwh, per_peak in zip(*plant.schedule.supports(1.0), strict=True):
         row = arrays.rows(plant.name, np.zeros(1), np.full(1, inf))
-        arrays.put(row, cost, 1.0)
-        arrays.put(row, peak, -per_peak * float(hours.sum()))
-        arrays.put(row, power, -per_kwh * hours)
+        arrays.entries.add(row, cost, 1.0)
+        arrays.entries.add(row, peak, -per_peak * float(hours.sum()))
+        arrays.entries.add(row, power, -per_kwh * hours)
 
 
 def _add_spot(arrays: Arrays, problem: PurchaseProblem, unit: float, balance: IntArray) -> IntArray:
@@ -291,8 +281,8 @@ def _add_spot(arrays: Arrays, problem: PurchaseProblem, unit: float, balance: In
         high=problem.column(spot.sell_max_kw) / unit,
         high_rule="sell_max_kw",
     )
-    arrays.put(balance, bought, 1.0)
-    arrays.put(balance, sold, -1.0)
+    arrays.entries.add(balance, bought, 1.0)
+    arrays.entries.add(balance, sold, -1.0)
     return np.array([bought, sold])
 
 
@@ -314,32 +304,32 @@ def _add_store(
     stored = arrays.columns(
         STORE, none, high=store.energy_max_kwh / unit, high_rule="energy_max_kwh"
     )
-    arrays.put(balance, charged, -1.0)
-    arrays.put(balance, discharged, 1.0)
+    arrays.entries.add(balance, charged, -1.0)
+    arrays.entries.add(balance, discharged, 1.0)
     first = none.copy()
     first[0] = store.initial_energy_kwh / unit
     rows = arrays.rows(
         STORE, first, first, low_rule="initial_energy_kwh", high_rule="initial_energy_kwh"
     )
-    arrays.put(rows, stored, 1.0)
-    arrays.put(rows[1:], stored[:-1], -1.0)
-    arrays.put(rows, charged, -hours * store.charge_efficiency)
-    arrays.put(rows, discharged, hours / store.discharge_efficiency)
+    arrays.entries.add(rows, stored, 1.0)
+    arrays.entries.add(rows[1:], stored[:-1], -1.0)
+    arrays.entries.add(rows, charged, -hours * store.charge_efficiency)
+    arrays.entries.add(rows, discharged, hours / store.discharge_efficiency)
     if store.end_energy_min_kwh > 0.0:
         least = np.array([store.end_energy_min_kwh / unit])
         row = arrays.rows(
             STORE, least, np.full(1, inf), low_rule="end_energy_min_kwh", soft=(True, False)
         )
-        arrays.put(row, stored[-1:], 1.0)
+        arrays.entries.add(row, stored[-1:], 1.0)
     charging = np.zeros(0, np.int64)
     if exclusive:
         charging = arrays.columns(STORE, none, high=1.0)
         rows = arrays.rows(STORE, np.full(hours.size, -inf), none)
-        arrays.put(rows, charged, 1.0)
-        arrays.put(rows, charging, -charge_max)
+        arrays.entries.add(rows, charged, 1.0)
+        arrays.entries.add(rows, charging, -charge_max)
         rows = arrays.rows(STORE, np.full(hours.size, -inf), np.full(hours.size, discharge_max))
-        arrays.put(rows, discharged, 1.0)
-        arrays.put(rows, charging, discharge_max)
+        arrays.entries.add(rows, discharged, 1.0)
+        arrays.entries.add(rows, charging, discharge_max)
     return np.array([charged, discharged, stored]), charging
 
 
@@ -363,7 +353,7 @@ def elastic(problem: PurchaseProblem) -> tuple[PurchaseModel, Program, IntArray,
     model = model_of(problem)
     arrays, hours = model.arrays, problem.horizon.step_h
     arrays.costs = [np.zeros(cost.size) for cost in arrays.costs]
-    count = sum(low.size for low in arrays.row_lows)
+    count = arrays.entries.count
     lifted, lowered = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
     for group in list(arrays.row_groups):
         # A row of every slot is of power, one of the whole horizon of energy.
@@ -371,5 +361,5 @@ def elastic(problem: PurchaseProblem) -> tuple[PurchaseModel, Program, IntArray,
         for soft, given, sign in ((group.soft[0], lifted, 1.0), (group.soft[1], lowered, -1.0)):
             if soft:
                 given[group.at] = arrays.columns(group.source, worth)
-                arrays.put(group.at, given[group.at], sign)
+                arrays.entries.add(group.at, given[group.at], sign)
     return model, arrays.program(), lifted, lowered

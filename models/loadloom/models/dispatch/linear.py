@@ -43,7 +43,14 @@ from loadloom.models.dispatch.solution import Schedule, Solution, Values
 from loadloom.models.dispatch.values import dual_bound, site_values
 from loadloom.models.horizon import FloatArray
 from loadloom.models.options import Method, SolveOptions
-from loadloom.solvers.highs import SMALL_COLUMNS, Matrix, Model, Outcome, Program
+from loadloom.solvers.highs import (
+    SMALL_COLUMNS,
+    WITHOUT_HEURISTICS,
+    Matrix,
+    Model,
+    Outcome,
+    Program,
+)
 from loadloom.solvers.termination import Reason, Termination
 
 ROUNDING = 1e-9
@@ -151,7 +158,7 @@ class _Search:
         near = tightened(self.site)
         whole = program(near, pairs, matrix(near, pairs))
         small = whole.cost.size <= SMALL_COLUMNS
-        search = Model(whole, seed=self.options.seed, heuristics=not small)
+        search = Model(whole, seed=self.options.seed, options=WITHOUT_HEURISTICS if small else None)
         outcome = self._solve(search)
         if outcome.termination.reason is Reason.INFEASIBLE or outcome.primal is None:
             self.ended = outcome.termination

@@ -10,7 +10,7 @@
 It knows what it needs to be compared with: one event a day, no stages, nothing announced.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 
 import numpy as np
@@ -24,35 +24,10 @@ from loadloom.models.orderly.problem import Problem
 from loadloom.models.orderly.reference import unstaged
 from loadloom.models.orderly.solution import OrderlyOptions, Road, Solution
 from loadloom.models.orderly.week import IntArray
-from loadloom.solvers.highs import Model, Program, compressed
+from loadloom.solvers.highs import Entries, Model, Program
 from loadloom.solvers.kernels.choosers import Codes
 from loadloom.solvers.kernels.listing import Windows, places_of, written_out
 from loadloom.solvers.termination import Reason, Termination
-
-
-@dataclass(kw_only=True)
-class Entries:
-    """The entries of a matrix under construction, and the sides of its rows."""
-
-    rows: list[IntArray] = field(default_factory=list)
-    columns: list[IntArray] = field(default_factory=list)
-    values: list[FloatArray] = field(default_factory=list)
-    low: list[FloatArray] = field(default_factory=list)
-    high: list[FloatArray] = field(default_factory=list)
-    count: int = 0
-
-    def block(self, low: FloatArray | float, high: FloatArray | float, size: int) -> int:
-        """The number of the first of so many new rows with these sides."""
-        self.low.append(np.broadcast_to(np.asarray(low, dtype=np.float64), size))
-        self.high.append(np.broadcast_to(np.asarray(high, dtype=np.float64), size))
-        first, self.count = self.count, self.count + size
-        return first
-
-    def add(self, rows: IntArray, columns: IntArray, values: FloatArray | float) -> None:
-        """Adds entries."""
-        self.rows.append(rows)
-        self.columns.append(columns)
-        self.values.append(np.broadcast_to(np.asarray(values, dtype=np.float64), rows.shape))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -178,14 +153,9 @@ def _programme(made: Choices, windows: Windows, owner: IntArray) -> Program:
         cost=cost,
         low=np.zeros(columns),
         high=high,
-        row_low=np.concatenate(entries.low),
-        row_high=np.concatenate(entries.high),
-        matrix=compressed(
-            np.concatenate(entries.rows),
-            np.concatenate(entries.columns),
-            np.concatenate(entries.values),
-            columns,
-        ),
+        row_low=entries.low,
+        row_high=entries.high,
+        matrix=entries.matrix(columns),
         integer=integer,
     )
 

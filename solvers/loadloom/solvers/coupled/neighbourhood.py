@@ -12,49 +12,26 @@ tolerances of HiGHS decide nothing. Seen with 20 choosers of 7 turns: a third of
 two turns of all, take HiGHS 0.2 to 3 s to the proven end, of which CP-SAT sees none in that time.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import inf
 
 import numpy as np
-from highspy import Highs, HighsModelStatus, HighsSolution
 
 from loadloom.solvers.coupled.listed import Listed
 from loadloom.solvers.coupled.oracle import Answer
-from loadloom.solvers.highs import FEASIBLE, compressed
+from loadloom.solvers.highs import Entries, Model, Options, Program
 from loadloom.solvers.kernels.choosers import Flags, Floats, Indices
+from loadloom.solvers.termination import Reason
 
-_OPTIONS = {
-    "output_flag": False,
-    "threads": 1,  # HiGHS has one scheduler for all of a process; it must never change its size
-    "mip_rel_gap": 0.0,
+_OPTIONS: Options = {
+    "presolve": "choose",
+    "primal_feasibility_tolerance": 1e-7,
+    "dual_feasibility_tolerance": 1e-7,
+    "mip_feasibility_tolerance": 1e-6,
     "mip_detect_symmetry": False,
     "mip_allow_cut_separation_at_nodes": False,
 }
 _WORTHWHILE = 1e-4  # the share of an answer's value that is worth a search
-
-
-@dataclass(kw_only=True)
-class _Entries:
-    """The entries of a matrix under construction, and the sides of its rows."""
-
-    rows: list[Indices] = field(default_factory=list)
-    columns: list[Indices] = field(default_factory=list)
-    values: list[Floats] = field(default_factory=list)
-    low: list[Floats] = field(default_factory=list)
-    high: list[Floats] = field(default_factory=list)
-    count: int = 0
-
-    def block(self, low: Floats | float, high: Floats | float, size: int) -> int:
-        """The number of the first of so many new rows with these sides."""
-        self.low.append(np.broadcast_to(np.asarray(low, np.float64), size))
-        self.high.append(np.broadcast_to(np.asarray(high, np.float64), size))
-        first, self.count = self.count, self.count + size
-        return first
-
-    def add(self, rows: Indices, columns: Indices, values: Floats | float) -> None:
-        """Adds entries."""
-        self.rows.append(rows)
-        self.columns.append(columns)
-        self.values.append(np.broadcast_to(np.asarray(values, np.float64), rows.shape))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,24 +72,15 @@ def best_among(
         return answer, True
     taken = listed.taken(answer.patterns)
     parts = _parts(listed, answer, free, taken)
-    highs = Highs()
-    for name, value in _OPTIONS.items():
-        highs.setOptionValue(name, value)
-    highs.setOptionValue("mip_max_nodes", nodes)
-    highs.setOptionValue(
-        "mip_abs_gap", _WORTHWHILE * (answer.cost + listed.rows.cost(answer.activity))
+    model = Model(_programme(listed, parts), seed=seed % 2**31, options=_OPTIONS)
+    model.begin_with(_columns(listed, parts, taken, answer))
+    outcome = model.solve(
+        time_limit_s=left_s,
+        absolute_gap=_WORTHWHILE * (answer.cost + listed.rows.cost(answer.activity)),
+        node_limit=nodes,
     )
-    highs.setOptionValue("random_seed", seed % 2**31)
-    if left_s < np.inf:
-        highs.setOptionValue("time_limit", left_s)
-    _pass(highs, listed, parts)
-    known = HighsSolution()
-    known.col_value = _columns(listed, parts, taken, answer).tolist()
-    highs.setSolution(known)
-    highs.run()
-    settled = highs.getModelStatus() == HighsModelStatus.kOptimal
-    values = np.array(highs.getSolution().col_value)
-    if values.size == 0 or highs.getInfo().primal_solution_status != FEASIBLE:
+    settled, values = outcome.termination.reason is Reason.OPTIMAL, outcome.primal
+    if values is None:
         return answer, settled
     chosen = values > 0.5
     windows = np.concatenate(
@@ -162,10 +130,10 @@ def _parts(listed: Listed, answer: Answer, free: Flags, taken: Flags) -> Parts:
     )
 
 
-def _pass(highs: Highs, listed: Listed, parts: Parts) -> None:
-    """Gives HiGHS the programme: of windows, pauses, turns at ranks, and what rows lack."""
+def _programme(listed: Listed, parts: Parts) -> Program:
+    """The programme of windows, pauses, turns at ranks, and what rows lack."""
     turns, windows = listed.oracle.turns, listed.windows
-    entries = _Entries()
+    entries = Entries()
     pauses, uses = parts.window.size, parts.window.size + parts.pause.size
     lacks = uses + parts.turn.size
     columns = lacks + parts.row.size
@@ -181,40 +149,26 @@ def _pass(highs: Highs, listed: Listed, parts: Parts) -> None:
     cost[pauses:uses] = windows.cost[parts.pause]
     cost[lacks:] = listed.rows.penalty[parts.row]
     high = np.ones(columns)
-    high[lacks:] = np.inf
-    integer = np.ones(columns, np.int32)
-    integer[lacks:] = 0
-    matrix = compressed(
-        np.concatenate(entries.rows),
-        np.concatenate(entries.columns),
-        np.concatenate(entries.values),
-        columns,
-    )
-    highs.passModel(
-        columns,
-        entries.count,
-        matrix.entries.size,
-        1,
-        1,
-        0.0,
-        cost,
-        np.zeros(columns),
-        high,
-        np.concatenate(entries.low),
-        np.concatenate(entries.high),
-        matrix.starts,
-        matrix.rows,
-        matrix.entries,
-        integer,
+    high[lacks:] = inf
+    integer = np.ones(columns, np.bool_)
+    integer[lacks:] = False
+    return Program(
+        cost=cost,
+        low=np.zeros(columns),
+        high=high,
+        row_low=entries.low,
+        row_high=entries.high,
+        matrix=entries.matrix(columns),
+        integer=integer,
     )
 
 
-def _cover(entries: _Entries, listed: Listed, parts: Parts, lacks: int) -> None:
+def _cover(entries: Entries, listed: Listed, parts: Parts, lacks: int) -> None:
     """Relief and what is lacking cover what the others leave."""
     row, which, relief = listed.entries
     place = np.full(listed.rows.demand.size, -1)
     place[parts.row] = np.arange(parts.row.size)
-    first = entries.block(parts.left, np.inf, parts.row.size)
+    first = entries.block(parts.left, inf, parts.row.size)
     order = np.argsort(which, kind="stable")
     begin = np.searchsorted(which[order], np.arange(listed.count + 1))
     own = np.concatenate((parts.window, parts.pause))
@@ -227,21 +181,21 @@ def _cover(entries: _Entries, listed: Listed, parts: Parts, lacks: int) -> None:
     entries.add(first + np.arange(parts.row.size), lacks + np.arange(parts.row.size), 1.0)
 
 
-def _few_turns(entries: _Entries, listed: Listed, parts: Parts, uses: int) -> None:
+def _few_turns(entries: Entries, listed: Listed, parts: Parts, uses: int) -> None:
     """The turns used are as few and as far apart as the rules ask."""
     turns = listed.oracle.turns
     days = turns.mode.shape[1]
     who, day = parts.turn // days, parts.turn % days
     most = np.minimum(turns.most_turns, days).astype(np.float64)
-    first = entries.block(-np.inf, most, listed.oracle.count)
+    first = entries.block(-inf, most, listed.oracle.count)
     entries.add(first + who, uses + np.arange(who.size), 1.0)
-    first = entries.block(-np.inf, 1.0, turns.mode.size)
+    first = entries.block(-inf, 1.0, turns.mode.size)
     for back in range(int(turns.gap.max()) + 1):
         at = np.flatnonzero((turns.gap[who] >= back) & (day >= back))
         entries.add(first + parts.turn[at] - back, uses + at, 1.0)
 
 
-def _ranks(entries: _Entries, listed: Listed, parts: Parts, uses: int) -> None:
+def _ranks(entries: Entries, listed: Listed, parts: Parts, uses: int) -> None:
     """Dear ranks come after as many turns as the cheaper ones have room for, and not instead."""
     turns = listed.oracle.turns
     count, days = turns.mode.shape
@@ -249,25 +203,25 @@ def _ranks(entries: _Entries, listed: Listed, parts: Parts, uses: int) -> None:
     for c in range(1, turns.rank.size):
         room = np.count_nonzero(turns.rank_class == c - 1)
         cheaper = np.flatnonzero(parts.turn_rank == c - 1)
-        first = entries.block(-np.inf, float(room), count)
+        first = entries.block(-inf, float(room), count)
         entries.add(first + who[cheaper], uses + cheaper, 1.0)
         mine = np.flatnonzero(parts.turn_rank == c)
-        first = entries.block(0.0, np.inf, mine.size)
+        first = entries.block(0.0, inf, mine.size)
         entries.add(first + np.arange(mine.size), uses + mine, -float(room))
         earlier = (who[cheaper] == who[mine][:, None]) & (day[cheaper] < day[mine][:, None])
         at, other = np.nonzero(earlier)
         entries.add(first + at, uses + cheaper[other], 1.0)
 
 
-def _pauses(entries: _Entries, listed: Listed, parts: Parts, pauses: int, uses: int) -> None:
+def _pauses(entries: Entries, listed: Listed, parts: Parts, pauses: int, uses: int) -> None:
     """A chooser pauses once at most, and in a turn that it does not use."""
     turns, base = listed.oracle.turns, listed.windows.pause_base
     days, size = turns.mode.shape[1], parts.pause.size
     every = np.arange(size)
     who, turn = listed.chooser[parts.pause], turns.pause_turn[parts.pause - base]
-    first = entries.block(-np.inf, 1.0, listed.oracle.count)
+    first = entries.block(-inf, 1.0, listed.oracle.count)
     entries.add(first + who, pauses + every, 1.0)
-    first = entries.block(-np.inf, 1.0, size)
+    first = entries.block(-inf, 1.0, size)
     entries.add(first + every, pauses + every, 1.0)
     at, use = np.nonzero((who * days + turn)[:, None] == parts.turn)
     entries.add(first + at, uses + use, 1.0)
