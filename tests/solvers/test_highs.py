@@ -1,6 +1,7 @@
 """Programmes go into HiGHS and come back as they are meant."""
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
@@ -99,7 +100,16 @@ def test_a_limit_of_time_leaves_a_plan_with_a_gap():
 def test_a_limit_of_time_holds_for_each_run_anew():
     model = Model(knapsack())
     runs = [model.solve(time_limit_s=0.1) for _ in range(3)]
-    assert all(0.05 < run.seconds < 0.4 for run in runs)
+    assert all(run.seconds > 0.05 and "limit" in run.termination.detail for run in runs)
+
+
+def test_a_search_ends_when_it_is_told_to_and_can_go_on():
+    model, asked = Model(knapsack()), []
+    told = model.solve(stop=lambda: len(asked) == 3 or asked.append(True)).termination
+    assert len(asked) == 3
+    assert told.detail == "Interrupted by user"
+    assert told.bound < told.objective < inf
+    assert "limit" in model.solve(time_limit_s=0.1, stop=lambda: False).termination.detail
 
 
 def test_a_changed_model_ends_like_a_new_one():

@@ -1,11 +1,13 @@
 """Linear and mixed-integer programmes in HiGHS, from arrays and back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
+from time import perf_counter
 
 import numpy as np
 from highspy import Highs, HighsModelStatus, HighsSolution, HighsStatus
+from highspy.highs import HighsCallbackEvent
 from numpy.typing import NDArray
 
 from loadloom.solvers.termination import Reason, Termination
@@ -31,6 +33,9 @@ WITHOUT_HEURISTICS: Options = {
     "mip_heuristic_run_root_reduced_cost": False,
 }
 """A search finds solutions where its branches end and by rounding alone."""
+
+_BETWEEN_S = 0.05
+"""The time between two questions whether to stop."""
 
 _COLUMNWISE, _MINIMISE, _PRIMAL_SIMPLEX, _DUAL_SIMPLEX = 1, 1, 4, 1
 _FEASIBLE, _VALID = 2, 1  # HiGHS' kSolutionStatusFeasible and kBasisValidityValid
@@ -224,12 +229,13 @@ class Model:
         relative_gap: float = 0.0,
         absolute_gap: float | None = None,
         node_limit: int | None = None,
+        stop: Callable[[], bool] | None = None,
     ) -> Outcome:
         """How a run from the last basis ends, within a time and up to a gap for whole numbers.
 
         The gap is relative to the objective or to 1, whichever is larger, or is `absolute_gap`,
         if that is given and larger. A search that ends by
-        `node_limit` is repeatable.
+        `node_limit` is repeatable. `stop` is asked now and then, in this thread, whether to end.
         """
         highs, before = self._highs, self._highs.getRunTime()
         # The simplex method counts the time of all runs against the limit, the search only its own.
@@ -239,11 +245,30 @@ class Model:
         highs.setOptionValue("mip_abs_gap", relative_gap if absolute_gap is None else absolute_gap)
         if node_limit is not None:
             highs.setOptionValue("mip_max_nodes", node_limit)
+        self._heed(stop)
         highs.run()
         if highs.getModelStatus() == HighsModelStatus.kUnboundedOrInfeasible:
             highs.setOptionValue("presolve", "off")
             highs.run()
         return self._outcome(highs.getRunTime() - before)
+
+    def _heed(self, stop: Callable[[], bool] | None) -> None:
+        """Lets runs from now on ask `stop`, if there is one."""
+        asked_s = perf_counter()
+
+        def ask(event: HighsCallbackEvent) -> None:
+            nonlocal asked_s
+            event.interrupt(False)  # what was answered in an earlier run is not forgotten else
+            if (
+                stop is not None and perf_counter() - asked_s > _BETWEEN_S
+            ):  # HiGHS asks all the time
+                asked_s = perf_counter()
+                event.interrupt(stop())
+
+        for asking in (self._highs.cbMipInterrupt, self._highs.cbSimplexInterrupt):
+            asking.clear()
+            if stop is not None:
+                asking.subscribe(ask)
 
     def _outcome(self, seconds: float) -> Outcome:
         info, status = self._highs.getInfo(), self._highs.getModelStatus()

@@ -247,7 +247,7 @@ def test_a_watcher_resumes_at_another_server(launch, url):
     with launch(url, "--job-workers=1", worker=True):
         with launch(url, *words, "--job-workers=0") as server:
             caller = Caller(server.address)
-            made = caller.submit(key="watched", seconds=8.0)
+            made = caller.submit(key="watched", seconds=60.0)
             stream, events = caller.watch(made.name), []
             while len(events) < 5:
                 events.append(next(stream))

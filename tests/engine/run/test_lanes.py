@@ -76,7 +76,7 @@ def test_the_next_call_after_a_death_is_answered_in_time(
 def test_a_hung_worker_is_killed_soon_after_its_limit(
     server, busy_stub, request_hard, small, failure
 ):
-    request_hard.options.time_limit.seconds = 1
+    request_hard.options.time_limit.seconds = 3  # on a slow machine it must be met before its end
     started = time.monotonic()
     call = busy_stub.PlanDispatch.future(request_hard)
     (hung,) = server.busy(1)
@@ -85,7 +85,7 @@ def test_a_hung_worker_is_killed_soon_after_its_limit(
     ended = time.monotonic()
     assert told.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert told.reason == "OUT_OF_TIME"
-    assert 1.5 <= ended - started < 3.0
+    assert 3.5 <= ended - started < 6.0
     assert_answered_in_time(busy_stub, small, ended)
     assert hung not in server.settle(3)
     assert "a worker was killed for overrun" in {event["event"] for event in server.events()}
@@ -138,13 +138,12 @@ def test_single_calls_are_quick_while_workers_are_busy(server, busy_stub, reques
 
 
 def test_workers_that_died_idle_fail_nobody_and_live_ones_end_with_the_server(
-    launch, connect, request_hard
+    launch, connect, small
 ):
-    request_hard.options.time_limit.seconds = 1
     with launch("--workers=1", "--overrun-s=0.5") as server, connect(server.address) as channel:
         for pid in server.settle(2):
             os.kill(pid, signal.SIGKILL)
-        assert DispatchServiceStub(channel).PlanDispatch(request_hard).plan.HasField("schedule")
+        assert DispatchServiceStub(channel).PlanDispatch(small).plan.HasField("schedule")
         pids = server.workers()
         assert pids
         server.popen.kill()

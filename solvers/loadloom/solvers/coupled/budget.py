@@ -110,6 +110,15 @@ class Race:
                 self._tell(phase)
         return better
 
+    def ask(self, phase: str) -> bool:
+        """Whether to go on; for a search that may find nothing for long, and yet is to be stopped.
+
+        The listener hears that nothing is new.
+        """
+        with self.lock:
+            self._tell(phase)
+        return not self.over
+
     def _tell(self, phase: str) -> None:
         tell = self.listener
         if tell and not tell(self.budget.seconds, self.value, min(self.bound, self.value), phase):

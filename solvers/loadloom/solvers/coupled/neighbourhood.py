@@ -12,6 +12,7 @@ tolerances of HiGHS decide nothing. Seen with 20 choosers of 7 turns: a third of
 two turns of all, take HiGHS 0.2 to 3 s to the proven end, of which CP-SAT sees none in that time.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
@@ -61,12 +62,13 @@ def best_among(
     nodes: int,
     left_s: float,
     seed: int = 0,
+    stop: Callable[[], bool] | None = None,
 ) -> tuple[Answer, bool]:
     """The best answer found of free windows and those taken, and whether the search was finished.
 
     `free` is whether each window and pause may be taken, (W,); choosers without any stay as they
-    are. `nodes` limits the search repeatably, `left_s` by the clock. A gain of less than a share of
-    1e-4 is not looked for.
+    are. `nodes` limits the search repeatably, `left_s` by the clock, `stop` ends it. A gain of less
+    than a share of 1e-4 is not looked for.
     """
     if not (listed.open.any(axis=0) & free).any():
         return answer, True
@@ -78,6 +80,7 @@ def best_among(
         time_limit_s=left_s,
         absolute_gap=_WORTHWHILE * (answer.cost + listed.rows.cost(answer.activity)),
         node_limit=nodes,
+        stop=stop,
     )
     settled, values = outcome.termination.reason is Reason.OPTIMAL, outcome.primal
     if values is None:

@@ -115,4 +115,12 @@ class Recombination:
             most_s = np.clip(_TIME_SHARE * budget.time_limit_s, _LEAST_S, _MOST_S)
             left_s = min(left_s, float(most_s))
         seed = int(search.random.integers(2**31))
-        return best_among(self.listed, search.best, free, nodes=_NODES, left_s=left_s, seed=seed)
+        return best_among(
+            self.listed,
+            search.best,
+            free,
+            nodes=_NODES,
+            left_s=left_s,
+            seed=seed,
+            stop=lambda: not search.race.ask("neighbourhood"),
+        )
