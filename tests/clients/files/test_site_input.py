@@ -272,6 +272,20 @@ def test_a_fault_that_the_server_finds_is_traced_to_the_site_file(folder):
     assert (fault.line, fault.column) == (12, 5)
 
 
+def test_a_fault_that_the_server_finds_in_a_series_is_traced_to_the_line_of_its_file(folder):
+    late = datetime(2024, 6, 1, 1, tzinfo=UTC)
+    found = read(folder, start=late)
+    load = found.fault("site.loads[0].power_kw[2]", "is -5; must be a number from 0")
+    assert str(load) == (
+        f"{folder / 'load.csv'}, line 16, column 2 (load_kw, loads[0].power_kw[2]): "
+        "is -5; must be a number from 0"
+    )
+    # A price is held for four intervals, and the first hour that is read is the fourth.
+    prices = [found.fault(f"site.meter.buy_price_per_kwh[{t}]", "") for t in (0, 3, 4)]
+    assert [fault.line for fault in prices] == [5, 5, 6]
+    assert {fault.file for fault in prices} == {folder / "prices.csv"}
+
+
 def test_a_site_without_a_price_or_a_time_is_refused(folder):
     with pytest.raises(InputError, match=r"meter\.buy_price_per_kwh.: is missing"):
         read_input(folder / "site.yaml")

@@ -9,12 +9,10 @@ from loadloom.models.certificate import Proof
 from loadloom.models.dispatch.batch import AMOUNTS, COLUMNS, Batch, solve_batch
 from loadloom.models.dispatch.kernel import FEASIBLE, INFEASIBLE, OPTIMAL
 from loadloom.models.dispatch.linear import solve_linear, solve_mixed_integer
-from loadloom.models.dispatch.problem import Meter
 from loadloom.models.dispatch.referee import baseline, cost, violations
 from loadloom.models.dispatch.solve import solve, solve_kernel
 from loadloom.models.dispatch.stage import convex_stages
 from loadloom.models.dispatch.values import dual_bound
-from loadloom.models.horizon import Horizon
 from loadloom.models.options import SolveOptions
 from loadloom.solvers.termination import Reason
 from tests.models.dispatch.cases import CASES, site, target
@@ -136,105 +134,6 @@ def test_a_year_of_quarter_hours_stays_exact(loss):
     paid = cost(problem, solution.schedule).total
     assert paid - solution.termination.bound <= 1e-9 * abs(paid)
     assert dual_bound(problem, solution.values) == pytest.approx(paid, rel=1e-9)
-
-
-class TestLaws:
-    def cases(self):
-        rng = np.random.default_rng(11)
-        for _ in range(60):
-            problem = random_problem(rng, count=24, convex=bool(rng.integers(2)))
-            solution = solve_kernel(problem)
-            if solution.schedule is not None:
-                yield problem, cost(problem, solution.schedule).total
-
-    def paid(self, problem):
-        solution = solve_kernel(problem)
-        assert solution.schedule is not None
-        return cost(problem, solution.schedule).total
-
-    def test_more_capacity_never_costs_more(self):
-        for problem, before in self.cases():
-            storage = problem.storages[0]
-            larger = replace(storage, energy_max_kwh=1.5 * storage.energy_max_kwh)
-            assert self.paid(replace(problem, storages=(larger,))) <= before + 1e-9
-
-    def test_more_power_never_costs_more(self):
-        for problem, before in self.cases():
-            storage = problem.storages[0]
-            stronger = replace(
-                storage,
-                charge_limit_kw=1.3 * storage.charge_limit_kw,
-                discharge_limit_kw=1.3 * storage.discharge_limit_kw,
-            )
-            assert self.paid(replace(problem, storages=(stronger,))) <= before + 1e-9
-
-    def test_twice_the_prices_cost_twice(self):
-        for problem, before in self.cases():
-            meter, storage = problem.meter, problem.storages[0]
-            dearer = replace(
-                meter,
-                buy_price_per_kwh=2 * meter.buy_price_per_kwh,
-                sell_price_per_kwh=2 * meter.sell_price_per_kwh,
-            )
-            worn = replace(
-                storage,
-                wear_cost_per_kwh=2 * storage.wear_cost_per_kwh,
-                end_value_per_kwh=2 * storage.end_value_per_kwh,
-            )
-            doubled = self.paid(replace(problem, meter=dearer, storages=(worn,)))
-            assert doubled == pytest.approx(2 * before, rel=1e-9, abs=1e-9)
-
-    def test_another_day_costs_the_same(self):
-        for problem, before in self.cases():
-            later = Horizon(
-                start=problem.horizon.start.replace(year=2025),
-                step_h=problem.horizon.step_h,
-                time_zone="Asia/Tokyo",
-            )
-            assert self.paid(replace(problem, horizon=later)) == before
-
-    def test_splitting_every_interval_never_costs_more(self):
-        for problem, before in self.cases():
-            storage = problem.storages[0]
-            # With self-discharge, half of a charge comes earlier and loses more.
-            if storage.targets or storage.self_discharge_per_h > 0.0:
-                continue
-            assert self.paid(halved(problem)) <= before + 1e-9
-
-
-def halved(problem):
-    """The same site on intervals half as long; a plan of the whole ones still fits."""
-    twice = lambda values: np.repeat(values, 2)  # noqa: E731
-    storage = problem.storages[0]
-    low = np.zeros(2 * problem.horizon.count)
-    low[1::2] = storage.energy_min_kwh
-    high = np.full(2 * problem.horizon.count, 1e6)
-    high[1::2] = storage.energy_max_kwh
-    return replace(
-        problem,
-        horizon=replace(problem.horizon, step_h=twice(problem.horizon.step_h) / 2),
-        meter=Meter(
-            buy_price_per_kwh=twice(problem.meter.buy_price_per_kwh),
-            sell_price_per_kwh=twice(problem.meter.sell_price_per_kwh),
-            import_limit_kw=twice(problem.meter.import_limit_kw),
-            export_limit_kw=twice(problem.meter.export_limit_kw),
-        ),
-        loads=tuple(replace(x, power_kw=twice(x.power_kw)) for x in problem.loads),
-        photovoltaics=tuple(replace(x, power_kw=twice(x.power_kw)) for x in problem.photovoltaics),
-        storages=(
-            replace(
-                storage,
-                # Half an interval may end anywhere that the next half can mend.
-                energy_min_kwh=low,
-                energy_max_kwh=high,
-                self_discharge_per_h=0.0
-                if storage.self_discharge_per_h == 0.0
-                else storage.self_discharge_per_h,
-                charge_limit_kw=twice(storage.charge_limit_kw),
-                discharge_limit_kw=twice(storage.discharge_limit_kw),
-            ),
-        ),
-    )
 
 
 def batch_of(problems):

@@ -253,6 +253,23 @@ def test_the_same_request_gives_the_same_plan():
     assert np.array_equal(first.schedule.energy_kwh, second.schedule.energy_kwh)
 
 
+@pytest.mark.parametrize("gap", [0.0, 1e-9, 1e-7, 1e-6, 1e-4])
+def test_rounding_never_uses_up_the_gap_asked_for(gap):
+    searched = 0
+    for seed in range(40):
+        problem = random_problem(np.random.default_rng(seed), count=24, stores=2, convex=False)
+        solution = solve_linear(problem, SolveOptions(relative_gap=gap))
+        if solution.schedule is None:
+            assert solution.termination.reason is Reason.INFEASIBLE
+            continue
+        assert solution.termination.reason is Reason.OPTIMAL
+        paid = refereed(problem, solution)
+        allowed = max(gap, 1e-9) * max(1.0, abs(paid))
+        assert paid - solution.termination.bound <= allowed * (1.0 + 1e-6)
+        searched += "binaries" in solution.road
+    assert searched > 10
+
+
 @pytest.mark.parametrize("solve", [solve_linear, solve_mixed_integer])
 def test_no_time_leaves_an_honest_answer(solve):
     for seed in range(10):

@@ -56,6 +56,9 @@ from loadloom.solvers.termination import Reason, Termination
 ROUNDING = 1e-9
 """The relative gap that rounding leaves, whatever smaller one is asked for."""
 
+ROOM_FOR_ROUNDING = 1e-7
+"""How much nearer than asked for a search must come, or half: rounding can use up the rest."""
+
 WITHIN_KWH = 1e-7
 """How far a plan may be off a rule by rounding: a tenth of what the referee allows."""
 
@@ -211,8 +214,9 @@ class _Search:
 
     def _solve(self, model: Model) -> Outcome:
         left_s = max(0.0, self.options.time_limit_s - self.seconds)
-        # Half of the gap, so that rounding cannot use up the whole.
-        outcome = model.solve(time_limit_s=left_s, relative_gap=0.5 * self.options.relative_gap)
+        gap = self.options.relative_gap
+        nearer = gap - min(ROOM_FOR_ROUNDING, 0.5 * gap)
+        outcome = model.solve(time_limit_s=left_s, relative_gap=nearer)
         self.seconds += outcome.seconds
         return outcome
 

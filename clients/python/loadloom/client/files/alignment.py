@@ -42,9 +42,14 @@ def common_grid(series: Iterable[TimedSeries], span: Span, time_zone: str) -> Gr
 
 def sample(series: TimedSeries, grid: Grid) -> NDArray[np.float64]:
     """The values of a series in each interval of a grid that it covers."""
+    return series.values[rows(series, grid)]
+
+
+def rows(series: TimedSeries, grid: Grid) -> NDArray[np.intp]:
+    """The row of a series that holds in each interval of a grid that it covers."""
     step = grid.steps[0]
     first, parts = (grid.start - series.start) // step, series.step // step
-    return series.values[(first + np.arange(grid.count)) // parts]
+    return (first + np.arange(grid.count)) // parts
 
 
 def _cover(series: TimedSeries, span: Span, zone: ZoneInfo) -> Fault | None:

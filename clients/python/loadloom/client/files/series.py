@@ -24,14 +24,22 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimedSeries:
-    """The values of one quantity from `start` on, each holding for a step."""
+    """The values of one quantity from `start` on, each holding for a step.
 
-    file: Path
+    They are those of a column of `table`, row by row, in the unit of a field.
+    """
+
+    table: Table
     column: str
     start: datetime
     step: timedelta
     values: NDArray[np.float64]
     currency_code: str = ""
+
+    @property
+    def file(self) -> Path:
+        """The file that they were read from."""
+        return self.table.file
 
     @property
     def end(self) -> datetime:
@@ -96,7 +104,7 @@ class SeriesReader:
             self._times[file] = timeline(table, self.zone)
         start, step = self._times[file]
         return TimedSeries(
-            file=file,
+            table=table,
             column=column,
             start=start,
             step=step,

@@ -1,8 +1,8 @@
 """What the files of a site say, made into a site and its grid."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from loadloom.client.files.alignment import Span, common_grid, sample
-from loadloom.client.files.documents import Document, Keys, path_keys
+from loadloom.client.files.alignment import Span, common_grid, rows, sample
+from loadloom.client.files.documents import Document, Keys, path_keys, path_text
 from loadloom.client.files.faults import Fault, InputError
 from loadloom.client.files.prices import Prices, read_prices
 from loadloom.client.files.series import SeriesReader, TimedSeries, one_instant, parse_time
@@ -32,7 +32,7 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteInput:
-    """A site and its grid, and the document to which faults in them can be traced.
+    """A site and its grid, and the document and series to which faults in them can be traced.
 
     `prices` says which columns of a file of prices were taken, and for what; `doubts` what in them
     is possible but unlikely.
@@ -41,6 +41,7 @@ class SiteInput:
     site: Site
     grid: Grid
     document: Document
+    series: Mapping[Keys, TimedSeries]
     prices: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
@@ -49,8 +50,14 @@ class SiteInput:
         return self.fault(path, "").place
 
     def fault(self, path: str, message: str) -> Fault:
-        """A fault that the server found at a field path, traced to the site file."""
-        return self.document.fault(path_keys(path.removeprefix("site.")), message)
+        """A fault that the server found at a field path, traced to the file it comes from."""
+        keys = path_keys(path.removeprefix("site."))
+        series = self.series.get(keys[:-1])
+        if series is None or not isinstance(keys[-1], int):
+            return self.document.fault(keys, message)
+        row = int(rows(series, self.grid)[keys[-1]])
+        found = series.table.fault(message, column=series.column, index=row)
+        return replace(found, where=f"{series.column}, {path_text(keys)}")
 
 
 @dataclass(slots=True)
@@ -114,7 +121,14 @@ def read_input(
     _check_targets(reading, site, grid)
     reading.finish()
     doubts = tuple(dict.fromkeys(_doubts(reading, site)))
-    return SiteInput(site=site, grid=grid, document=document, prices=reading.prices, doubts=doubts)
+    return SiteInput(
+        site=site,
+        grid=grid,
+        document=document,
+        series=reading.series,
+        prices=reading.prices,
+        doubts=doubts,
+    )
 
 
 def _instant_or_none(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
