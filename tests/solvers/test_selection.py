@@ -7,9 +7,10 @@ import pytest
 
 from loadloom.solvers.coupled.budget import Budget, Race
 from loadloom.solvers.highs import Model
-from loadloom.solvers.kernels.selecting import answers, prefixes, products, totals, values
+from loadloom.solvers.kernels.selecting import answers, prefixes, totals, values
+from loadloom.solvers.kernels.spans import products
 from loadloom.solvers.kernels.swaps import climb
-from loadloom.solvers.selection import relaxation
+from loadloom.solvers.selection import relaxation, search
 from loadloom.solvers.selection.items import (
     Bins,
     Items,
@@ -191,6 +192,84 @@ def test_what_is_found_keeps_narrow_limits():
     assert found.bound - found.value <= 0.02 * abs(found.bound)
 
 
+def odd_sums(count=60):
+    """Items of size 2 of which an odd sum is asked: parts of items keep that limit, none else."""
+    random = np.random.default_rng(10)
+    use = random.random((count, 6))
+    items = Items(
+        use=use,
+        size=np.full(count, 2.0),
+        worth=random.uniform(0.5, 2.0, (count, 1)),
+        must=np.zeros(count, np.bool_),
+    )
+    one = np.ones(1)
+    return items, Bins(
+        per_size=0.1 * one[:, None],
+        per_peak=0.1 * one[:, None],
+        size_low=(count - 1.0) * one,
+        size_high=(count - 1.0) * one,
+        count_low=0.0 * one,
+        count_high=INF * one,
+        peak_high=INF * one,
+    )
+
+
+def counted(monkeypatch, after=lambda: None):
+    """The ranges of items that the search looks at, one item at a time, as it goes on."""
+    looked = []
+
+    def look(*arguments):
+        looked.append(arguments[-2:])
+        after()
+        return climb(*arguments)
+
+    monkeypatch.setattr(search, "LOOK_VALUES", 1)
+    monkeypatch.setattr(search, "climb", look)
+    return looked
+
+
+def test_a_search_that_keeps_no_limits_can_be_stopped(monkeypatch):
+    items, bins = odd_sums()
+    looked = counted(monkeypatch)
+    asked = Race(
+        budget=Budget(),
+        relative_gap=0.0,
+        listener=lambda *news: news[-1] != "swaps" or len(looked) < 7,
+    )
+    found = select(items, bins, asked)
+    assert found.choice is None
+    assert not found.is_infeasible
+    assert looked == [(first, first + 1) for first in range(7)]
+
+
+def test_a_search_that_keeps_no_limits_heeds_its_time(monkeypatch):
+    items, bins = odd_sums()
+    passed = [0.0]
+
+    def second():
+        passed[0] += 1.0
+
+    looked = counted(monkeypatch, second)
+    budget = Budget(clock=lambda: passed[0], time_limit_s=5.0)
+    found = select(items, bins, Race(budget=budget, relative_gap=0.0))
+    assert found.choice is None
+    assert len(looked) == 5
+
+
+@pytest.mark.parametrize("bins", [1, 3])
+def test_how_often_a_search_looks_at_the_clock_changes_nothing(monkeypatch, bins):
+    random = np.random.default_rng(11)
+    for limited in (False, True):
+        items, limits = instance(random, 80, 12, bins, limited=limited)
+        whole = select(items, limits, race(), rounds=5, nodes=0)
+        with monkeypatch.context() as patched:
+            looked = counted(patched)
+            found = select(items, limits, race(), rounds=5, nodes=0)
+        assert len(looked) > 80
+        assert found.value == pytest.approx(whole.value, rel=1e-12)
+        assert (found.choice == whole.choice).all()
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_compiled_passes_are_their_python(dtype):
     random = np.random.default_rng(6)
@@ -243,6 +322,7 @@ def _passes(items, bins, prices, python):
         bins.lows,
         bins.highs,
         np.ones(2),
-        10,
+        0,
+        count,
     )
     return choice, value, lead, every, product, *before, first, kept, (*code, *end)

@@ -1,5 +1,7 @@
 """The core audit: never below any complaint, zero a certificate, exact where it can be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,22 @@ def test_no_coalition_complains_more_than_the_bound(name, mode, count):
         if found.coalition.size:
             marked = np.isin(np.arange(count), found.coalition)
             assert complaint(load, shares, cost, marked) == pytest.approx(found.complaint)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "schedule",
+    [prices.piecewise((1.0, 1.5, 3.0), (0.5, 0.4, 0.2)), prices.load_factor(0.2, -0.1)],
+    ids=["pieces", "load factor"],
+)
+def test_the_bound_holds_where_a_peak_makes_power_cheaper(schedule, mode):
+    """Coalitions with a high peak pay less a kWh than those with a flat load."""
+    load, some = pool(9, "affine", mode, 9)
+    cost = replace(some, schedule=schedule)
+    costs = games.coalition_costs(load, cost)
+    for shares in ways(load, cost, 9):
+        worst = float(games.complaints(costs, shares).max())
+        assert worst <= audit(load, shares, cost).bound + 1e-9 * float(costs[-1])
 
 
 @pytest.mark.parametrize("mode", MODES)

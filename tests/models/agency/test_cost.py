@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from loadloom.models.agency import cost as cost_module
 from loadloom.models.agency import prices
-from loadloom.models.agency.cost import PooledCost, total, widened
+from loadloom.models.agency.cost import PooledCost, inverse_load_factor, total, widened
 from loadloom.models.agency.problem import Peak, PeakMode
 from loadloom.models.checks import InvalidProblem
 
@@ -208,3 +208,16 @@ def test_pooling_under_a_stable_price_never_costs_more(curves, mode, name):
     shares = cost.at_prices(curves, cost.slot_prices(total(curves)))
     assert abs(shares.sum() - together) <= 1e-9 * max(together, 1e-300)
     assert np.all(shares <= alone + 1e-8 * together)
+
+
+def test_a_peak_that_ties_within_the_tolerance_leaves_no_rest():
+    total_kw = np.array([4.0, 4.0 * (1.0 - 5e-10), 3.0])
+    cost = PooledCost(schedule=prices.affine(0.3, 0.1), step_h=np.ones(3))
+    assert (cost.peak_weights(total_kw) > 0.0).tolist() == [True, True, False]
+    billed = float(cost.slot_prices(total_kw) @ total_kw)
+    assert billed == pytest.approx(float(cost.value(total_kw)), rel=1e-13)
+
+
+def test_no_load_factor_is_above_1():
+    found = inverse_load_factor(1.0, np.array([1.0, 1.0]), np.array([1.0 + 1e-15, 0.0]))
+    assert found.tolist() == [1.0, 1.0]

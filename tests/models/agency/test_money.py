@@ -15,6 +15,8 @@ EUR = Currency(code="EUR")
 def test_halves_go_away_from_zero_and_floats_noise_does_not_decide():
     amounts = np.array([2.675 * 100, 0.5, -0.5, 1.4999, -2.5, 0.0, 1e14 + 0.5])
     assert to_nearest(amounts).tolist() == [268, 1, -1, 1, -3, 0, 10**14 + 1]
+    assert 1.005 * 100 < 100.5
+    assert to_nearest(np.array([1.005 * 100, -1.005 * 100])).tolist() == [101, -101]
 
 
 def test_the_largest_remainders_are_rounded_up():

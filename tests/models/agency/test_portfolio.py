@@ -322,3 +322,34 @@ def test_the_referee_sees_planted_faults():
     assert rules([0, 0, 0, 0]) >= {"contracts[0].energy_max_kwh", "contract[3]"}
     assert rules([0, 1, -1, -1]) == {"contract[1]"}
     assert rules([0, 0]) == {"contract"}
+
+
+def test_the_figures_of_the_referee_by_hand():
+    """Two hours; the third user has another contract, another price there, and a fee."""
+    contracts = (
+        Contract(name="hill", schedule=affine(0.3, 0.1)),
+        Contract(name="mill", schedule=affine(0.2, 0.2)),
+    )
+    problem = portfolio(
+        np.array([[3.0, 1.0], [1.0, 2.0], [2.0, 0.0]]),
+        [[0.6, 0.5], [0.6, 0.5], [0.7, 0.9]],
+        *contracts,
+        fee=[[0.1, 0.0], [0.2, 0.0], [0.0, 0.4]],
+    )
+    hill, mill = referee.figures(problem, np.array([0, 0, 1], np.int32))
+    assert (hill.user_count, hill.energy_kwh, hill.peak_kw, hill.peak_slots) == (2, 7.0, 4.0, (0,))
+    assert hill.load_factor == pytest.approx(0.875)
+    assert (hill.revenue, hill.fees, hill.cost) == pytest.approx((4.2, 0.3, 2.9))
+    assert hill.profit == pytest.approx(1.0)
+    assert (mill.load_factor, mill.cost) == pytest.approx((0.5, 2 * 0.6))
+    assert mill.profit == pytest.approx(1.8 - 0.4 - 1.2)
+    assert referee.profit(problem, np.array([0, 0, 1], np.int32)) == pytest.approx(1.2)
+    assert referee.violations(problem, np.array([0, 0, 1], np.int32)) == []
+
+
+def test_a_limit_may_be_passed_by_rounding_alone():
+    contract = Contract(name="plant", schedule=affine(0.4, 0.1), energy_max_kwh=4.0)
+    for load, broken in ((2.0 + 1e-8, False), (2.0 + 1e-6, True)):
+        problem = portfolio(np.array([[load, load]]), 0.7, contract)
+        found = referee.violations(problem, np.zeros(1, np.int32))
+        assert [v.path for v in found] == ["contracts[0].energy_max_kwh"] * broken

@@ -287,25 +287,3 @@ def test_owen_shares_leave_no_group_better_off_alone():
         group = [i for i in range(6) if members >> i & 1]
         alone = plan_purchase(problem(loads[group].sum(axis=0), *plants))
         assert shares[group].sum() <= alone.cost + 1e-7
-
-
-@pytest.mark.parametrize("fault", ["balance", "limit", "both ways", "store", "nan"])
-def test_the_referee_sees_planted_faults(fault):
-    spot = Spot(buy_price_per_kwh=np.array([0.1, 0.5]), sell_max_kw=np.array(1.0))
-    store = Store(energy_max_kwh=4.0, charge_max_kw=10.0, discharge_max_kw=10.0)
-    asked = problem(
-        [10.0, 10.0], Plant(name="a", power_max_kw=np.array(6.0)), spot=spot, store=store
-    )
-    plan = checked(asked).plan
-    power, one = plan.power_kw.copy(), np.ones(2)
-    power[0, 0] += 1.0
-    wrong = {
-        "balance": replace(plan, power_kw=power),
-        "limit": replace(plan, power_kw=power, spot_buy_kw=plan.spot_buy_kw - [1.0, 0.0]),
-        "both ways": replace(
-            plan, spot_buy_kw=plan.spot_buy_kw + one, spot_sell_kw=plan.spot_sell_kw + one
-        ),
-        "store": replace(plan, energy_kwh=plan.energy_kwh + 1.0),
-        "nan": replace(plan, charge_kw=plan.charge_kw * np.nan),
-    }
-    assert referee.violations(asked, wrong[fault])

@@ -134,6 +134,16 @@ def test_a_rent_that_slot_prices_do_not_bring_in_is_refused():
         settle(by_hand(purchase=bought))
 
 
+def test_what_slot_prices_may_miss_is_a_millionth_of_the_cost():
+    far, near = (
+        Purchase(cost=1.6, slot_price_per_kwh=np.array([0.4, 0.2]), rent=0.6 + missing)
+        for missing in (1e-5, 1e-6)
+    )
+    with pytest.raises(InvalidProblem, match=r"so the rent must be 0\.6"):
+        settle(by_hand(purchase=far))
+    assert settle(by_hand(purchase=near)).share.sum() == pytest.approx(2.2 + 1e-6, rel=1e-12)
+
+
 def rounded_purchase(rng: np.random.Generator, load: np.ndarray) -> Purchase:
     """A purchase for some 1e9 whose slot prices, some below 0, are rounded to six digits."""
     price = rng.uniform(-0.05, 0.5, load.shape[1])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from loadloom.models.agency import referee
+from loadloom.models.agency import prices, referee, referee_money, referee_rules
 from loadloom.models.agency.problem import Mode, Peak, PeakMode, SharingRule
 from loadloom.models.agency.settle import account, bills, per_kwh, settle
 from tests.models.agency.settlements import purchase, settlement_of
@@ -220,3 +220,111 @@ def test_a_purchase_and_its_rent():
     smeared = replace(s, rent=0.0, rent_minor=0, cost_minor=s.cost_minor + s.rent_minor)
     paths = {violation.path for violation in referee.violations(problem, smeared)}
     assert "rent" in paths
+
+
+def told_of_money(settlement, problem=PROBLEM):
+    """The amounts that rounding alone tells of."""
+    found = referee_money.rounding(problem, settlement)
+    assert referee_money.identities(problem, settlement) == []
+    return {violation.path.split("[")[0] for violation in found if violation is not None}
+
+
+def test_a_prepayment_that_is_not_what_was_paid():
+    problem = settlement_of(LOAD, rate=0.1, prepaid_minor=np.arange(5_000, 5_012))
+    s = settle(problem)
+    assert referee.violations(problem, s) == []
+    prepaid = changed(changed(s.prepaid_minor, 3, 1), 8, 1)
+    wrong = replace(s, prepaid_minor=prepaid, refund_minor=prepaid - s.bill_minor)
+    assert [v.path for v in referee.violations(problem, wrong)] == ["prepaid_minor[3]"]
+
+
+@pytest.mark.parametrize("by", [-1, 1])
+def test_a_prepayment_by_price_that_is_a_unit_off(by):
+    for user in range(12):
+        prepaid = changed(SETTLED.prepaid_minor, user, by)
+        wrong = replace(SETTLED, prepaid_minor=prepaid, refund_minor=prepaid - SETTLED.bill_minor)
+        assert told_of_money(wrong) == {"prepaid_minor"}
+
+
+@pytest.mark.parametrize("name", ["share_minor", "bill_minor"])
+def test_a_minor_unit_from_who_was_rounded_down_to_who_was_rounded_up(name):
+    """Sums hold, and the largest remainders are still those that are rounded up."""
+    minor = getattr(SETTLED, name)
+    raw = 100.0 * (SETTLED.share if name == "share_minor" else SETTLED.bill)
+    up, down = np.flatnonzero(minor > raw), np.flatnonzero(minor < raw)
+    for giver, taker in ((down[0], up[0]), (down[-1], up[-1])):
+        kept = {name: changed(changed(minor, giver, -1), taker, 1)}
+        if name == "bill_minor":
+            kept["refund_minor"] = SETTLED.prepaid_minor - kept[name]
+        assert told_of_money(replace(SETTLED, **kept)) == {name}
+
+
+@pytest.mark.parametrize("by", [-1, 1])
+def test_a_unit_moved_between_rent_and_cost(by):
+    bought = purchase(np.random.default_rng(1), LOAD, 1.0)
+    problem = settlement_of(
+        LOAD, purchase=replace(bought, cost=bought.cost - 1.0, rent=bought.rent + 1.0)
+    )
+    s = settle(problem)
+    wrong = replace(s, rent_minor=s.rent_minor + by, cost_minor=s.cost_minor - by)
+    assert "rent_minor" in told_of_money(wrong, problem)
+
+
+def test_three_more_who_are_rounded_up_at_the_cost_of_the_agent():
+    """Every share is within a unit, and everything adds up; the cost is not what it was."""
+    raw = 100.0 * SETTLED.share
+    low = np.flatnonzero(SETTLED.share_minor < raw)
+    low = low[np.argsort(raw[low] - SETTLED.share_minor[low])[-3:]]
+    more = SETTLED.share_minor.copy()
+    more[low] += 1
+    assert np.abs(more - raw).max() < 1.0
+    wrong = replace(
+        SETTLED,
+        share_minor=more,
+        cost_minor=SETTLED.cost_minor + 3,
+        profit_minor=SETTLED.profit_minor - 3,
+    )
+    assert told_of_money(wrong) == {"cost_minor", "profit_minor"}
+
+
+@pytest.mark.parametrize("by", [0.001, 0.05])
+def test_an_amount_a_little_more_than_a_unit_off(by):
+    """What floats make of an amount is far less than a thousandth of a minor unit."""
+    share = changed(SETTLED.share, 5, 0.0)
+    share[5] = (SETTLED.share_minor[5] + 1.0 + by) / 100.0
+    assert "share_minor" in told_of_money(replace(SETTLED, share=share))
+    share[5] = (SETTLED.share_minor[5] + 1.0 - by) / 100.0
+    found = referee_money.rounding(PROBLEM, replace(SETTLED, share=share))
+    assert not any(
+        v is not None and v.path == "share_minor[5]" and "from" in v.message for v in found
+    )
+
+
+@pytest.mark.parametrize("rule", [SharingRule.LEAST_CORE, SharingRule.NUCLEOLUS])
+def test_who_is_in_no_coalition_that_complains_most_pays_too_little(rule):
+    """A peak costs 1 a kW: one user of 3 kW beside three of 1 kW at the other time, who save 1.5.
+
+    Where the first pays less than its half, the worst coalitions are the others, each alone;
+    where it pays more, they are the first with any two others.
+    """
+    load = [[0.0, 3.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]
+    problem = settlement_of(load, schedule=prices.affine(0.0, 0.5), rule=rule)
+    settled = settle(problem)
+    assert settled.share == pytest.approx([1.5, 0.5, 0.5, 0.5])
+    assert referee_rules.complaints(problem, rule, settled.share) == []
+    for wrong in ([1.2, 0.6, 0.6, 0.6], [1.8, 0.4, 0.4, 0.4]):
+        (told,) = referee_rules.complaints(problem, rule, np.array(wrong))
+        user = 0 if rule is SharingRule.LEAST_CORE or wrong[0] > 1.5 else 1
+        assert told.path == f"share[{user}]"
+
+
+@pytest.mark.parametrize("by", [-1, 1])
+def test_identities_have_no_tolerance(by):
+    def told(**changes):
+        found = referee_money.identities(PROBLEM, replace(SETTLED, **changes))
+        return [violation.path for violation in found]
+
+    assert told(cost_minor=SETTLED.cost_minor + by) == ["share_minor", "bill_minor"]
+    assert told(profit_minor=SETTLED.profit_minor + by) == ["bill_minor"]
+    refund = changed(SETTLED.refund_minor, 3, by)
+    assert told(refund_minor=refund) == ["prepaid_minor", "refund_minor[3]"]

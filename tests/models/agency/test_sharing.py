@@ -205,3 +205,25 @@ def test_leaving_that_saves_nothing_is_no_rule_to_share_by():
     cost = PooledCost(schedule=prices.affine(-0.9, 1.0), step_h=np.ones(2))
     with pytest.raises(InvalidProblem, match="take another rule"):
         share(load, cost, SharingRule.LEAVE_ONE_OUT)
+
+
+@pytest.mark.parametrize(
+    "rule", [SharingRule.AUMANN_SHAPLEY, SharingRule.COINCIDENT_PEAK, SharingRule.ENERGY]
+)
+def test_shares_at_slot_prices_add_up_where_steps_are_uneven(rule):
+    load = np.random.default_rng(8).random((6, 8))
+    load[:, 0] += 1.0  # the peak is in a quarter of an hour
+    steps = np.tile([0.25, 0.5, 1.0, 2.0], 2)
+    cost = PooledCost(schedule=prices.affine(0.3, 0.1), step_h=steps)
+    found = share(load, cost, rule)
+    assert found.share.sum() == pytest.approx(float(cost.value(load.sum(axis=0))), rel=1e-12)
+    assert cost.at_prices(load, found.slot_price_per_kwh) == pytest.approx(found.share, rel=1e-12)
+
+
+def test_shapley_and_nucleolus_are_not_taken_for_each_other():
+    load, cost = pool(5, "affine", "monthly", 5)
+    costs = games.coalition_costs(load, cost)
+    found = [share(load, cost, rule).share for rule in (SharingRule.SHAPLEY, SharingRule.NUCLEOLUS)]
+    assert found[0] == pytest.approx(games.shapley(costs))
+    assert found[1] == pytest.approx(games.nucleolus(costs))
+    assert np.abs(found[0] - found[1]).max() > 1e-3 * costs[-1]

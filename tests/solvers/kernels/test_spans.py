@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loadloom.solvers.kernels.spans import chosen_sums, span_sums
+from loadloom.solvers.kernels.spans import chosen_sums, products, span_sums
 
 START = np.array([0, 3, 4, 11])
 
@@ -37,6 +37,16 @@ def test_a_float32_total_loses_nothing_that_matters():
     values = np.full((300_000, 2), 0.1, np.float32)
     total, _ = summed(values, np.ones(2), np.array([0, 2]))
     assert total == pytest.approx(300_000 * float(np.float32(0.1)), rel=1e-10)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_products_are_sums_over_one_span(kind):
+    rng = np.random.default_rng(2)
+    values, weight = rng.random((9, 97)).astype(kind), rng.random(97)
+    found = np.empty(9)
+    products(values, weight, found)
+    assert found == pytest.approx(values.astype(np.float64) @ weight, rel=1e-14)
+    assert found.tolist() == summed(values, weight, np.array([0, 97]))[1][:, 0].tolist()
 
 
 @pytest.mark.parametrize("kernel", [chosen_sums, chosen_sums.py_func])

@@ -208,6 +208,7 @@ def aggregate(
         rules=rules,
     )
     judged = parts if rules is None else completed(parts, horizon, rules, run)
+    judged = task.first_pass.with_room(judged)
     seen = reduce(merge, run(task.first_pass, judged), task.first_pass.nothing())
     return task.concluded(seen, judged, run, local)
 
@@ -247,7 +248,7 @@ class Task:
         """
         if not seen.totals.user_count.sum():
             raise InvalidProblem([Violation("load_kw", "is empty; must have at least 1 user")])
-        _check_sum(seen.parts)
+        _check_sum(seen.reach_kw)
         total_kw = seen.totals.total_kw
         ties = np.flatnonzero(total_kw >= total_kw.max() * (1.0 - self.tie_tolerance))
         ties = ties if ties.size else np.array([total_kw.argmax()])
@@ -298,13 +299,10 @@ class Task:
         return np.where(energy > 0.0, energy * self.price(u), 0.0)
 
 
-def _check_sum(parts: Sequence[UserColumns]) -> None:
+def _check_sum(reach_kw: float) -> None:
     """Raises InvalidProblem where loads, each within limits, may add up beyond what totals hold."""
-    reached = sum(
-        float(np.maximum(part.highest_kw, -part.lowest_kw).sum(dtype=np.float64)) for part in parts
-    )
-    if reached > LARGEST_KW:
-        message = f"adds up to peaks of {reached:g} kW in all; must be at most {LARGEST_KW:g} kW"
+    if reach_kw > LARGEST_KW:
+        message = f"adds up to peaks of {reach_kw:g} kW in all; must be at most {LARGEST_KW:g} kW"
         raise InvalidProblem([Violation("load_kw", message)])
 
 
@@ -352,13 +350,14 @@ class Second:
         rest_kw = float(np.delete(self.total_kw, watch).max(initial=-np.inf))
         whole = slice(0, columns.highest_kw.size)
         unknown = self._fill(columns, whole, columns.watched_kw, watch, rest_kw)
-        return None if unknown else columns.table
+        return None if unknown else columns.own_table
 
     def _unknown(self, columns: UserColumns) -> FloatArray:
         """The users' table of a part that is gone."""
-        columns.table[-FIGURES] = columns.table[:-FIGURES].sum(axis=0)
-        columns.table[1 - FIGURES :] = np.nan
-        return columns.table
+        table = columns.own_table
+        table[-FIGURES] = table[:-FIGURES].sum(axis=0)
+        table[1 - FIGURES :] = np.nan
+        return table
 
     def __call__(self, pair: tuple[UserColumns, Part]) -> FloatArray:
         """The users' table of a part, filled in from the curves themselves."""
@@ -369,7 +368,7 @@ class Second:
             rows = slice(done, done + chunk.user_count)
             self._fill(columns, rows, chunk.load_kw, slots, -np.inf)
             done = rows.stop
-        return columns.table
+        return columns.own_table
 
     def _fill(
         self,
@@ -383,7 +382,6 @@ class Second:
         order = np.argsort(-self.total_kw[slots], kind="stable")
         ties = np.flatnonzero(self.peak_weight[slots])
         ties = ties[np.argsort(slots[ties])]  # the sum over them has one order, as its bits have
-        table = columns.table
         return figures_at_peak(
             load_kw,
             order,
@@ -394,7 +392,7 @@ class Second:
             rest_kw,
             self.hours,
             self.energy_kwh,
-            table[:-FIGURES, rows],
             columns.highest_kw[rows],
-            table[-FIGURES:, rows],
+            columns.table,
+            columns.begin + rows.start,
         )

@@ -26,7 +26,7 @@ from loadloom.models.agency.prices import PriceSchedule
 from loadloom.models.agency.problem import Curves, IntArray, LoadArray, Peak, PeakMode
 from loadloom.models.checks import Checks
 from loadloom.models.horizon import FloatArray
-from loadloom.solvers.kernels.spans import span_sums
+from loadloom.solvers.kernels.spans import products
 
 PEAK_TOLERANCE = 1e-9
 """Slots, and days, whose load is short of the peak by no more than this share tie for it."""
@@ -164,10 +164,9 @@ class PooledCost:
 
     def at_prices(self, load_kw: LoadArray, slot_price_per_kwh: FloatArray) -> FloatArray:
         """What each of many users pays at a price per kWh in each slot, (n,)."""
-        per_kw, slots = slot_price_per_kwh * self.step_h, self.step_h.size
-        found = np.empty((load_kw.shape[0], 1))
-        span_sums(load_kw, per_kw, np.array([0, slots]), np.zeros(slots), found)
-        return found[:, 0]
+        found = np.empty(load_kw.shape[0])
+        products(load_kw, slot_price_per_kwh * self.step_h, found)
+        return found
 
     def peak_weights(self, total_kw: FloatArray) -> FloatArray:
         """How much each slot of a total load (T,) counts for the peak, (T,); 1 for each span."""

@@ -23,18 +23,20 @@ from loadloom.models.agency.tally import Tally
 from loadloom.models.agency.totals import Totals
 from loadloom.models.checks import MAGNITUDE, InvalidProblem, Violation
 from loadloom.models.horizon import FloatArray
-from loadloom.solvers.kernels.curves import SMALL, add_rows, add_totals
+from loadloom.solvers.kernels.curves import add_rows, add_totals
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
-WATCHED = 8
-"""The number of slots in which loads are kept, those with the largest totals in a first look."""
+WATCHED, WATCHED_IN_MEMORY = 8, 4
+"""The number of slots in which loads are kept, those with the largest totals in a first look.
+
+Curves in memory are looked at all over, and are quickly read again."""
 
 FIRST_LOOK_ROWS = 4_096
-"""The users by whom a part guesses where the peak is. A wrong guess costs a second pass."""
+"""The users by whom it is guessed where the peak is. A wrong guess costs a second pass."""
 
-PART_ROWS = 262_144
+PART_ROWS = 131_072
 """The users of an array that are one part: enough to forget what a part costs by itself."""
 
 
@@ -53,7 +55,7 @@ class Chunk:
     """The curves of some users.
 
     Attributes:
-        load_kw: (n, T) in C order; NaN is a reading that is missing.
+        load_kw: (n, T) in C order, a view that cannot be written to; NaN is a missing reading.
         group: (n,) the index of each user's area in `group_names`, or None for no areas.
         group_names: the areas.
         names: the users' names, or None where nobody asked for them.
@@ -74,6 +76,12 @@ class Chunk:
     fill_count: int = 0
     first_row: int = 0
     source: str = ""
+
+    def __post_init__(self) -> None:
+        # What files bring cannot be written to, and kernels would be compiled once for each.
+        view = self.load_kw.view()
+        view.flags.writeable = False
+        object.__setattr__(self, "load_kw", view)
 
     @property
     def user_count(self) -> int:
@@ -105,15 +113,83 @@ class Part(Protocol):
         ...
 
 
+FIGURES = 5
+"""Rows of a table of users beside their windows: see `solvers.kernels.curves.figures_at_peak`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserColumns:
+    """What is kept of some users, in their order.
+
+    Attributes:
+        table: (K + FIGURES, n or more) the energy in each window, and room for what follows from
+            the total; these users' columns, and those of others if they share it.
+        begin: the column of the first user.
+        highest_kw: (n,) the user's own peak.
+        lowest_kw: (n,) its smallest load where that is negative, else 0.
+        watch: (m,) slots.
+        watched_kw: (n, m) the loads in those slots.
+    """
+
+    table: FloatArray
+    begin: int = 0
+    highest_kw: LoadArray
+    lowest_kw: LoadArray
+    watch: IntArray
+    watched_kw: LoadArray
+
+    @classmethod
+    def room(
+        cls, rows: int, count: int, dtype: np.dtype[np.floating], watch: IntArray
+    ) -> "UserColumns":
+        """Room for so many users, in a table of so many rows.
+
+        In few large blocks, so that the system gives large pages: small ones cost as much as the
+        pass, and twice that when threads ask for them side by side.
+        """
+        return cls(
+            table=np.empty((rows, count)),
+            highest_kw=np.empty(count, dtype),
+            lowest_kw=np.empty(count, dtype),
+            watch=watch,
+            watched_kw=np.empty((count, watch.size), dtype),
+        )
+
+    def rows(self, first: int, last: int) -> "UserColumns":
+        """The users from `first` up to but without `last`, as views."""
+        return replace(
+            self,
+            begin=self.begin + first,
+            highest_kw=self.highest_kw[first:last],
+            lowest_kw=self.lowest_kw[first:last],
+            watched_kw=self.watched_kw[first:last],
+        )
+
+    @property
+    def own_table(self) -> FloatArray:
+        """The table of these users alone, as a view."""
+        return self.table[:, self.begin : self.begin + self.highest_kw.size]
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A part that is in memory."""
+    """A part that is in memory.
+
+    Attributes:
+        chunk: its curves.
+        room: where the figures of its users go, if that was settled beforehand.
+    """
 
     chunk: Chunk
+    room: UserColumns | None = None
 
     def chunks(self) -> Iterator[Chunk]:
         """The chunk."""
         yield self.chunk
+
+    def __reduce__(self) -> tuple[type["Rows"], tuple[Chunk]]:
+        """The chunk alone goes to other processes, which make room by themselves."""
+        return Rows, (self.chunk,)
 
 
 def in_memory(
@@ -155,34 +231,20 @@ def in_threads(count: int) -> Run:
     return run
 
 
-FIGURES = 5
-"""Rows of a table of users beside their windows: see `solvers.kernels.curves.figures_at_peak`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserColumns:
-    """What is kept of each user of a part, in their order.
-
-    Attributes:
-        table: (K + FIGURES, n) the energy in each window, and room for what follows from the total.
-        highest_kw: (n,) the user's own peak.
-        lowest_kw: (n,) its smallest load where that is negative, else 0.
-        watch: (m,) slots.
-        watched_kw: (n, m) the loads in those slots.
-    """
-
-    table: FloatArray
-    highest_kw: LoadArray
-    lowest_kw: LoadArray
-    watch: IntArray
-    watched_kw: LoadArray
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partial:
-    """What is known of some parts: `merge` of both halves is what is known of the whole."""
+    """What is known of some parts: `merge` of both halves is what is known of the whole.
+
+    Attributes:
+        totals: the sum of their curves.
+        reach_kw: the sum of the users' largest loads of either sign.
+        parts: what is kept of the users of each part.
+        spread: of the loads, if percentiles are asked for.
+        tally: of readings, if they were judged.
+    """
 
     totals: Totals
+    reach_kw: float = 0.0
     parts: tuple[UserColumns, ...] = ()
     spread: Spread | None = None
     tally: Tally | None = None
@@ -196,7 +258,13 @@ def merge(first: Partial, second: Partial) -> Partial:
         spread = first.spread.merged(second.spread)
     if first.tally is not None and second.tally is not None:
         tally = first.tally.merged(second.tally, place, len(totals.group_names))
-    return Partial(totals=totals, parts=first.parts + second.parts, spread=spread, tally=tally)
+    return Partial(
+        totals=totals,
+        reach_kw=first.reach_kw + second.reach_kw,
+        parts=first.parts + second.parts,
+        spread=spread,
+        tally=tally,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,15 +285,36 @@ class Pass:
         Raises:
             InvalidProblem: a load is no number, or too large, or a chunk has other slots.
         """
+        if isinstance(part, Rows) and part.room is not None:
+            return self.of(part.chunk, part.room.watch, part.room)
         known = self.nothing()
         watch = np.zeros(0, np.int64)
         for chunk in part.chunks():
             if not chunk.user_count:
                 continue
-            if not watch.size and not isinstance(part, Rows):  # those are quickly read again
-                watch = likely_peaks(chunk)
+            if not watch.size:
+                watch = likely_peaks([chunk], WATCHED)
             known = merge(known, self.of(chunk, watch))
-        return replace(known, parts=_joined(known.parts, self.weight_h.shape[0] + FIGURES))
+        return replace(known, parts=_joined(known.parts, self._table_rows))
+
+    def with_room(self, parts: Sequence[Part]) -> Sequence[Part]:
+        """The parts; if all are in memory, with room for their users' figures in one block."""
+        rows = [part for part in parts if isinstance(part, Rows)]
+        kinds = {part.chunk.load_kw.dtype for part in rows}
+        slots = {part.chunk.load_kw.shape[1] for part in rows}
+        if len(rows) < len(parts) or len(kinds) != 1 or slots != {self.weight_h.shape[1]}:
+            return parts
+        ends = np.cumsum([part.chunk.user_count for part in rows]).tolist()
+        watch = likely_peaks([part.chunk for part in rows], WATCHED_IN_MEMORY)
+        room = UserColumns.room(self._table_rows, ends[-1], kinds.pop(), watch)
+        return [
+            Rows(part.chunk, room.rows(end - part.chunk.user_count, end))
+            for part, end in zip(rows, ends, strict=True)
+        ]
+
+    @property
+    def _table_rows(self) -> int:
+        return self.weight_h.shape[0] + FIGURES
 
     def nothing(self) -> Partial:
         """What is known of nobody."""
@@ -234,77 +323,66 @@ class Pass:
             totals=Totals.empty(slots), spread=Spread.empty(slots) if self.with_spread else None
         )
 
-    def of(self, chunk: Chunk, watch: IntArray) -> Partial:
+    def of(self, chunk: Chunk, watch: IntArray, room: UserColumns | None = None) -> Partial:
         """What is known of a chunk, with its users' loads in the slots of `watch` (m,)."""
         load_kw, slots = chunk.load_kw, self.weight_h.shape[1]
         if load_kw.shape[1] != slots:
             words = f"has {load_kw.shape[1]} slots; must have {slots}"
             raise InvalidProblem([Violation(f"load_kw[{chunk.first_row}]", words)])
-        totals, group = Totals.empty(slots).extended(chunk.group_names)
-        index = group[chunk.group_index()]
-        totals.user_count[:] += np.bincount(index, minlength=totals.user_count.size)
-        columns = self._add(totals, index, load_kw, watch)
-        _check(chunk, columns)
-        tally = None
-        if chunk.marks is not None and chunk.filled is not None:
-            count = len(totals.group_names)
-            tally = Tally.of(chunk.marks, chunk.filled, chunk.fill_count, index, count)
-        spread = Spread.of(load_kw) if self.with_spread else None
-        return Partial(totals=totals, parts=(columns,), spread=spread, tally=tally)
-
-    def _add(
-        self, totals: Totals, group: NDArray[np.int32], load_kw: LoadArray, watch: IntArray
-    ) -> UserColumns:
-        """What is kept of the users of a chunk, who are added to the totals."""
-        count, key = load_kw.shape[0], np.dtype(f"u{load_kw.itemsize}")
-        highest, lowest = np.empty(count, key), np.empty(count, key)
-        columns = UserColumns(
-            # One block, so that the system gives large pages: small ones cost as much as the pass.
-            table=np.empty((self.weight_h.shape[0] + FIGURES, count)),
-            highest_kw=highest.view(load_kw.dtype),
-            lowest_kw=lowest.view(load_kw.dtype),
-            watch=watch,
-            watched_kw=np.empty((count, watch.size), load_kw.dtype),
-        )
+        totals, place = Totals.empty(slots).extended(chunk.group_names)
+        group, count = chunk.group_index(), len(totals.group_names)
+        if chunk.group is None:
+            totals.user_count[0] += chunk.user_count
+        else:
+            group = place[group]
+            totals.user_count[:] += np.bincount(group, minlength=count)
+        columns = room or UserColumns.room(self._table_rows, chunk.user_count, load_kw.dtype, watch)
         add_rows(
             load_kw,
-            load_kw.view(key),
-            load_kw.dtype.type(SMALL).view(key),
             group,
             self.weight_h,
             totals.coarse,
             totals.fine,
             columns.table,
-            highest,
-            lowest,
+            columns.begin,
+            columns.highest_kw,
+            columns.lowest_kw,
             watch,
             columns.watched_kw,
         )
-        return columns
+        _check(chunk, columns)
+        reach_kw = float(np.maximum(columns.highest_kw, -columns.lowest_kw).sum(dtype=np.float64))
+        tally = None
+        if chunk.marks is not None and chunk.filled is not None:
+            tally = Tally.of(chunk.marks, chunk.filled, chunk.fill_count, group, count)
+        spread = Spread.of(load_kw) if self.with_spread else None
+        return Partial(
+            totals=totals, reach_kw=reach_kw, parts=(columns,), spread=spread, tally=tally
+        )
 
 
-def likely_peaks(chunk: Chunk) -> IntArray:
-    """The slots with the largest totals of the first users, at most WATCHED, largest first."""
-    load_kw = chunk.load_kw[:FIRST_LOOK_ROWS]
+def likely_peaks(chunks: Sequence[Chunk], most: int) -> IntArray:
+    """The slots with the largest totals of some users, at most so many, largest first."""
+    share = -(-FIRST_LOOK_ROWS // len(chunks))
+    load_kw = np.concatenate([chunk.load_kw[:share] for chunk in chunks])
     coarse, fine = np.zeros((2, 1, load_kw.shape[1]), np.int64)
     add_totals(load_kw, np.zeros(load_kw.shape[0], np.int32), coarse, fine)
-    return np.argsort(-coarse[0], kind="stable")[:WATCHED].copy()
+    return np.argsort(-coarse[0], kind="stable")[:most].copy()
 
 
 def _joined(kept: Sequence[UserColumns], rows: int) -> tuple[UserColumns]:
     """The columns of a part's chunks as one, which has nobody in it where there are none."""
     if len(kept) == 1:
         return (kept[0],)
-    nobody = np.zeros(0)
+    if not kept:
+        return (UserColumns.room(rows, 0, np.dtype(np.float64), np.zeros(0, np.int64)),)
     return (
         UserColumns(
-            table=np.concatenate([np.zeros((rows, 0)), *(one.table for one in kept)], axis=1),
-            highest_kw=np.concatenate([one.highest_kw for one in kept]) if kept else nobody,
-            lowest_kw=np.concatenate([one.lowest_kw for one in kept]) if kept else nobody,
-            watch=kept[0].watch if kept else np.zeros(0, np.int64),
-            watched_kw=np.concatenate([one.watched_kw for one in kept])
-            if kept
-            else nobody[:, None],
+            table=np.concatenate([one.own_table for one in kept], axis=1),
+            highest_kw=np.concatenate([one.highest_kw for one in kept]),
+            lowest_kw=np.concatenate([one.lowest_kw for one in kept]),
+            watch=kept[0].watch,
+            watched_kw=np.concatenate([one.watched_kw for one in kept]),
         ),
     )
 

@@ -96,7 +96,9 @@ def _counts(load_kw: NDArray[np.floating]) -> NDArray[np.int32]:
         words = f"of more than {EXACT_VALUES:,} loads can be told in at most {MOST_SLOTS:,} slots"
         raise InvalidProblem([Violation("levels", f"{words}; there are {slots:,}")])
     counts = np.zeros((slots, BIN_COUNT), np.int32)
-    count_bins(np.ascontiguousarray(load_kw, np.float32).view(np.int32), counts)
+    keys = np.ascontiguousarray(load_kw, np.float32).view(np.int32)
+    keys.flags.writeable = False  # as those of files are, so that there is one kernel
+    count_bins(keys, counts)
     return counts
 
 

@@ -31,7 +31,7 @@ from loadloom.models.certificate import Proof
 from loadloom.models.checks import Checks
 from loadloom.models.horizon import FloatArray, Horizon
 from loadloom.solvers.coupled.budget import Budget, Clock, Race
-from loadloom.solvers.kernels.selecting import products
+from loadloom.solvers.kernels.spans import products
 from loadloom.solvers.selection.items import Bins, Items
 from loadloom.solvers.selection.solve import Selection, search_all, select
 from loadloom.solvers.termination import Reason, Termination
@@ -303,11 +303,12 @@ def warm() -> None:
 def _listener(
     course: list[PortfolioProgress], report: Report | None
 ) -> Callable[[float, float, float, str], bool]:
-    """Notes progress, whose values are losses, and passes it on."""
+    """Notes progress, whose values are losses, where there is any, and passes it on."""
 
     def tell(seconds: float, loss: float, bound: float, phase: str) -> bool:
         step = PortfolioProgress(seconds=seconds, profit=-loss, bound=-bound, phase=phase)
-        course.append(step)
+        if not course or (step.profit, step.bound) != (course[-1].profit, course[-1].bound):
+            course.append(step)
         return report is None or report(step)
 
     return tell

@@ -26,7 +26,8 @@ from loadloom.models.agency.portfolio import (
 from loadloom.models.agency.portfolio_referee import profit
 from loadloom.models.agency.problem import IntArray, LoadArray
 from loadloom.models.horizon import FloatArray
-from loadloom.solvers.kernels.selecting import prefixes, products
+from loadloom.solvers.kernels.selecting import prefixes
+from loadloom.solvers.kernels.spans import products
 from loadloom.solvers.selection.items import Bins, summed
 
 

@@ -12,6 +12,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from loadloom.models.agency.aggregate import Task, aggregate
+from loadloom.models.agency.completeness import Fill, FillRule, Rules
+from loadloom.models.agency.curves import Chunk, Pass, Rows, in_memory
+from loadloom.models.agency.percentiles import Spread
 from loadloom.models.agency.prices import affine
 from loadloom.models.agency.problem import (
     Currency,
@@ -23,6 +27,7 @@ from loadloom.models.agency.problem import (
 )
 from loadloom.models.agency.purchase import PurchaseSolution
 from loadloom.models.agency.settle import Settlement, settle
+from loadloom.models.agency.windows import TimeWindows
 from loadloom.models.checks import InvalidProblem, Violation
 from loadloom.models.horizon import Horizon
 from loadloom.models.options import Method, SolveOptions
@@ -83,15 +88,12 @@ def bought(solution: PurchaseSolution) -> Purchase:
 
 
 def warm() -> None:
-    """Compiles the kernels of settlements, or loads them from the cache."""
-    hours = np.ones(2)
+    """Compiles the kernels of settlements and sums, or loads them from the cache."""
+    horizon = Horizon(start=datetime(2024, 1, 1, tzinfo=UTC), step_h=np.ones(2))
     loads: tuple[LoadArray, ...] = (np.ones((2, 2), np.float32), np.ones((2, 2)))
     for load_kw in loads:
-        curves = Curves(
-            names=("one", "other"),
-            load_kw=load_kw,
-            horizon=Horizon(start=datetime(2024, 1, 1, tzinfo=UTC), step_h=hours),
-        )
+        _warm_sums(load_kw, horizon)
+        curves = Curves(names=("one", "other"), load_kw=load_kw, horizon=horizon)
         settle(
             Problem(
                 curves=curves,
@@ -100,3 +102,18 @@ def warm() -> None:
                 schedule=affine(0.3, 0.1),
             )
         )
+
+
+def _warm_sums(load_kw: LoadArray, horizon: Horizon) -> None:
+    """Goes over loads (n, T) by every pass: without and with gaps, and over the users again."""
+    rules = Rules(fills=(FillRule(fill=Fill.LINEAR), FillRule(fill=Fill.AREA_PROFILE)))
+    for judged in (None, rules):
+        aggregate(in_memory(load_kw), horizon, rules=judged)
+    chunk = Chunk(load_kw=load_kw)
+    first = Pass(weight_h=horizon.step_h[None])
+    seen = first.of(chunk, np.zeros(0, np.int64))  # no slot was watched, so users are looked at
+    Task(
+        horizon=horizon,
+        windows=TimeWindows(names=("all",), index=np.zeros(horizon.count, np.int64)),
+    ).concluded(seen, [Rows(chunk)])
+    Spread.of(load_kw).counted()

@@ -163,8 +163,7 @@ def _share(
     elif rule is SharingRule.ENERGY and uses:
         used = [f"E{d}" for d in _used(settlement)]
         total = sheet.sum_of("E", "energy of all", used, "kWh")
-        due = "(F1 + R)" if "R" in sheet.values else "F1"
-        sheet.worked("x", "cost share", f"{due} * e / ({total})", code)
+        sheet.worked("x", "cost share", f"F1 * e / ({total})", code)
     elif rule is SharingRule.SAVING and uses:
         _share_of_alone(sheet, problem, settlement, user, alone)
     else:

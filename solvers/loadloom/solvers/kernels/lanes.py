@@ -7,13 +7,13 @@ holds them as (rows, LANES). Where the processor's registers are narrower, LLVM 
 """
 
 import operator
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import models, overload, register_model
+
+from loadloom.solvers.kernels.native import native
 
 LANES = 8
 """How many problems stand side by side."""
@@ -52,11 +52,6 @@ class _FlagsModel(models.PrimitiveModel):
         super().__init__(manager, kind, _FLAGS)
 
 
-def _native(typed: Callable[..., Any]) -> Any:
-    """An intrinsic; its callers leave out the first argument, which is Numba's."""
-    return intrinsic(typed)
-
-
 def _pointer(context, builder, signature, arguments, stride):
     """The address of the numbers that begin at an index of a contiguous array, times `stride`."""
     array_type, index_type = signature.args[:2]
@@ -67,7 +62,7 @@ def _pointer(context, builder, signature, arguments, stride):
 
 
 def _reader(name, stride):
-    @_native
+    @native
     def read(_, array, index):
         def emit(context, builder, signature, arguments):
             place = _pointer(context, builder, signature, arguments, stride)
@@ -80,7 +75,7 @@ def _reader(name, stride):
 
 
 def _writer(name, stride):
-    @_native
+    @native
     def write(_, array, index, value):
         def emit(context, builder, signature, arguments):
             place = _pointer(context, builder, signature, arguments, stride)
@@ -99,7 +94,7 @@ load, store = _reader("load", LANES), _writer("store", LANES)
 _load_run, _store_run = _reader("_load_run", 1), _writer("_store_run", 1)
 
 
-@_native
+@native
 def alike(_, value):
     """The same number in every lane."""
 
@@ -114,7 +109,7 @@ def alike(_, value):
     return numbers(value), emit
 
 
-@_native
+@native
 def where(_, condition, yes, no):
     """The numbers of `yes` in the lanes where the condition holds, of `no` elsewhere."""
 
@@ -124,7 +119,7 @@ def where(_, condition, yes, no):
     return numbers(condition, yes, no), emit
 
 
-@_native
+@native
 def some(_, condition):
     """Whether a condition holds in any lane."""
 
@@ -138,7 +133,7 @@ def some(_, condition):
 def _binary(name, result, emit_one):
     """An operation on two values of eight."""
 
-    @_native
+    @native
     def operation(_, left, right):
         def emit(_context, builder, _signature, arguments):
             return emit_one(builder, *arguments)

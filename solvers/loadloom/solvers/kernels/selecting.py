@@ -52,17 +52,6 @@ def values(use, size, worth, must, step_price, size_price, count_price, value):
             value[i, k + 1] = worth[i, k] - paid
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_SUMS)
-def products(use, weight, product):
-    """The sum over steps of weight[t] * use[i, t] for every item."""
-    count, steps = use.shape
-    for i in range(count):
-        total = 0.0
-        for t in range(steps):
-            total += weight[t] * use[i, t]
-        product[i] = total
-
-
 @njit(nogil=True, cache=True, error_model="numpy")
 def totals(use, size, choice, use_sum, size_sum, count_sum):
     """Adds what is chosen to the sums of each bin: use (bins, steps), size and count (bins,)."""

@@ -6,6 +6,8 @@ A row's sums do not depend on where in the table it stands: equal rows get equal
 import numpy as np
 from numba import njit
 
+_ANY_ORDER = {"reassoc", "contract", "nsz"}  # that suits the machine, the same for all rows
+
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def span_sums(values, weight, start, total, sums):
@@ -15,17 +17,24 @@ def span_sums(values, weight, start, total, sums):
     `sums` (n, D).
     """
     for i in range(values.shape[0]):
+        for t in range(values.shape[1]):
+            total[t] += np.float64(values[i, t])
         for d in range(start.size - 1):
-            sums[i, d] = _one_sum(values, i, weight, start[d], start[d + 1], total)
+            sums[i, d] = _sum(values, i, weight, start[d], start[d + 1])
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def _one_sum(values, i, weight, begin, end, total):
+@njit(nogil=True, cache=True, error_model="numpy")
+def products(values, weight, sums):
+    """Fills in each row's weighted sum over all columns, (n,)."""
+    for i in range(values.shape[0]):
+        sums[i] = _sum(values, i, weight, 0, values.shape[1])
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True, fastmath=_ANY_ORDER)
+def _sum(values, i, weight, begin, end):
     found = 0.0
     for t in range(begin, end):
-        value = np.float64(values[i, t])
-        total[t] += value
-        found += value * weight[t]
+        found += np.float64(values[i, t]) * weight[t]
     return found
 
 

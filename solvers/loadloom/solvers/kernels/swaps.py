@@ -82,9 +82,13 @@ def climb(
     low,
     high,
     unit,
-    sweeps,
+    first,
+    last,
 ):
-    """The value and how far it is broken, after climbing; `code` and the sums are changed.
+    """The value and how far it is broken after one climb, and whether anything got better.
+
+    Moved are the items `order[first:last]`, alone or for a later one; `code` and the sums change
+    with them.
 
     `worth` and `regret` are (items, bins + 1) with -inf and inf where ruled out; `cost` is
     (2, bins, lines), `low` (2, bins) of size and count, `high` (3, bins) of size, count and peak.
@@ -101,73 +105,70 @@ def climb(
     for i in range(count):
         value += worth[i, code[i]]
         regrets += regret[i, code[i]]
-    for _ in range(sweeps):
-        better = False
-        for a in range(count):
-            i = order[a]
-            for b in range(a, a + bins + count - a):
-                # First every other bin for i alone, then every exchange with a later item.
-                p = code[i]
-                j = -1
-                if b - a <= bins:
-                    q = b - a
-                else:
-                    j = order[b - bins]
-                    q = code[j]
-                if p == q or worth[i, q] == -np.inf:
+    better = False
+    for a in range(first, last):
+        i = order[a]
+        for b in range(a, a + bins + count - a):
+            # First every other bin for i alone, then every exchange with a later item.
+            p = code[i]
+            j = -1
+            if b - a <= bins:
+                q = b - a
+            else:
+                j = order[b - bins]
+                q = code[j]
+            if p == q or worth[i, q] == -np.inf:
+                continue
+            extra = regret[i, q] - regret[i, p]
+            gain = worth[i, q] - worth[i, p]
+            if j >= 0:
+                if worth[j, p] == -np.inf:
                     continue
-                extra = regret[i, q] - regret[i, p]
-                gain = worth[i, q] - worth[i, p]
+                extra += regret[j, p] - regret[j, q]
+                gain += worth[j, p] - worth[j, q]
+            if broken == 0.0 and most - regrets - extra <= value:
+                continue
+            now_broken = broken
+            left_cost = joined_cost = left_broken = joined_broken = 0.0
+            if p > 0:
+                # What one bin may cost at most is known once the other one's cost is.
+                alone = broken == 0.0 and q == 0
+                allowed = costs[p] + gain if alone else np.inf
+                left_cost, left_broken = _after(
+                    p - 1, i, -1, j, 1, use, size,
+                    use_sum, size_sum, count_sum, cost, low, high, unit, allowed,
+                )  # fmt: skip
+                gain -= left_cost - costs[p]
+                now_broken += left_broken - breaks[p]
+            if q > 0:
+                allowed = costs[q] + gain if broken == 0.0 else np.inf
+                joined_cost, joined_broken = _after(
+                    q - 1, i, 1, j, -1, use, size,
+                    use_sum, size_sum, count_sum, cost, low, high, unit, allowed,
+                )  # fmt: skip
+                gain -= joined_cost - costs[q]
+                now_broken += joined_broken - breaks[q]
+            if now_broken <= _ROUNDING:
+                now_broken = 0.0
+            if now_broken > broken or (
+                now_broken >= broken - _ROUNDING and gain <= _ROUNDING * (1.0 + abs(value))
+            ):
+                continue
+            if p > 0:
+                _shift(p - 1, i, -1.0, use, size, use_sum, size_sum, count_sum)
                 if j >= 0:
-                    if worth[j, p] == -np.inf:
-                        continue
-                    extra += regret[j, p] - regret[j, q]
-                    gain += worth[j, p] - worth[j, q]
-                if broken == 0.0 and most - regrets - extra <= value:
-                    continue
-                now_broken = broken
-                left_cost = joined_cost = left_broken = joined_broken = 0.0
-                if p > 0:
-                    # What one bin may cost at most is known once the other one's cost is.
-                    alone = broken == 0.0 and q == 0
-                    allowed = costs[p] + gain if alone else np.inf
-                    left_cost, left_broken = _after(
-                        p - 1, i, -1, j, 1, use, size,
-                        use_sum, size_sum, count_sum, cost, low, high, unit, allowed,
-                    )  # fmt: skip
-                    gain -= left_cost - costs[p]
-                    now_broken += left_broken - breaks[p]
-                if q > 0:
-                    allowed = costs[q] + gain if broken == 0.0 else np.inf
-                    joined_cost, joined_broken = _after(
-                        q - 1, i, 1, j, -1, use, size,
-                        use_sum, size_sum, count_sum, cost, low, high, unit, allowed,
-                    )  # fmt: skip
-                    gain -= joined_cost - costs[q]
-                    now_broken += joined_broken - breaks[q]
-                if now_broken <= _ROUNDING:
-                    now_broken = 0.0
-                if now_broken > broken or (
-                    now_broken >= broken - _ROUNDING and gain <= _ROUNDING * (1.0 + abs(value))
-                ):
-                    continue
-                if p > 0:
-                    _shift(p - 1, i, -1.0, use, size, use_sum, size_sum, count_sum)
-                    if j >= 0:
-                        _shift(p - 1, j, 1.0, use, size, use_sum, size_sum, count_sum)
-                    costs[p], breaks[p] = left_cost, left_broken
-                if q > 0:
-                    _shift(q - 1, i, 1.0, use, size, use_sum, size_sum, count_sum)
-                    if j >= 0:
-                        _shift(q - 1, j, -1.0, use, size, use_sum, size_sum, count_sum)
-                    costs[q], breaks[q] = joined_cost, joined_broken
-                code[i] = q
+                    _shift(p - 1, j, 1.0, use, size, use_sum, size_sum, count_sum)
+                costs[p], breaks[p] = left_cost, left_broken
+            if q > 0:
+                _shift(q - 1, i, 1.0, use, size, use_sum, size_sum, count_sum)
                 if j >= 0:
-                    code[j] = p
-                value += gain
-                regrets += extra
-                broken = now_broken
-                better = True
-        if not better:
-            break
-    return value, broken
+                    _shift(q - 1, j, -1.0, use, size, use_sum, size_sum, count_sum)
+                costs[q], breaks[q] = joined_cost, joined_broken
+            code[i] = q
+            if j >= 0:
+                code[j] = p
+            value += gain
+            regrets += extra
+            broken = now_broken
+            better = True
+    return value, broken, better

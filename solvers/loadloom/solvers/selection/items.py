@@ -170,18 +170,7 @@ def answered(items: Items, bins: Bins, prices: Prices) -> Answers:
     """What all items choose at prices: one pass over their rows."""
     choice = np.empty(items.count, np.int32)
     value, lead = np.empty(items.count), np.empty(items.count)
-    answers(
-        items.use,
-        items.size,
-        items.worth,
-        items.must,
-        prices.step,
-        prices.per_size(bins),
-        -prices.count,
-        choice,
-        value,
-        lead,
-    )
+    answers(*_offers(items, bins, prices), choice, value, lead)
     bound = float(value.sum()) + prices.constant(bins)
     return Answers(choice=choice, value=value, lead=lead, bound=bound)
 
@@ -189,17 +178,16 @@ def answered(items: Items, bins: Bins, prices: Prices) -> Answers:
 def regrets(items: Items, bins: Bins, prices: Prices) -> Floats:
     """How far each choice of an item, none first, is below its best at prices, (N, K + 1)."""
     value = np.empty((items.count, items.bin_count + 1))
-    values(
-        items.use,
-        items.size,
-        items.worth,
-        items.must,
-        prices.step,
-        prices.per_size(bins),
-        -prices.count,
-        value,
-    )
+    values(*_offers(items, bins, prices), value)
     return value.max(axis=1, keepdims=True) - value
+
+
+def _offers(
+    items: Items, bins: Bins, prices: Prices
+) -> tuple[Floats | Singles, Floats, Floats, Flags, Floats, Floats, Floats]:
+    """The items and prices as the kernels take them: what each bin is worth to each item."""
+    per_size, per_item = prices.per_size(bins), -prices.count
+    return items.use, items.size, items.worth, items.must, prices.step, per_size, per_item
 
 
 def summed(items: Items, choice: Indices) -> Totals:

@@ -151,6 +151,7 @@ def _from_coarse(
     for size in reversed(sizes[1:]):
         some = np.sort(random.choice(items.count, size, replace=False))
         share = size / items.count
+        race.ask("prices")  # what is proven of a sample is no news
         part = _sifted(items.part(some), bins.shared(share), quiet, units, prices, give, _CLOSE)
         prices = part.prices
     return _sifted(items, bins, race, units, prices, give, _CLOSER)

@@ -17,6 +17,9 @@ from loadloom.solvers.selection.relaxation import Relaxation
 NEAR = 400
 """How many items are tried elsewhere, those that care least."""
 
+LOOK_VALUES = 20_000_000
+"""The uses that a climb looks at before it looks at the clock, at most: some 20 ms."""
+
 _SWEEPS = 50
 _KICKS = (2, 9)  # the fewest and the most items that are moved at random, less one
 
@@ -122,7 +125,10 @@ class _Climber:
         return code
 
     def climb(self, code: Indices) -> tuple[float, float]:
-        """The value at the end of a climb from some codes, which change, and what it breaks."""
+        """The value at the end of a climb from some codes, which change, and what it breaks.
+
+        It ends where nothing gets better, or where the race is over.
+        """
         bins, search = self.search.bins, self.search
         use_sum, size_sum = self.fixed.use[:, self.steps].copy(), self.fixed.size.copy()
         count_sum = self.fixed.count.copy()
@@ -130,23 +136,36 @@ class _Climber:
         np.add.at(use_sum, code[inside] - 1, self.use[inside])
         np.add.at(size_sum, code[inside] - 1, self.size[inside])
         np.add.at(count_sum, code[inside] - 1, 1.0)
-        value, broken = climb(
-            code,
-            search.random.permutation(code.size),
-            self.use,
-            self.size,
-            self.worth,
-            self.regret,
-            self.most - self.fixed_worth,
-            use_sum,
-            size_sum,
-            count_sum,
-            self.cost,
-            bins.lows,
-            bins.highs,
-            self.unit,
-            _SWEEPS,
-        )
+        order = search.random.permutation(code.size)
+        value, broken = -np.inf, np.inf
+        # An exchange of an item looks at two bins, and there are half as many as there are items.
+        step = max(1, LOOK_VALUES // (code.size * self.use.shape[1]))
+        for _ in range(_SWEEPS):
+            any_better = False
+            for first in range(0, code.size, step):
+                value, broken, better = climb(
+                    code,
+                    order,
+                    self.use,
+                    self.size,
+                    self.worth,
+                    self.regret,
+                    self.most - self.fixed_worth,
+                    use_sum,
+                    size_sum,
+                    count_sum,
+                    self.cost,
+                    bins.lows,
+                    bins.highs,
+                    self.unit,
+                    first,
+                    min(first + step, code.size),
+                )
+                any_better |= better
+                if not search.race.ask("swaps"):
+                    return self.fixed_worth + float(value), float(broken)
+            if not any_better:
+                break
         return self.fixed_worth + float(value), float(broken)
 
     def selection(self, code: Indices) -> Indices:

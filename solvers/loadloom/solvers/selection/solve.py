@@ -143,7 +143,10 @@ def _whole(
         only=only,
     )
     outcome = Model(programme.program).solve(
-        time_limit_s=race.budget.left_s, relative_gap=race.relative_gap, node_limit=nodes
+        time_limit_s=race.budget.left_s,
+        relative_gap=race.relative_gap,
+        node_limit=nodes,
+        stop=lambda: not race.ask("whole numbers"),
     )
     return programme, outcome
 

@@ -1,0 +1,415 @@
+"""The choice of road of demand response, from a problem to a call list with its proof.
+
+one cover       one need, and nothing else that binds customers: branching on the deviation
+covers by node  needs of which none is below another: a cover each, all at once
+node prices     nested needs, several slots, shared shocks, several offers, quotas, rebound, budget
+reference       `reference`: the formulation word by word, for few customers
+"""
+
+from dataclasses import dataclass, replace
+from math import inf
+
+import numpy as np
+
+from loadloom.models.certificate import Proof
+from loadloom.models.horizon import FloatArray
+from loadloom.models.response import referee
+from loadloom.models.response.budget import Z_STEP, Costed, most_confident, own_z
+from loadloom.models.response.constraints import covering_problem
+from loadloom.models.response.problem import IndexArray, OfferArray, Offers, Problem, one_node
+from loadloom.models.response.rows import (
+    TAKEN,
+    Reduced,
+    needed_above,
+    offer_of,
+    reduced,
+    states,
+    taken_of,
+)
+from loadloom.models.response.solution import (
+    PlanOptions,
+    Progress,
+    Report,
+    Road,
+    Solution,
+)
+from loadloom.models.response.unsecured import lowered, unsecured, unsecured_by
+from loadloom.solvers.coupled.budget import Budget, Clock, Race
+from loadloom.solvers.covering.batch import Batch, cover_batch
+from loadloom.solvers.covering.nested import cover as cover_nested
+from loadloom.solvers.covering.row import Row
+from loadloom.solvers.covering.single import cover
+from loadloom.solvers.termination import Reason, Termination
+
+ROUNDING = 1e-9
+"""The relative gap that rounding leaves, whatever smaller one is asked for."""
+
+_TOGETHER = "each need can be secured, but not with all other rules"
+
+_SHARE = 0.2  # of the time that is left, for one of several solves
+_FRACTIONS = 8  # halvings of the share of needs that can be secured together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Found:
+    """Which offers are taken, (m,), or None; the bound, and prices of rows and of room."""
+
+    chosen: np.ndarray | None
+    bound: float
+    price: FloatArray
+    room_price: FloatArray
+
+
+def plan(
+    problem: Problem,
+    options: PlanOptions | None = None,
+    report: Report | None = None,
+    clock: Clock | None = None,
+    start: OfferArray | None = None,
+) -> Solution:
+    """The call list of least cost, or with a budget of the most confidence, and its bound.
+
+    `report` hears of progress and may stop the search; `clock` tells seconds, and without one the
+    time limit is not read. `start` is a call list to begin from, which may break rules; it is not
+    looked at where a road needs none. Repeatable where time does not end the search.
+    """
+    options = options or PlanOptions()
+    if options.road is Road.REFERENCE:
+        # Pyomo takes a while to import, and few ask for it.
+        from loadloom.models.response.reference import reference_plan
+
+        return reference_plan(problem, options)
+    course: list[Progress] = []
+    race = Race(
+        budget=Budget(clock=clock, time_limit_s=options.time_limit_s),
+        relative_gap=options.relative_gap,
+        listener=_listener(course, report),
+    )
+    rows = reduced(problem)
+    if problem.budget is not None:
+        return _within_budget(problem, rows, problem.budget, options, race, course)
+    road, owner = _road(problem, rows, options)
+    need = lowered(problem, rows) if problem.best_effort else rows.need
+    found = _solve(problem, rows, need, road, owner, options, race, start)
+    if found.chosen is None and problem.best_effort:
+        found = _together(problem, rows, need, options, race)
+    return _solution(problem, rows, found, road, options, tuple(course))
+
+
+solve = plan
+"""The name by which a family is solved."""
+
+
+def warm() -> None:
+    """Compiles the kernels of call lists, or loads them from the cache."""
+    offers = Offers(
+        mean_kw=np.array([4.0, 4.0, 7.0]),
+        variance_kw2=np.array([0.0, 0.0, 9.0]),
+        cost=np.array([1.0, 1.0, 1.5]),
+    )
+    flat = one_node(offers, need_kw=7.0, confidence=0.9)
+    plan(flat)
+    plan(flat, PlanOptions(road=Road.COVERS))
+    plan(replace(flat, best_effort=True), PlanOptions(road=Road.PRICES))
+
+
+def _listener(course: list[Progress], report: Report | None):  # noqa: ANN202 -- a Listener
+    def tell(seconds: float, cost: float, bound: float, phase: str) -> bool:
+        step = Progress(seconds=seconds, cost=cost, bound=bound, phase=phase)
+        course.append(step)
+        return report is None or report(step)
+
+    return tell
+
+
+def _road(problem: Problem, rows: Reduced, options: PlanOptions) -> tuple[Road, IndexArray | None]:
+    """The fastest road that fits, and the node of whose row each node is, where they are apart."""
+    simple = (
+        problem.offers.loading is None
+        and not problem.quotas
+        and not rows.has_room_rows
+        and int(problem.offer_count.max()) <= 1
+        and not (problem.customers.musts & (problem.offer_count == 0)).any()
+    )
+    per_node = np.isfinite(rows.need).sum(axis=1)
+    if not simple or per_node.max() > 1 or options.road is Road.PRICES:
+        return Road.PRICES, None
+    owner = needed_above(problem, per_node > 0)
+    if owner is None:
+        return Road.PRICES, None
+    one = int(per_node.sum()) == 1 and options.road is not Road.COVERS
+    return (Road.COVER if one else Road.COVERS), owner
+
+
+def _solve(
+    problem: Problem,
+    rows: Reduced,
+    need: FloatArray,
+    road: Road,
+    owner: IndexArray | None,
+    options: PlanOptions,
+    race: Race,
+    start: OfferArray | None = None,
+) -> _Found:
+    if owner is None:
+        return _by_prices(problem, rows, need, options, race, start)
+    alone = _one_cover if road is Road.COVER else _covers
+    found = alone(problem, rows, need, owner, options)
+    if found.chosen is not None:
+        race.found(float(problem.offers.cost[found.chosen].sum()), road.value)
+        race.proved(found.bound, road.value)
+    return found
+
+
+def _one_cover(
+    problem: Problem,
+    rows: Reduced,
+    need: FloatArray,
+    owner: IndexArray,
+    options: PlanOptions,
+) -> _Found:
+    """The cover of the only row."""
+    v, k = np.argwhere(np.isfinite(rows.need))[0].tolist()
+    offers, state = problem.offers, states(problem)
+    below = owner[problem.customers.nodes[offers.customers]] == v
+    everybody = bool(below.all())
+    items = slice(None) if everybody else np.flatnonzero(below)
+    found = cover(
+        Row(
+            cost=offers.cost[items],
+            mean=np.ascontiguousarray(rows.mean[items, k]),
+            variance=np.ascontiguousarray(rows.variance[items, k]),
+            threshold=float(need[v, k]),
+            quantile=float(rows.z[v]),
+            base_variance=float(rows.spread[v, k]) ** 2,
+            state=state[items],
+        ),
+        relative_gap=max(options.relative_gap, ROUNDING),
+    )
+    price = np.zeros(rows.need.shape)
+    price[v, k] = found.price
+    chosen = None
+    outside = 0.0
+    if found.chosen is not None:
+        chosen = state == TAKEN
+        outside = float(offers.cost[chosen & ~below].sum())
+        chosen[items] = found.chosen
+    return _Found(
+        chosen=chosen,
+        bound=found.bound + outside,
+        price=price,
+        room_price=np.zeros(problem.network.count),
+    )
+
+
+def _covers(
+    problem: Problem,
+    rows: Reduced,
+    need: FloatArray,
+    owner: IndexArray,
+    options: PlanOptions,
+) -> _Found:
+    """A cover of each row, all of them apart."""
+    offers, network = problem.offers, problem.network
+    state = states(problem)
+    nodes, kinds = np.nonzero(np.isfinite(rows.need))
+    place = np.full(network.count + 1, nodes.size, np.int64)
+    place[nodes] = np.arange(nodes.size)
+    row = place[owner[problem.customers.nodes[offers.customers]]]
+    order = np.argsort(row, kind="stable")
+    start = np.searchsorted(row[order], np.arange(nodes.size + 1))
+    outside = order[start[-1] :]
+    order = order[: start[-1]]
+    kind = kinds[row[order]]
+    covers = cover_batch(
+        Batch(
+            starts=start,
+            mean=rows.mean[order, kind],
+            variance=rows.variance[order, kind],
+            threshold=need[nodes, kinds],
+            quantile=rows.z[nodes],
+            base_variance=rows.spread[nodes, kinds] ** 2,
+            state=state[order],
+        ),
+        offers.cost[order],
+        relative_gap=max(options.relative_gap, ROUNDING),
+        threads=options.threads,
+    )
+    price = np.zeros(rows.need.shape)
+    price[nodes, kinds] = covers.price
+    kept = outside[state[outside] == TAKEN]
+    bound = float(covers.bound.sum() + offers.cost[kept].sum())
+    chosen = None
+    if np.isfinite(covers.cost).all():
+        chosen = np.zeros(offers.count, np.bool_)
+        chosen[order] = covers.chosen
+        chosen[kept] = True
+    return _Found(chosen=chosen, bound=bound, price=price, room_price=np.zeros(network.count))
+
+
+def _by_prices(
+    problem: Problem,
+    rows: Reduced,
+    need: FloatArray,
+    options: PlanOptions,
+    race: Race,
+    start: OfferArray | None = None,
+) -> _Found:
+    """The plan and the bound by prices of the rows."""
+    asked = covering_problem(problem, rows, need)
+    begun = None if start is None else taken_of(problem, start)
+    found = cover_nested(asked, race, seed=options.seed, threads=options.threads, start=begun)
+    return _parted(rows, found.chosen, found.bound, found.row_price)
+
+
+def _part_of(race: Race) -> Race:
+    """A race for one of several solves, with a share of the time that is left."""
+    whole = race.budget
+    budget = whole
+    if whole.timed:
+        budget = Budget(clock=whole.clock, time_limit_s=_SHARE * whole.left_s)
+    return Race(budget=budget, relative_gap=race.relative_gap)
+
+
+def _parted(rows: Reduced, chosen: np.ndarray | None, bound: float, price: FloatArray) -> _Found:
+    """What the solver of many rows found, its prices parted into those of needs and of room."""
+    kinds = rows.need.shape[1]
+    room = price[:, kinds] if rows.has_room_rows else np.zeros(rows.need.shape[0])
+    return _Found(chosen=chosen, bound=bound, price=price[:, :kinds], room_price=room)
+
+
+def _together(
+    problem: Problem, rows: Reduced, need: FloatArray, options: PlanOptions, race: Race
+) -> _Found:
+    """A plan of the largest share of all needs that can be secured together, by halving."""
+    # At a share of 0 nothing is needed at all, whatever deviates.
+    nothing = np.full(need.shape, -inf)
+    found = _by_prices(problem, rows, nothing, options, _part_of(race))
+    best = None if found.chosen is None else found
+    low, high = 0.0, 1.0
+    for _ in range(_FRACTIONS if best is not None else 0):
+        if race.budget.spent():
+            break
+        tried = 0.5 * (low + high)
+        part = np.where(need > 0.0, tried * np.maximum(need, 0.0), need)
+        found = _by_prices(problem, rows, part, options, _part_of(race))
+        if found.chosen is None:
+            high = tried
+        else:
+            low, best = tried, found
+    return found if best is None else replace(best, bound=-inf)
+
+
+def _within_budget(
+    problem: Problem,
+    rows: Reduced,
+    budget: float,
+    options: PlanOptions,
+    race: Race,
+    course: list[Progress],
+) -> Solution:
+    """The plan of the largest common confidence that the budget pays for."""
+    road, owner = _road(problem, rows, options)
+    best: list[tuple[OfferArray, _Found]] = []
+
+    def cheapest(z: float) -> Costed:
+        at = replace(rows, z=np.full(problem.network.count, z))
+        found = _solve(problem, at, at.need, road, owner, options, _part_of(race))
+        if found.chosen is None:
+            return Costed(cost=inf, bound=found.bound, z=-inf)
+        offer = offer_of(problem, found.chosen)
+        cost = referee.cost(problem, offer)
+        if cost <= budget:
+            best.append((offer, found))
+        return Costed(cost=cost, bound=found.bound, z=own_z(problem, offer))
+
+    z, z_bound = most_confident(cheapest, budget, race)
+    if not best:
+        reason = Reason.INFEASIBLE if z_bound == -inf else Reason.NO_SOLUTION_FOUND
+        return Solution(
+            termination=Termination(reason=reason, objective=-inf, bound=z_bound),
+            road=road,
+            proof=_proof(road),
+            progress=tuple(course),
+            seed=options.seed,
+        )
+    # Every plan that the budget paid for surpassed the one before it.
+    offer, found = best[-1]
+    closed = z_bound - z <= max(options.relative_gap, Z_STEP) * max(1.0, z)
+    price, later = _told(problem, rows, found)
+    return Solution(
+        termination=Termination(
+            reason=Reason.OPTIMAL if closed else Reason.FEASIBLE, objective=z, bound=z_bound
+        ),
+        road=road,
+        proof=_proof(road),
+        offer=offer,
+        price_per_kw=price,
+        rebound_price_per_kw=later,
+        common_z=z,
+        progress=tuple(course),
+        seed=options.seed,
+    )
+
+
+def _told(problem: Problem, rows: Reduced, found: _Found) -> tuple[FloatArray, FloatArray]:
+    """The prices of needs, (V, S), and of headrooms, (V, U); 0 where another row decides."""
+    network = problem.network
+    price = np.zeros(network.need_kw.shape)
+    np.put_along_axis(price, np.asarray(rows.slot), found.price, axis=1)
+    later = np.zeros((network.count, network.after_count))
+    profile = network.rebound_profile
+    if profile is not None and rows.has_room_rows:
+        limited = np.flatnonzero(np.isfinite(rows.room))
+        after = rows.after[limited]
+        later[limited, after] = found.room_price[limited] / profile[after]
+    return price, later
+
+
+def _solution(
+    problem: Problem,
+    rows: Reduced,
+    found: _Found,
+    road: Road,
+    options: PlanOptions,
+    course: tuple[Progress, ...],
+) -> Solution:
+    if found.chosen is None:
+        infeasible = found.bound == inf
+        reason = Reason.INFEASIBLE if infeasible else Reason.NO_SOLUTION_FOUND
+        short = unsecured(problem, rows) if infeasible else ()
+        return Solution(
+            termination=Termination(
+                reason=reason,
+                objective=inf,
+                bound=found.bound,
+                detail=_TOGETHER if infeasible and not short else "",
+            ),
+            road=road,
+            proof=_proof(road) if infeasible else Proof.NONE,
+            unsecured=short,
+            progress=course,
+            seed=options.seed,
+        )
+    offer = offer_of(problem, found.chosen)
+    cost = referee.cost(problem, offer)
+    bound = min(found.bound, cost)
+    closed = cost - bound <= max(options.relative_gap, ROUNDING) * max(1.0, abs(cost))
+    price, later = _told(problem, rows, found)
+    return Solution(
+        termination=Termination(
+            reason=Reason.OPTIMAL if closed else Reason.FEASIBLE, objective=cost, bound=bound
+        ),
+        road=road,
+        proof=_proof(road) if bound > -inf else Proof.NONE,
+        offer=offer,
+        price_per_kw=price,
+        rebound_price_per_kw=later,
+        unsecured=unsecured_by(problem, offer) if problem.best_effort else (),
+        progress=course,
+        seed=options.seed,
+    )
+
+
+def _proof(road: Road) -> Proof:
+    return Proof.DUAL if road is Road.PRICES else Proof.BRANCH_AND_BOUND

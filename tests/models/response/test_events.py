@@ -1,0 +1,130 @@
+"""Answers to a call list, and the problem that is left after them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from loadloom.models.checks import InvalidProblem
+from loadloom.models.response.events import Answers, State, retargeted, spent
+from loadloom.models.response.incentives import offers_of
+from loadloom.models.response.problem import NOT_CALLED, Problem
+from tests.models.response import calls
+
+
+def two_levels():
+    """Four customers with two levels each, the first three of whom are called."""
+    offers = offers_of(
+        np.array([0.2, 0.5]),
+        np.array([[0.4, 0.5]] * 4),
+        size_kw=np.array([2.0, 3.0, 4.0, 5.0]),
+        size_sd_kw=np.array([0.5, 0.5, 1.0, 1.0]),
+        hours=1.0,
+        contact_cost=0.1,
+    )
+    problem = Problem(
+        offers=offers,
+        customers=calls.customers(4, calls_left=[1, 2, 2, 2]),
+        network=calls.network([2.0]),
+    )
+    return problem, np.array([1, 2, 5, NOT_CALLED], np.int32)
+
+
+def answers(*states, kw=None):
+    told = np.full(len(states), np.nan) if kw is None else np.array(kw)
+    return Answers(state=np.array(states, np.int8), accepted_kw=told)
+
+
+def test_who_accepted_is_kept_and_certain_but_for_size():
+    problem, offer = two_levels()
+    left = retargeted(problem, offer, answers(State.ACCEPTED, State.PENDING, State.OPTED_OUT, 0))
+    after = left.problem
+    assert after.customers.musts.tolist() == [True, False, False, False]
+    assert after.customers.callable.tolist() == [True, True, False, True]
+    assert left.origin.tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert after.offers.mean_kw[0, 0] == pytest.approx(2.0)
+    assert after.offers.variance_kw2[0, 0] == pytest.approx(0.25)
+    assert after.offers.cost[0] == pytest.approx(0.1 + 0.5 * 2.0)
+    assert np.asarray(after.offers.acceptance)[:2].tolist() == [1.0, 0.4]
+    assert after.offers.mean_kw[1:] == pytest.approx(problem.offers.mean_kw[2:])
+    assert after.best_effort
+
+
+def test_a_reduction_that_was_told_scales_mean_deviation_and_payment():
+    problem, offer = two_levels()
+    told = answers(State.ACCEPTED, 0, 0, 0, kw=[3.0, np.nan, np.nan, np.nan])
+    after = retargeted(problem, offer, told).problem
+    assert after.offers.mean_kw[0, 0] == pytest.approx(3.0)
+    assert after.offers.variance_kw2[0, 0] == pytest.approx((0.5 * 1.5) ** 2)
+    assert after.offers.cost[0] == pytest.approx(0.1 + 0.5 * 3.0)
+
+
+def test_who_did_not_answer_is_not_called_again():
+    problem, offer = two_levels()
+    after = retargeted(problem, offer, answers(State.NO_ANSWER, 0, 0, 0)).problem
+    assert after.customers.callable.tolist() == [False, True, True, True]
+
+
+def test_a_call_list_is_told_by_the_offers_before():
+    problem, offer = two_levels()
+    left = retargeted(problem, offer, answers(State.ACCEPTED, 0, 0, 0))
+    anew = left.offer(np.array([0, NOT_CALLED, 4, 6], np.int32))
+    assert anew.tolist() == [1, NOT_CALLED, 5, 7]
+
+
+def test_the_call_list_before_is_where_the_next_begins():
+    problem, offer = two_levels()
+    left = retargeted(problem, offer, answers(State.ACCEPTED, State.PENDING, State.OPTED_OUT, 0))
+    begun = left.start(offer)
+    assert begun.tolist() == [0, 1, NOT_CALLED, NOT_CALLED]
+    assert left.offer(begun).tolist() == [1, 2, NOT_CALLED, NOT_CALLED]
+
+
+def test_accepted_on_the_last_call_of_the_season_stays_called():
+    problem, offer = two_levels()
+    used = replace(problem.customers, calls_left=np.array([0, 1, 1, 1]))
+    after = retargeted(
+        replace(problem, customers=used), offer, answers(State.ACCEPTED, 0, 0, 0)
+    ).problem
+    assert after.customers.callable[0]
+
+
+def test_an_offer_that_is_already_certain_stays_as_it_is():
+    problem = calls.hand()
+    offer = np.array([0, NOT_CALLED, 2], np.int32)
+    after = retargeted(problem, offer, answers(0, 0, State.ACCEPTED)).problem
+    assert after.offers.mean_kw == pytest.approx(problem.offers.mean_kw)
+    assert after.offers.variance_kw2 == pytest.approx(problem.offers.variance_kw2)
+    assert after.offers.cost == pytest.approx(problem.offers.cost)
+
+
+def test_with_a_budget_there_is_no_best_effort():
+    problem, offer = two_levels()
+    after = retargeted(replace(problem, budget=9.0), offer, answers(1, 0, 0, 0)).problem
+    assert not after.best_effort
+
+
+def test_calls_are_spent_by_being_made():
+    problem, offer = two_levels()
+    left = spent(problem, offer)
+    assert left is not None
+    assert left.tolist() == [0, 1, 1, 2]
+    assert spent(calls.hand(), np.array([0, 1, -1], np.int32)) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        (answers(0, 0, 0), "answers.state"),
+        (answers(0, 0, 0, State.ACCEPTED), "answers.state[3]"),
+        (answers(0, 4, 0, 0), "answers.state[1]"),
+        (answers(0, -1, 0, 0), "answers.state[1]"),
+        (answers(1, 0, 0, 0, kw=[-1.0, 0.0, 0.0, 0.0]), "answers.accepted_kw[0]"),
+        (answers(1, 0, 0, 0, kw=[np.inf, 0.0, 0.0, 0.0]), "answers.accepted_kw[0]"),
+    ],
+)
+def test_bad_answers_are_refused_by_their_path(given, path):
+    problem, offer = two_levels()
+    with pytest.raises(InvalidProblem) as refused:
+        retargeted(problem, offer, given)
+    assert path in {violation.path for violation in refused.value.violations}

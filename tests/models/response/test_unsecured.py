@@ -1,0 +1,71 @@
+"""Needs that cannot be secured: what is missing, and the best that can be done."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from loadloom.models.response.problem import NOT_CALLED, Offers, Problem, Quota
+from loadloom.models.response.solution import Road
+from loadloom.models.response.solve import plan
+from loadloom.solvers.termination import Reason
+from tests.models.response import calls
+
+
+def test_what_is_missing_is_told():
+    problem = calls.hand(network=calls.network([[20.0, 11.0, 13.0]]))
+    found = plan(problem)
+    assert found.termination.reason is Reason.INFEASIBLE
+    assert found.offer is None
+    first, second = found.unsecured
+    assert (first.node, first.slot, second.slot) == (0, 0, 2)
+    assert first.attainable_kw == pytest.approx(12.0)  # all three: 15 - 3
+    assert first.missing_kw == pytest.approx(8.0)
+    assert second.missing_kw == pytest.approx(1.0)
+    assert "8 kW are missing" in first.message
+
+
+@pytest.mark.parametrize("road", [Road.COVER, Road.COVERS, Road.PRICES])
+def test_the_best_effort_secures_what_it_can(road):
+    problem = calls.hand(network=calls.network([20.0]), best_effort=True)
+    found = calls.planned(problem, road)
+    assert found.offer is not None
+    assert found.offer.tolist() == [0, 1, 2]
+    (short,) = found.unsecured
+    assert short.missing_kw == pytest.approx(8.0)
+    # Where all can be secured it is as without.
+    enough = calls.planned(calls.hand(best_effort=True), road)
+    assert enough.termination.objective == 2.0
+    assert enough.unsecured == ()
+
+
+def test_needs_that_exclude_each_other_are_secured_in_part():
+    # Each leaf alone can have its 4 kW, but of this group two may be called, and one is called for.
+    offers = Offers(mean_kw=np.full(4, 2.0), variance_kw2=np.zeros(4), cost=np.ones(4))
+    problem = Problem(
+        offers=offers,
+        customers=calls.customers(4, node=[1, 1, 2, 2], group=[0] * 4),
+        network=calls.network([[0.0], [4.0], [4.0]], (-1, 0, 0)),
+        quotas=(Quota(group=0, call_max=2),),
+        best_effort=True,
+    )
+    found = calls.planned(problem)
+    assert found.offer is not None
+    assert (found.offer != NOT_CALLED).sum() == 2
+    assert {short.node for short in found.unsecured} <= {1, 2}
+    assert found.unsecured
+    strict = plan(replace(problem, best_effort=False))
+    assert strict.termination.reason in {Reason.INFEASIBLE, Reason.NO_SOLUTION_FOUND}
+
+
+def test_even_the_best_effort_cannot_call_whose_rebound_must_not_be():
+    tree = calls.network([7.0], headroom_kw=[[1.0]], rebound_profile=[1.0])
+    who = calls.customers(3, must_call=[False, False, True], rebound_share=1.0)
+    found = plan(calls.hand(network=tree, customers=who, best_effort=True))
+    assert found.offer is None
+    assert found.termination.reason is Reason.INFEASIBLE
+    allowed = replace(who, must_call=None)
+    some = calls.planned(calls.hand(network=tree, customers=allowed, best_effort=True))
+    assert some.offer is not None
+    assert some.offer.tolist() == [NOT_CALLED] * 3
+    assert len(some.unsecured) == 1
