@@ -1,5 +1,7 @@
 """Curves to aggregate: drawn users in memory, and the same in Parquet files."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,54 +24,63 @@ WINDOWS = TimeWindows.daily(
     HORIZON, [("peak", 480, 720), ("peak", 1020, 1320), ("valley", 1380, 420)], rest="flat"
 )
 
+NAMES = [f"t{t:02d}" for t in range(SLOTS)]
+"""The names of the columns of slots."""
+
 Loads = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Layouts:
-    """The same curves in two files: a column of lists, and a column a slot."""
+    """The same curves in two files: a column of lists, and a column a slot; and their energy."""
 
     lists: Path
     columns: Path
+    energy_kwh: float
 
 
-def drawn(users: int) -> Loads:
-    """Day curves of households, (users, SLOTS): an evening peak, a morning one, and noise."""
-    load = np.empty((users, SLOTS), np.float32)
+def blocks(users: int) -> Iterator[Loads]:
+    """Day curves of households, some at a time: an evening peak, a morning one, and noise."""
     hour = np.arange(SLOTS) / 4.0
     rng = np.random.default_rng(7)
     evening = 1.4 * np.exp(-0.5 * ((hour - 19.2) / 2.0) ** 2)
     shape = 0.25 + evening + 0.6 * np.exp(-0.5 * ((hour - 7.6) / 1.3) ** 2)
     for first in range(0, users, BLOCK):
-        some = load[first : first + BLOCK]
-        rng.random(dtype=np.float32, out=some)
+        some = rng.random((min(BLOCK, users - first), SLOTS), dtype=np.float32)
         some += 0.3
         some *= shape.astype(np.float32)
         some *= rng.lognormal(0.0, 0.5, (len(some), 1)).astype(np.float32)
+        yield some
+
+
+def drawn(users: int) -> Loads:
+    """The curves of all users, (users, SLOTS)."""
+    load = np.empty((users, SLOTS), np.float32)
+    for number, some in enumerate(blocks(users)):
+        load[number * BLOCK : number * BLOCK + len(some)] = some
     return load
 
 
-def written(load: Loads, folder: Path) -> Layouts:
+def written(users: int, folder: Path) -> Layouts:
     """The files of curves, as pyarrow writes them when it is told nothing but the row groups."""
-    found = Layouts(lists=folder / "lists.parquet", columns=folder / "columns.parquet")
-    names = [f"t{t:02d}" for t in range(SLOTS)]
-    for path in (found.lists, found.columns):
-        writer = None
-        for first in range(0, len(load), BLOCK):
-            some = load[first : first + BLOCK]
+    paths = [folder / f"{name}.parquet" for name in ("lists", "columns")]
+    columns = pa.schema([("user", pa.string()), *((name, pa.float32()) for name in NAMES)])
+    lists = pa.schema([("user", pa.string()), ("load_kw", pa.list_(pa.float32()))])
+    first, energy_kwh = 0, 0.0
+    with (
+        closing(pq.ParquetWriter(paths[0], lists)) as in_lists,
+        closing(pq.ParquetWriter(paths[1], columns)) as in_columns,
+    ):
+        for some in blocks(users):
             user = pa.array([f"user {first + i:08d}" for i in range(len(some))])
-            if path == found.lists:
-                flat = pa.array(some.reshape(-1))
-                ends = pa.array(np.arange(len(some) + 1, dtype=np.int32) * SLOTS)
-                table = pa.table([user, pa.ListArray.from_arrays(ends, flat)], ["user", "load_kw"])
-            else:
-                columns = [pa.array(some[:, t]) for t in range(SLOTS)]
-                table = pa.table([user, *columns], ["user", *names])
-            writer = writer or pq.ParquetWriter(path, table.schema)
-            writer.write_table(table)
-        if writer is not None:
-            writer.close()
-    return found
+            ends = pa.array(np.arange(len(some) + 1, dtype=np.int32) * SLOTS)
+            values = pa.ListArray.from_arrays(ends, pa.array(some.reshape(-1)))
+            in_lists.write_table(pa.table([user, values], schema=lists))
+            values = (pa.array(some[:, t]) for t in range(SLOTS))
+            in_columns.write_table(pa.table([user, *values], schema=columns))
+            energy_kwh += float((some.sum(axis=0, dtype=np.float64) * HORIZON.step_h).sum())
+            first += len(some)
+    return Layouts(lists=paths[0], columns=paths[1], energy_kwh=energy_kwh)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.agency_curves import HORIZON, SLOTS, Loads
+from benchmarks.agency_curves import HORIZON, NAMES, Loads
 from loadloom.models.agency.aggregate import aggregate
 from loadloom.models.agency.curves import in_memory, in_threads
 
-NAMES = [f"t{t:02d}" for t in range(SLOTS)]
 HOURS = float(HORIZON.step_h[0])
 
 

@@ -1,12 +1,15 @@
-"""Aggregates the curves of one Parquet file and says what that took; in a process of its own.
+"""Aggregates the curves of one Parquet file, or reads them only, and says what that took.
 
-python -m benchmarks.agency_stream FILE list|columns THREADS
+In a process of its own: python -m benchmarks.agency_stream sum|read FILE list|columns THREADS
 """
 
 import resource
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from benchmarks.agency_curves import HORIZON, WINDOWS, drawn
 from loadloom.engine.datasets.data_set import DataSet, Layout
@@ -28,17 +31,35 @@ def streamed(path: Path, layout: Layout, threads: int) -> Aggregate:
     return aggregate(parts, HORIZON, windows=WINDOWS, run=run, local=run)
 
 
+def decoded(path: Path, threads: int) -> int:
+    """The rows that pyarrow alone reads and decodes, row groups in threads, names left out."""
+    names = [name for name in pq.read_schema(path).names if name != "user"]
+
+    def decode(group: int) -> int:
+        file = pq.ParquetFile(path)
+        return file.read_row_group(group, columns=names, use_threads=False).num_rows
+
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(decode, range(pq.ParquetFile(path).num_row_groups)))
+
+
 def main(words: list[str]) -> None:
     """Says seconds, users, energy in kWh and the most memory that the process had, in MiB."""
+    what, path, layout, threads = words[0], Path(words[1]), words[2], int(words[3])
     keep_freed()
     aggregate(
         in_memory(drawn(9)), HORIZON, windows=WINDOWS
     )  # the kernels are loaded, as in servers
     begun = time.perf_counter()
-    found = streamed(Path(words[0]), LAYOUTS[words[1]], int(words[2]))
+    users, energy_kwh = 0, 0.0
+    if what == "read":
+        users = decoded(path, threads)
+    else:
+        found = streamed(path, LAYOUTS[layout], threads)
+        users, energy_kwh = found.user_count, found.energy_kwh
     seconds = time.perf_counter() - begun
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(seconds, found.user_count, found.energy_kwh, peak_mib)
+    print(seconds, users, energy_kwh, peak_mib)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ PACKAGES = (
     "oemof-solph",
     "pandas",
     "pyCoopGame",
+    "PySCIPOpt",
 )
 
 

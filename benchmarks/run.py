@@ -30,6 +30,9 @@ from benchmarks import (
     orderly_rota,
     orderly_small,
     ours,
+    response,
+    response_baselines,
+    response_small,
     service,
 )
 from benchmarks.check import disagreements
@@ -50,6 +53,9 @@ SPECS: tuple[BenchSpec, ...] = (
     *agency_settle.SPECS,
     *agency_portfolio.SPECS,
     *agency_games.SPECS,
+    *response.SPECS,
+    *response_small.SPECS,
+    *response_baselines.SPECS,
 )
 
 

@@ -1,12 +1,14 @@
 """Plans real sites with a real server, and shows what came back.
 
-    python examples/demo.py [workshop] [street] [agency] [park] [--out FOLDER]
+    python examples/demo.py [workshop] [street] [agency] [park] [response]
+        [--out FOLDER]
 
 Starts an engine of its own, plans (a) a workshop with a battery and (b) a street of 1,000 homes
 over a week of Dutch day-ahead prices with negative hours, settles (c) a month with 200 users who
 buy together from two plants, plans (d) a park of 60 users through four weeks that are short of
-power, and writes charts; all of these, or the parts that are named. Where the data come from is
-told in examples/data/NOTICE.md.
+power, calls (e) homes on a hot evening on which two transformers would be overloaded, and writes
+charts; all of these, or the parts that are named. Where the data come from is told in
+examples/data/NOTICE.md.
 """
 
 import sys
@@ -32,6 +34,7 @@ from rich.text import Text
 
 from examples.agency import run_agency
 from examples.park import run_park
+from examples.response import run_response
 from loadloom.client.charts import style, write_chart
 from loadloom.client.client import Client
 from loadloom.client.command.report import plan_report
@@ -56,6 +59,7 @@ def main() -> None:
         "street": plan_street,
         "agency": run_agency,
         "park": run_park,
+        "response": run_response,
     }
     parser = argparse.ArgumentParser(description="Plans real sites with a real server.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all")

@@ -209,7 +209,7 @@ def test_tls_asks_callers_for_a_certificate_that_the_authority_vouches_for(start
         known = grpc.ssl_channel_credentials(
             read["authority.pem"], read["client.key"], read["client.pem"]
         )
-        assert told_by(known) == ["dispatch", "orderly", "agency"]
+        assert told_by(known) == ["dispatch", "orderly", "agency", "response"]
         for credentials in (
             grpc.ssl_channel_credentials(read["authority.pem"]),
             grpc.ssl_channel_credentials(),

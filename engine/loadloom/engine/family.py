@@ -117,7 +117,7 @@ class Runner:
         self.limits, self.metrics, self._workers = settings.limits, metrics, workers
         self._single, self.bulk = Lane(settings.single_threads), Lane(settings.bulk_threads)
         self.room = Room(settings.limits.points_under_way, settings.unread_s)
-        self.setup_s = settings.setup_s
+        self.setup_s, self.silence_s = settings.setup_s, settings.silence_s
         metrics.points.set_function(lambda: self.room.taken)
 
     async def respond(self, family: Family[M, P, A], raw: bytes, deadline: Deadline) -> bytes:

@@ -30,6 +30,7 @@ from google.protobuf.message import Message
 from sqlalchemy import Connection
 
 from loadloom.engine.guard.calls import Deadline
+from loadloom.engine.settings import Settings
 from loadloom.engine.store.claims import Claim, Keep
 from loadloom.engine.store.operations import Standing
 
@@ -103,6 +104,13 @@ class Progress:
 
 Solve = Callable[[bytes, Progress, Deadline], bytes]
 
+Equip = Callable[[bytes, Settings], bytes]
+
+
+def as_it_is(request: bytes, settings: Settings) -> bytes:  # noqa: ARG001 -- an Equip
+    """The request itself: the solve needs nothing else."""
+    return request
+
 
 def keep_nothing(connection: Connection, claim: Claim, response: bytes) -> None:
     """Writes nothing: the response alone is what there is to keep."""
@@ -122,6 +130,8 @@ class Job:
             compile its kernels as it is loaded, but must leave no thread behind.
         keep: writes what else there is to keep of a response into the database, in the transaction
             that ends the operation, and thus exactly once. It runs in the worker, and is quick.
+        equip: what the solve is given in place of the request: with what the worker's own settings
+            say beside, which is kept in no database.
     """
 
     method: str
@@ -130,3 +140,4 @@ class Job:
     solve: Solve
     loads: tuple[str, ...] = ()
     keep: Keep = keep_nothing
+    equip: Equip = as_it_is

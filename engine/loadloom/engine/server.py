@@ -28,6 +28,7 @@ from loadloom.engine.guard.metrics import Metrics
 from loadloom.engine.guard.tokens import Tokens
 from loadloom.engine.job_table import JOBS
 from loadloom.engine.jobs import Job
+from loadloom.engine.run.cluster import NoCluster, connected
 from loadloom.engine.run.job_metrics import StoredJobs
 from loadloom.engine.run.jobs import Supervisor
 from loadloom.engine.run.lanes import Workers
@@ -40,10 +41,11 @@ from loadloom.engine.services import (
     operations,
     orderly,
     orderly_jobs,
+    response,
     system,
 )
 from loadloom.engine.services.operations import Operations
-from loadloom.engine.settings import Limits, Settings, unknown_variables
+from loadloom.engine.settings import BadSettings, Limits, Settings, unknown_variables
 from loadloom.engine.store.migrate import prepared
 from loadloom.engine.store.schedules import Clock, database_time
 from loadloom.models.dispatch.solve import warm
@@ -54,6 +56,7 @@ NAMES = (
     dispatch.NAME,
     orderly_jobs.NAME,
     agency_jobs.NAME,
+    response.NAME,
     operations.NAME,
     operations.EVENTS_NAME,
     system.NAME,
@@ -73,7 +76,7 @@ class Offer:
     Attributes:
         jobs: what it solves as jobs.
         services: more services, which may submit jobs.
-        clock: tells schedules the time.
+        clock: tells schedules and events the time.
     """
 
     jobs: Sequence[Job] = JOBS
@@ -134,9 +137,12 @@ async def running(settings: Settings, offer: Offer = USUAL) -> AsyncIterator[Eng
     """A server that is ready when the block begins, and is drained when it ends.
 
     Raises:
-        BadSettings: a file of the settings cannot be read, or the database is not one of ours.
+        BadSettings: a file of the settings cannot be read, or the database is not one of ours, or
+            the cluster cannot be reached.
         OSError: an address cannot be listened on, or the database cannot be used.
     """
+    if settings.cluster:
+        await to_thread.run_sync(_check_cluster, settings.cluster)
     metrics = Metrics()
     tokens = None if settings.token_hashes is None else Tokens(settings.token_hashes)
     edge = Edge(Admission(settings.limits, give_back), metrics, Gate(tokens))
@@ -154,7 +160,9 @@ async def running(settings: Settings, offer: Offer = USUAL) -> AsyncIterator[Eng
             runner = Runner(settings, metrics, workers)
             schedules = orderly.OrderlyService(front, runner, workers, offer.clock)
             settlements = agency.AgencyService(front, runner)
-            server.add_generic_rpc_handlers((schedules.handler(), settlements.handler()))
+            events = response.ResponseService(front, runner, offer.clock)
+            handlers = (schedules.handler(), settlements.handler(), events.handler())
+            server.add_generic_rpc_handlers(handlers)
             _add_services(server, settings, runner, status)
             _add_operations(server, front, offer)
             await _say(status, health_pb2.HealthCheckResponse.NOT_SERVING)
@@ -162,7 +170,7 @@ async def running(settings: Settings, offer: Offer = USUAL) -> AsyncIterator[Eng
             try:
                 # Kernels first: if they must be compiled, the workers find them in the cache.
                 await to_thread.run_sync(warm)
-                watches = (front.watch.run, schedules.watch.run)
+                watches = (front.watch.run, schedules.watch.run, events.watch.run)
                 for task in (workers.begin, *watches, front.sweep):
                     tasks.start_soon(task)
                 tasks.start_soon(supervisor.run, front.submitted)
@@ -172,11 +180,21 @@ async def running(settings: Settings, offer: Offer = USUAL) -> AsyncIterator[Eng
                 with anyio.CancelScope(shield=True):
                     front.watch.close()
                     schedules.watch.close()
+                    events.watch.close()
                     async with anyio.create_task_group() as ends:
                         ends.start_soon(supervisor.stop)
                         ends.start_soon(_drain, server, status, edge, settings.grace_s)
                     log.event(logging.INFO, "stopped")
             tasks.cancel_scope.cancel()
+
+
+def _check_cluster(address: str) -> None:
+    """Raises BadSettings if no cluster can be reached there."""
+    try:
+        with connected(address):
+            pass
+    except NoCluster as error:
+        raise BadSettings(f"cluster: {error}") from error
 
 
 def _options(limits: Limits) -> list[tuple[str, int]]:
@@ -214,7 +232,7 @@ def _add_services(
     runner: Runner,
     status: HealthServicer,
 ) -> None:
-    families = [dispatch.FAMILY.name, orderly.FAMILY, agency.FAMILY]
+    families = [dispatch.FAMILY.name, orderly.FAMILY, agency.FAMILY, response.FAMILY]
     server.add_generic_rpc_handlers((dispatch.DispatchService(settings, runner).handler(),))
     add_SystemServiceServicer_to_server(system.SystemService(settings.limits, families), server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)

@@ -108,6 +108,13 @@ class Limits(BaseModel):
     sums are made piece by piece and have no such limit."""
     settlement_users: PositiveInt = 2_000_000
     """The largest number of users of a settlement."""
+    customers: PositiveInt = 2_000_000
+    """The largest number of customers among whom to choose whom to call."""
+    customer_points: PositiveInt = 50_000_000
+    """The largest number of values of one quantity of customers or nodes: customers times levels of
+    incentive times intervals, or nodes times intervals."""
+    event_calls: PositiveInt = 200_000
+    """The largest number of customers that one event calls."""
     solve_seconds: PositiveFloat = 60.0
     """The longest time one solve may take."""
     calls_under_way: PositiveInt = 1_000
@@ -179,6 +186,8 @@ class Settings(BaseSettings):
     """The time in which a stream must send its setup."""
     unread_s: PositiveFloat = 10.0
     """The time that an answer of a stream may stay unread while batches of others wait for room."""
+    silence_s: PositiveFloat = 120.0
+    """The time that a stream of load curves may stay silent before its next chunk, or its end."""
     overrun_s: PositiveFloat = 1.0
     """The time after a solve's limit at which its worker process is killed."""
     database_url: str = Field(
@@ -202,7 +211,12 @@ class Settings(BaseSettings):
     """The number of calls that may wait for operations, or watch them, at once."""
     data_roots: dict[str, str] = {}
     """The folders below which data sets may lie, by name: paths, or URLs that fsspec knows. A table
-    in the file, `--data-roots '{"meters": "/srv/meters"}'`, or LOADLOOM_DATA_ROOTS__METERS."""
+    in the file, `--data-roots '{"meters": "/srv/meters"}'`, or LOADLOOM_DATA_ROOTS__METERS. Workers
+    on other machines need them too, each with the place that the folders have there."""
+    cluster: str = ""
+    """The scheduler of a Dask cluster, such as tcp://10.0.0.5:8786, on whose workers data sets with
+    a row a user are added up; empty for this machine. Its workers read the files themselves, at the
+    same paths or URLs. It needs the extra `cluster`; Dask trusts whoever reaches its ports."""
     limits: Limits = Limits()
     """The limits that requests must keep."""
 

@@ -100,6 +100,9 @@ class Limits(_message.Message):
     BYTES_UNDER_WAY_FIELD_NUMBER: _builtins.int
     CURVE_POINTS_FIELD_NUMBER: _builtins.int
     SETTLEMENT_USERS_FIELD_NUMBER: _builtins.int
+    CUSTOMERS_FIELD_NUMBER: _builtins.int
+    CUSTOMER_POINTS_FIELD_NUMBER: _builtins.int
+    EVENT_CALLS_FIELD_NUMBER: _builtins.int
     message_bytes: _builtins.int
     """The largest message in either direction, in bytes."""
     intervals: _builtins.int
@@ -145,6 +148,14 @@ class Limits(_message.Message):
     """
     settlement_users: _builtins.int
     """The largest number of users of a settlement."""
+    customers: _builtins.int
+    """The largest number of customers among whom to choose whom to call."""
+    customer_points: _builtins.int
+    """The largest number of values of one quantity of customers or nodes: customers times levels of
+    incentive times intervals, or nodes times intervals.
+    """
+    event_calls: _builtins.int
+    """The largest number of customers that one event calls."""
     def __init__(
         self,
         *,
@@ -164,10 +175,13 @@ class Limits(_message.Message):
         bytes_under_way: _builtins.int = ...,
         curve_points: _builtins.int = ...,
         settlement_users: _builtins.int = ...,
+        customers: _builtins.int = ...,
+        customer_points: _builtins.int = ...,
+        event_calls: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_under_way", b"batches_under_way", "bytes_under_way", b"bytes_under_way", "calls_under_way", b"calls_under_way", "curve_points", b"curve_points", "devices", b"devices", "intervals", b"intervals", "message_bytes", b"message_bytes", "points", b"points", "points_under_way", b"points_under_way", "schedule_points", b"schedule_points", "settlement_users", b"settlement_users", "sites_per_batch", b"sites_per_batch", "solve_seconds", b"solve_seconds", "streams_under_way", b"streams_under_way", "targets", b"targets", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_under_way", b"batches_under_way", "bytes_under_way", b"bytes_under_way", "calls_under_way", b"calls_under_way", "curve_points", b"curve_points", "customer_points", b"customer_points", "customers", b"customers", "devices", b"devices", "event_calls", b"event_calls", "intervals", b"intervals", "message_bytes", b"message_bytes", "points", b"points", "points_under_way", b"points_under_way", "schedule_points", b"schedule_points", "settlement_users", b"settlement_users", "sites_per_batch", b"sites_per_batch", "solve_seconds", b"solve_seconds", "streams_under_way", b"streams_under_way", "targets", b"targets", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

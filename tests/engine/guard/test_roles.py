@@ -15,14 +15,16 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from loadloom.engine.guard import tokens
 from loadloom.engine.guard.roles import LEAST, RANK, Role
 from loadloom.engine.server import NAMES
-from loadloom.v1 import agency_pb2, operations_pb2
+from loadloom.v1 import agency_pb2, operations_pb2, response_pb2
 from loadloom.v1 import orderly_pb2 as pb
 from loadloom.v1.agency_pb2_grpc import AgencyServiceStub
 from loadloom.v1.orderly_pb2_grpc import OrderlyServiceStub
+from loadloom.v1.response_pb2_grpc import ResponseServiceStub
 from loadloom.v1.system_pb2 import GetSystemInfoRequest
 from loadloom.v1.system_pb2_grpc import SystemServiceStub
 from tests.engine.services.agency_calls import curves, settlement_request
 from tests.engine.services.orderly_weeks import MONDAY, Planner, planning
+from tests.engine.services.response_calls import event_calling, opts_out, readings
 
 TENANT, OTHER = "park", "mill"
 MEMBER, NEIGHBOUR = "anna", "bert"
@@ -41,21 +43,24 @@ METHODS = {
 def may(role: Role, path: str) -> bool:
     """What the design says, in words of its own."""
     name = path.rsplit("/", 1)[1]
-    if name == "AcknowledgeNotice" and role is not Role.MEMBER:
+    if name in {"AcknowledgeNotice", "RecordAnswers"} and role is not Role.MEMBER:
         return role in {Role.OPERATOR, Role.ADMIN}
     if name in {"GetSchedule", "ListSchedules", "StreamNotices", "ListNotices"} | {
         *("AcknowledgeNotice", "GetLedger", "GetSystemInfo"),
         *("GetSettlement", "ListSettlements", "GetStatement"),
+        *("GetEvent", "ListEvents", "ListCalls", "RecordAnswers", "WatchCalls", "ListPayments"),
     }:
         return True
     if name in {"GetOperation", "ListOperations", "WaitOperation", "WatchOperation"} | {
-        *("ExplainSchedule", "ListStatements")
+        *("ExplainSchedule", "ListStatements"),
+        *("ExportEvent", "GetEventSettlement", "ListReliabilities"),
     }:
         return role is not Role.MEMBER
     if "PlanDispatch" in name or name in {
         *("CreateSchedule", "ReviseSchedule", "CancelOperation"),
         *("AggregateLoads", "AggregateLoadStream", "AssessPrices", "ShareCost"),
         *("PlanPurchase", "FormPortfolio"),
+        *("ForecastNeed", "PlanTargets", "CheckConfidence", "MeasureResponse"),
     }:
         return role in {Role.SUBMITTER, Role.OPERATOR, Role.ADMIN}
     if name == "DeleteOperation":
@@ -94,6 +99,7 @@ class Guarded:
     operation: str
     notices: list[pb.Notice]
     settlement: agency_pb2.Settlement
+    event: response_pb2.ResponseEvent
 
     @property
     def channel(self) -> grpc.Channel:
@@ -104,6 +110,9 @@ class Guarded:
 
     def agency(self, who: str) -> AgencyServiceStub:
         return AgencyServiceStub(bearing(self.channel, self.secrets[who]))
+
+    def events(self, who: str) -> ResponseServiceStub:
+        return ResponseServiceStub(bearing(self.channel, self.secrets[who]))
 
 
 def bearing(channel: grpc.Channel, secret: str) -> grpc.Channel:
@@ -142,9 +151,11 @@ def guarded(tmp_path_factory) -> Iterator[Guarded]:
         planner.clock.time = MONDAY - timedelta(days=2)
         notices = [notice for notice in planner.notices(schedule.name) if notice.number]
         settled = AgencyServiceStub(planner.channel).CreateSettlement(settlement_request())
+        events = ResponseServiceStub(planner.channel)
+        event = events.CreateEvent(event_calling(MEMBER, NEIGHBOUR), timeout=120).event
         planner.channel = plain
         operation = listed.operations[0].name
-        yield Guarded(planner, secrets, schedule, operation, notices, settled.settlement)
+        yield Guarded(planner, secrets, schedule, operation, notices, settled.settlement, event)
 
 
 def test_every_method_of_every_service_is_in_the_table():
@@ -194,7 +205,7 @@ def test_health_asks_for_no_token_and_reflection_is_off(guarded):
 def about(guarded: Guarded) -> dict[str, bytes]:
     """Requests that name what belongs to one tenant, by method."""
     name, operation = guarded.schedule.name, guarded.operation
-    settlement = guarded.settlement.name
+    settlement, event = guarded.settlement.name, guarded.event.name
     notice = next(notice for notice in guarded.notices if notice.user == MEMBER)
     week = pb.ReviseScheduleRequest(name=name)
     week.shortage.shortage_kw.values.append(0.0)
@@ -223,6 +234,19 @@ def about(guarded: Guarded) -> dict[str, bytes]:
         "GetSettlement": agency_pb2.GetSettlementRequest(name=settlement),
         "ListStatements": agency_pb2.ListStatementsRequest(name=settlement),
         "GetStatement": agency_pb2.GetStatementRequest(name=settlement, user=MEMBER),
+        "GetEvent": response_pb2.GetEventRequest(name=event),
+        "ListCalls": response_pb2.ListCallsRequest(name=event),
+        "RecordAnswers": response_pb2.RecordAnswersRequest(name=event, answers=[opts_out(MEMBER)]),
+        "WatchCalls": response_pb2.WatchCallsRequest(event=event),
+        "ExportEvent": response_pb2.ExportEventRequest(name=event),
+        "ImportReports": response_pb2.ImportReportsRequest(name=event, reports=["{}"]),
+        "RetargetEvent": response_pb2.RetargetEventRequest(request_id="rest", name=event),
+        "CancelEvent": response_pb2.CancelEventRequest(name=event),
+        "SettleEvent": response_pb2.SettleEventRequest(
+            request_id="paid", name=event, readings=readings([MEMBER])
+        ),
+        "GetEventSettlement": response_pb2.GetEventSettlementRequest(name=event),
+        "ListPayments": response_pb2.ListPaymentsRequest(name=event),
     }
     return {method: request.SerializeToString() for method, request in found.items()}
 
@@ -232,6 +256,8 @@ NAMELESS = {
     *("CreateSchedule", "ListSchedules", "ListOperations", "GetLedger"),
     *("AggregateLoads", "AggregateLoadStream", "AssessPrices", "ShareCost", "PlanPurchase"),
     *("FormPortfolio", "CreateSettlement", "ListSettlements"),
+    *("ForecastNeed", "PlanTargets", "CheckConfidence", "MeasureResponse"),
+    *("CreateEvent", "ListEvents", "ListReliabilities"),
 }
 """Methods that name nothing that could be somebody else's."""
 
@@ -256,6 +282,8 @@ def test_lists_hold_nothing_of_another_tenant(guarded, role):
     settlements = guarded.agency(f"{role}@{OTHER}")
     listed = settlements.ListSettlements(agency_pb2.ListSettlementsRequest())
     assert not listed.settlements
+    events = guarded.events(f"{role}@{OTHER}")
+    assert not events.ListEvents(response_pb2.ListEventsRequest()).events
     ledger = stub.GetLedger(pb.GetLedgerRequest())
     assert not ledger.entries
     assert not ledger.fairness.user_count

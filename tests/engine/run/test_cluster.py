@@ -47,7 +47,7 @@ class Slow:
 def cluster():
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as here,
         distributed.Client(here) as client,
     ):

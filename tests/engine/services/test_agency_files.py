@@ -8,9 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import select
 
 from loadloom.engine.settings import Limits
+from loadloom.engine.store.database import Database
+from loadloom.engine.store.schema import operations
 from loadloom.v1 import agency_pb2 as pb
+from loadloom.wire.arrays import to_matrix
 from tests.engine.services.agency_calls import (
     LOADS,
     NAMES,
@@ -36,6 +40,7 @@ def root(tmp_path_factory) -> Path:
     table = pa.table({"user": list(NAMES), "load_kw": [list(loads) for loads in LOADS]})
     pq.write_table(table, root / "june.parquet")
     pq.write_table(table, folder / "secret.parquet")
+    (root / "empty").mkdir()
     (root / "link.parquet").symlink_to(folder / "secret.parquet")
     (root / "wide.csv").write_text("user,area,a,b\nanna,north,3,1\nbert,south,1,2\n")
     times = ("2024-06-01T00:00:00Z", "2024-06-01T01:00:00Z")
@@ -143,6 +148,24 @@ def test_a_portfolio_of_files(agent):
     assert found.profit == pytest.approx(1.3)
 
 
+def test_where_roots_are_is_not_kept_with_a_job(new_url, root):
+    """A root may be a URL with a password; a worker finds it in its own settings."""
+    url = new_url("sqlite")
+    request = portfolio_request("rooted")
+    request.ClearField("options")
+    request.highest_price_per_kwh.CopyFrom(to_matrix([[0.6]]))
+    request.data_set.CopyFrom(files("june.parquet"))
+    with settling(url, data_roots={"meters": f"file://{root}"}) as agent:
+        assert list(agent.portfolio(request).users) == list(NAMES)
+    database = Database(url)
+    with database.reading() as connection:
+        (row,) = connection.execute(select(operations)).all()
+    database.close()
+    kept = repr(tuple(row))
+    assert "june.parquet" in kept
+    assert str(root) not in kept
+
+
 REFUSED = [
     ("another root", pb.DataSet(root="etc", path="passwd", layout=LIST), "data_set.root"),
     ("upwards", files("../secret.parquet"), "data_set.path"),
@@ -177,6 +200,7 @@ def test_what_is_no_data_set_of_this_server_is_refused(agent, failure, data_set,
 
 
 FAULTY = [
+    ("no files", files("empty"), "meters/empty has no files"),
     ("broken", files("broken.parquet"), "broken.parquet"),
     ("other columns", files("june.parquet", load_column="power"), "power"),
     ("words", files("words.csv", COLUMNS), "words.csv"),

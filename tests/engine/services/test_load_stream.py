@@ -1,5 +1,6 @@
 """Streams of load curves: chunk by chunk, cut short, out of order, beyond the room there is."""
 
+import tempfile
 from collections.abc import Iterator
 from threading import Event
 
@@ -172,3 +173,25 @@ def test_the_grid_is_that_of_the_setup():
     """The helper's chunks have as many columns as its setup has intervals."""
     first = next(chunks(curves(((1, 2, 3),), ("a",))))
     assert first.setup.grid == grid(3)
+
+
+@pytest.mark.parametrize("users", [False, True])
+def test_a_stream_that_falls_silent_is_ended_and_what_it_sent_is_deleted(
+    new_url, failure, monkeypatch, tmp_path, users
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with settling(new_url("sqlite"), silence_s=0.3) as agent:
+        stop, kept = Event(), []
+
+        def falling_silent() -> Iterator[pb.AggregateLoadStreamRequest]:
+            yield from chunks(curves(), users=users)
+            kept.extend(
+                eventually(lambda: list(tmp_path.iterdir()), lambda found: found or not users)
+            )
+            stop.wait(20)
+
+        told = failure(lambda: agent.stub.AggregateLoadStream(falling_silent(), timeout=20))
+        stop.set()
+        assert (told.code, told.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "STREAM_SILENT")
+        assert bool(kept) == users
+        eventually(lambda: list(tmp_path.iterdir()), lambda found: not found)

@@ -10,7 +10,7 @@ def test_the_server_tells_its_version_limits_solvers_and_families(channel):
     assert {solver.name: solver.version for solver in found.solvers}["highspy"] == version(
         "highspy"
     )
-    assert list(found.families) == ["dispatch", "orderly", "agency"]
+    assert list(found.families) == ["dispatch", "orderly", "agency", "response"]
     limits = {field.name: value for field, value in found.limits.ListFields()}
     assert set(limits) == {field.name for field in found.limits.DESCRIPTOR.fields}
     assert limits["message_bytes"] == 2**24

@@ -234,9 +234,9 @@ def check_size(size: int, most_bytes: int) -> None:
     if size > most_bytes:
         raise LimitExceeded(
             f"the request has {size / 2**20:,.1f} MiB and this server takes {most_bytes / 2**20:g} "
-            "MiB; aggregate_load_stream takes curves in chunks, and a DataSet names files below a "
-            f"root of the server; or start it with --limits.message-bytes "
-            f"{2 ** (size - 1).bit_length()}",
+            "MiB; let it read files below one of its roots (a DataSet, or --root), send curves in "
+            "chunks where they are only added up (aggregate_load_stream), or start it with "
+            f"--limits.message-bytes {2 ** (size - 1).bit_length()}",
             code="RESOURCE_EXHAUSTED",
         )
 

@@ -20,17 +20,19 @@ from loadloom.client.operations import AsyncOperation
 from loadloom.client.orderly_aio import AsyncOrderlyCalls
 from loadloom.client.plan import Plan
 from loadloom.client.request import Times, Wishes, batch_request, grid_of, plan_request
+from loadloom.client.response_aio import AsyncResponseCalls
 from loadloom.client.site import Site
 from loadloom.client.stream import AsyncBatches, StreamWishes
 from loadloom.client.system import SystemInfo, system_info
 from loadloom.v1.agency_pb2_grpc import AgencyServiceStub
 from loadloom.v1.dispatch_pb2_grpc import DispatchServiceStub
 from loadloom.v1.orderly_pb2_grpc import OrderlyServiceStub
+from loadloom.v1.response_pb2_grpc import ResponseServiceStub
 from loadloom.v1.system_pb2 import GetSystemInfoRequest
 from loadloom.v1.system_pb2_grpc import SystemServiceStub
 
 
-class AsyncClient(AsyncOrderlyCalls, AsyncAgencyCalls):
+class AsyncClient(AsyncOrderlyCalls, AsyncAgencyCalls, AsyncResponseCalls):
     """A connection to a server within one event loop; see `loadloom.client.client.Client`."""
 
     def __init__(
@@ -46,6 +48,7 @@ class AsyncClient(AsyncOrderlyCalls, AsyncAgencyCalls):
         self._dispatch = DispatchServiceStub(self._channel)
         self._orderly = OrderlyServiceStub(self._channel)
         self._agency = AgencyServiceStub(self._channel)
+        self._response = ResponseServiceStub(self._channel)
         self._system = SystemServiceStub(self._channel)
         self._stream = self._channel.stream_stream(connection.STREAM_METHOD)
 

@@ -6,7 +6,8 @@
 
 Prices, loads and forecasts may be numbers, lists, numpy arrays or pandas Series. The verbs of
 weekly schedules, from `create_schedule` on, stand in `loadloom.client.orderly_calls`, those of an
-agent, from `aggregate_loads` on, in `loadloom.client.agency_calls`.
+agent, from `aggregate_loads` on, in `loadloom.client.agency_calls`, those of an operator who calls
+customers, from `forecast_need` on, in `loadloom.client.response_calls`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from loadloom.client.operations import Operation
 from loadloom.client.orderly_calls import OrderlyCalls
 from loadloom.client.plan import Plan
 from loadloom.client.request import Times, Wishes, batch_request, grid_of, plan_request
+from loadloom.client.response_calls import ResponseCalls
 from loadloom.client.site import Site
 from loadloom.client.stream import Batches, StreamWishes
 from loadloom.client.system import SystemInfo, system_info
@@ -30,11 +32,12 @@ from loadloom.v1.agency_pb2_grpc import AgencyServiceStub
 from loadloom.v1.dispatch_pb2 import BatchPlanDispatchItem
 from loadloom.v1.dispatch_pb2_grpc import DispatchServiceStub
 from loadloom.v1.orderly_pb2_grpc import OrderlyServiceStub
+from loadloom.v1.response_pb2_grpc import ResponseServiceStub
 from loadloom.v1.system_pb2 import GetSystemInfoRequest
 from loadloom.v1.system_pb2_grpc import SystemServiceStub
 
 
-class Client(OrderlyCalls, AgencyCalls):
+class Client(OrderlyCalls, AgencyCalls, ResponseCalls):
     """A connection to a server; it may be used by many threads at once, and is closed on exit.
 
     Args:
@@ -58,6 +61,7 @@ class Client(OrderlyCalls, AgencyCalls):
         self._dispatch = DispatchServiceStub(self._channel)
         self._orderly = OrderlyServiceStub(self._channel)
         self._agency = AgencyServiceStub(self._channel)
+        self._response = ResponseServiceStub(self._channel)
         self._system = SystemServiceStub(self._channel)
         self._stream = self._channel.stream_stream(connection.STREAM_METHOD)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,9 +11,12 @@ from loadloom.engine.datasets.data_set import DataSet
 from loadloom.engine.datasets.roots import Roots
 from loadloom.engine.guard import refusal
 from loadloom.models.agency.curves import Part
-from loadloom.models.agency.problem import Curves
+from loadloom.models.agency.problem import Curves, LoadArray
 from loadloom.models.checks import InvalidProblem, Violation
 from loadloom.models.horizon import Horizon
+
+if TYPE_CHECKING:
+    from loadloom.engine.datasets.read import Parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +32,8 @@ class Files:
     cut_off: datetime | None = None
     currency: str = ""
 
-    def parts(self, horizon: Horizon) -> Sequence[Part]:
-        """The curves, piece by piece.
+    def parts(self, horizon: Horizon, *, with_names: bool = True) -> "Parts":
+        """The curves, piece by piece; without their users' names, less is read.
 
         Raises:
             InvalidProblem: the files are not there, or not such a data set.
@@ -38,7 +42,12 @@ class Files:
         from loadloom.engine.datasets.read import open_parts
 
         return open_parts(
-            self.data_set, self.roots, horizon, cut_off=self.cut_off, currency=self.currency
+            self.data_set,
+            self.roots,
+            horizon,
+            cut_off=self.cut_off,
+            currency=self.currency,
+            with_names=with_names,
         )
 
     def check_names(self, parts: Sequence[Part]) -> None:
@@ -58,6 +67,27 @@ class Files:
             InvalidProblem: the files are not such a data set, or readings are missing.
             Refusal: there are too many users or readings.
         """
+        names, load_kw = self.loads(horizon, most_points, most_users)
+        missing = np.isnan(load_kw)
+        if missing.any():
+            users = np.flatnonzero(missing.any(axis=1))
+            said = (
+                f"has no reading of {names[users[0]]!r} in interval "
+                f"{int(np.argmax(missing[users[0]]))}; {int(missing.sum())} readings of "
+                f"{users.size} users are missing, and all are needed here"
+            )
+            raise InvalidProblem([Violation("data_set", said)])
+        return Curves(names=names, load_kw=load_kw, horizon=horizon)
+
+    def loads(
+        self, horizon: Horizon, most_points: int, most_users: int
+    ) -> tuple[tuple[str, ...], LoadArray]:
+        """The users and all their loads, in memory; NaN where a reading is missing.
+
+        Raises:
+            InvalidProblem: the files are not such a data set.
+            Refusal: there are too many users or readings.
+        """
         names: list[str] = []
         pieces: list[np.ndarray] = []
         for part in self.parts(horizon):
@@ -70,16 +100,7 @@ class Files:
                 pieces.append(np.array(chunk.load_kw))
                 _check_size(len(names), horizon.count, most_points, most_users)
         load_kw = np.concatenate(pieces) if pieces else np.zeros((0, horizon.count))
-        missing = np.isnan(load_kw)
-        if missing.any():
-            users = np.flatnonzero(missing.any(axis=1))
-            said = (
-                f"has no reading of {names[users[0]]!r} in interval "
-                f"{int(np.argmax(missing[users[0]]))}; {int(missing.sum())} readings of "
-                f"{users.size} users are missing, and all are needed here"
-            )
-            raise InvalidProblem([Violation("data_set", said)])
-        return Curves(names=tuple(names), load_kw=load_kw, horizon=horizon)
+        return tuple(names), load_kw
 
 
 def _check_size(users: int, intervals: int, most_points: int, most_users: int) -> None:

@@ -4,14 +4,17 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 
 import numpy as np
 
 from loadloom.engine.answers.agency import Answer, ended
 from loadloom.engine.answers.files import Files
+from loadloom.engine.datasets.data_set import Layout
 from loadloom.engine.datasets.spool import Kept, Spool
 from loadloom.engine.guard import refusal
+from loadloom.engine.run.cluster import NoCluster, connected, on_cluster
 from loadloom.engine.settings import Limits
 from loadloom.engine.task import Task
 from loadloom.models.agency import aggregate as model
@@ -19,9 +22,12 @@ from loadloom.models.agency.aggregate import Aggregate, aggregate
 from loadloom.models.agency.completeness import Rules, completed
 from loadloom.models.agency.curves import (
     Chunk,
+    Found,
+    Item,
     Part,
     Partial,
     Rows,
+    Run,
     all_chunks,
     in_threads,
     merge,
@@ -77,6 +83,7 @@ class Summing:
         files: the files that a request names.
         spooled: the chunks of a stream.
         spans: the days and months to tell, in the numbers of the proto.
+        cluster: the scheduler of the cluster that adds up wide files; empty for this machine.
     """
 
     horizon: Horizon
@@ -86,6 +93,16 @@ class Summing:
     files: Files | None = None
     spooled: tuple[Kept, ...] = ()
     spans: tuple[int, ...] = ()
+    cluster: str = ""
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether a cluster adds up: files in which a row is a user's curve.
+
+        Readings in any order are spread out over files of this machine, which others do not see.
+        """
+        files = self.files
+        return bool(self.cluster) and files is not None and files.data_set.layout is not Layout.LONG
 
     @property
     def user_count(self) -> int:
@@ -98,8 +115,13 @@ class Summing:
             return [Rows(self.chunk)]
         if self.files is None:
             return self.spooled
-        parts, areas = self.files.parts(self.horizon), Areas(self.horizon.count, self.most_points)
-        return [_Watched(part=part, areas=areas, whole=parts) for part in parts]
+        named = self.wishes.users or self.wishes.rules is not None
+        parts = self.files.parts(self.horizon, with_names=named)
+        return parts.each(partial(_Watched, areas=self.areas()))
+
+    def areas(self) -> "Areas":
+        """No areas so far."""
+        return Areas(self.horizon.count, self.most_points)
 
     def renamed(self, violation: Violation) -> Violation:
         """The violation at the path of the message."""
@@ -128,13 +150,12 @@ class Areas:
             raise refusal.too_large(path, what, asked, self._most)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Watched:
-    """A part of files whose areas are counted with those of the `whole`, which it keeps."""
+    """A part of files whose areas are counted with those of the others."""
 
     part: Part
     areas: Areas
-    whole: Sequence[Part]
 
     def chunks(self) -> Iterator[Chunk]:
         """The chunks of the part."""
@@ -166,6 +187,7 @@ def added(task: Task[Summing]) -> Answer[Summed]:
 
     Raises:
         InvalidProblem: a load is no number, or files are not such a data set.
+        Refusal: the totals of areas are too many, or there is no cluster.
     """
     started = perf_counter()
     asked, wishes = task.problem, task.problem.wishes
@@ -173,10 +195,9 @@ def added(task: Task[Summing]) -> Answer[Summed]:
         parts = asked.parts()
         if asked.files is not None and wishes.users:
             asked.files.check_names(parts)
-        summed = _summed(parts, asked.horizon, wishes)
-    return Answer(
-        solution=ended("sums in one pass"), found=summed, solve_s=perf_counter() - started
-    )
+        summed = _summed(asked, parts)
+    road = "sums in one pass" + (" on a cluster" if asked.on_cluster else "")
+    return Answer(solution=ended(road), found=summed, solve_s=perf_counter() - started)
 
 
 @contextmanager
@@ -199,20 +220,50 @@ def _renamed(violation: Violation, chunk: Chunk | None, options: str) -> Violati
     return violation
 
 
-def _summed(parts: Sequence[Part], horizon: Horizon, wishes: Wishes) -> Summed:
-    several = in_threads(THREADS) if len(parts) > 1 else map
-    found = aggregate(
-        parts,
-        horizon,
-        windows=wishes.windows,
-        tie_tolerance=wishes.tie_tolerance,
-        levels=wishes.levels,
-        price=None if wishes.price is None else wishes.price.value,
-        rules=wishes.rules,
-        run=several,
-        local=several,
-    )
+def _summed(asked: Summing, parts: Sequence[Part]) -> Summed:
+    wishes, local = asked.wishes, in_threads(THREADS) if len(parts) > 1 else map
+    with _running(asked, local) as run:
+        found = aggregate(
+            parts,
+            asked.horizon,
+            windows=wishes.windows,
+            tie_tolerance=wishes.tie_tolerance,
+            levels=wishes.levels,
+            price=None if wishes.price is None else wishes.price.value,
+            rules=wishes.rules,
+            run=run,
+            local=local,
+        )
     return _named(found, parts, wishes)
+
+
+@contextmanager
+def _running(asked: Summing, local: Run) -> Iterator[Run]:
+    """Who goes over parts: the workers of a cluster, or `local` threads.
+
+    Raises:
+        Refusal: there is no cluster.
+    """
+    if not asked.on_cluster:
+        yield local
+        return
+    try:
+        with connected(asked.cluster) as client:
+            yield _bounded(on_cluster(client), asked.areas())
+    except NoCluster as error:
+        raise refusal.no_cluster(str(error)) from error
+
+
+def _bounded(run: Run, areas: Areas) -> Run:
+    """A run whose parts count their areas elsewhere, each by itself: together they are few too."""
+
+    def bounded(function: Callable[[Item], Found], items: Sequence[Item]) -> Iterator[Found]:
+        for found in run(function, items):
+            if isinstance(found, Partial):
+                areas.add("data_set.area_column", found.totals.group_names)
+            yield found
+
+    return bounded
 
 
 def _named(found: Aggregate, parts: Sequence[Part], wishes: Wishes) -> Summed:

@@ -1,6 +1,10 @@
-"""Requests to settle again with corrected readings, read into problems."""
+"""Requests to settle again with corrected readings, read into problems.
 
-from collections.abc import Sequence
+What corrections of one settlement changed is kept with each of them as if a single one had: the
+last readings of every user who was corrected, and the last purchase. So a correction needs the
+first request and the last correction, however many there were between.
+"""
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +26,7 @@ from loadloom.engine.task import Task
 from loadloom.models.agency.problem import Curves, LoadArray
 from loadloom.models.checks import InvalidProblem, Violation
 from loadloom.v1 import agency_pb2 as pb
+from loadloom.wire.arrays import from_floats, from_series, to_floats, to_matrix
 
 
 def parse(
@@ -29,7 +34,8 @@ def parse(
     limits: Limits,
     *,
     roots: Roots,
-    chain: Sequence[bytes],
+    first: bytes,
+    changes: bytes,
     before: Before,
 ) -> Task[Settling]:
     """What a request for a correction asks for.
@@ -38,14 +44,16 @@ def parse(
         message: the request.
         limits: what it must keep.
         roots: where files may be.
-        chain: what the first settlement and its corrections were asked with, in order.
+        first: what the first settlement was asked with.
+        changes: what corrections have changed since, as `since` tells it.
         before: what the last of them said.
 
     Raises:
         Refusal: the request breaks rules, all of them named, or limits.
     """
     found: list[Violation] = []
-    request = pb.CreateSettlementRequest.FromString(chain[0])
+    request = pb.CreateSettlementRequest.FromString(first)
+    changed = pb.CorrectSettlementRequest.FromString(changes)
     axis = agency.horizon(request.grid, limits, found)
     check_users("curves.names", len(message.curves.names), limits)
     curves = files = None
@@ -53,8 +61,8 @@ def parse(
         currency = request.terms.currency_code
         files = data_set(message.data_set, roots, found, currency=currency)
     elif message.HasField("curves"):
-        curves = _corrected(message.curves, axis, chain, before, found)
-    _take_purchase(request, chain[1:], message, found)
+        curves = _corrected(message.curves, axis, _known(request, changed, axis), before, found)
+    _take_purchase(request, changed, message, found)
     asked = asked_for(request, axis, curves, files, limits, before)
     if curves is not None and not found:
         found.extend(faults_of(asked))
@@ -63,15 +71,13 @@ def parse(
 
 def _take_purchase(
     request: pb.CreateSettlementRequest,
-    corrections: Sequence[bytes],
+    changed: pb.CorrectSettlementRequest,
     message: pb.CorrectSettlementRequest,
     found: list[Violation],
 ) -> None:
     """Puts the last cost of the purchase into the request."""
-    for raw in corrections:
-        earlier = pb.CorrectSettlementRequest.FromString(raw)
-        if earlier.HasField("purchase"):
-            request.purchase.CopyFrom(earlier.purchase)
+    if changed.HasField("purchase"):
+        request.purchase.CopyFrom(changed.purchase)
     if message.HasField("purchase"):
         if request.HasField("price"):
             said = "must be left out: what the settlement shares is a price schedule"
@@ -83,16 +89,11 @@ def _take_purchase(
 def _corrected(
     message: pb.Curves,
     axis: Grid,
-    chain: Sequence[bytes],
+    known: "_Readings | None",
     before: Before,
     found: list[Violation],
 ) -> Curves | None:
     """The readings of all users, those of the message in place of what was known."""
-    known: _Readings | None = None
-    for index, raw in enumerate(chain):
-        kind = pb.CorrectSettlementRequest if index else pb.CreateSettlementRequest
-        its = kind.FromString(raw)
-        known = _merged(known, its.curves, axis, []) if its.HasField("curves") else None
     merged = _merged(known, message, axis, found)
     if merged is None:
         return None
@@ -126,6 +127,16 @@ class _Readings:
     load_kw: LoadArray
 
 
+def _known(
+    request: pb.CreateSettlementRequest, changed: pb.CorrectSettlementRequest, axis: Grid
+) -> _Readings | None:
+    """The last readings of all users; None if they were in files."""
+    if changed.HasField("data_set"):
+        return None
+    known = _merged(None, request.curves, axis, []) if request.HasField("curves") else None
+    return _merged(known, changed.curves, axis, []) if changed.HasField("curves") else known
+
+
 def _merged(
     known: _Readings | None, message: pb.Curves, axis: Grid, found: list[Violation]
 ) -> _Readings | None:
@@ -142,3 +153,44 @@ def _merged(
     good = np.array(rows) >= 0
     load_kw[np.array(rows)[good]] = curves.load_kw[good]
     return _Readings(place=known.place, load_kw=load_kw)
+
+
+def since(changes: bytes, message: pb.CorrectSettlementRequest) -> bytes:
+    """What corrections have changed since the first settlement, with one more that was accepted.
+
+    Args:
+        changes: what those before it have changed; empty where it is the first of them.
+        message: the correction.
+    """
+    before = pb.CorrectSettlementRequest.FromString(changes)
+    found = pb.CorrectSettlementRequest()
+    for its in (before, message):
+        if its.HasField("purchase"):
+            found.purchase.CopyFrom(its.purchase)
+    if message.HasField("curves"):
+        found.curves.CopyFrom(_united(before.curves, message.curves))
+    elif message.HasField("data_set"):
+        found.data_set.CopyFrom(message.data_set)  # all readings, so none of before counts
+    return found.SerializeToString()
+
+
+def _united(before: pb.Curves, message: pb.Curves) -> pb.Curves:
+    """The curves of the users of both messages; the later ones of who is in both."""
+    names = list(dict.fromkeys((*before.names, *message.names)))
+    place = {name: index for index, name in enumerate(names)}
+    loads = [(its.names, _loads(its)) for its in (before, message) if its.names]
+    load_kw = np.empty(
+        (len(names), loads[-1][1].shape[1]), np.result_type(*(load for _, load in loads))
+    )
+    for its, load in loads:
+        load_kw[[place[name] for name in its]] = load
+    if load_kw.dtype == np.float32:
+        return pb.Curves(names=names, load_kw_float32=to_floats(load_kw))
+    return pb.Curves(names=names, load_kw=to_matrix(load_kw))
+
+
+def _loads(message: pb.Curves) -> LoadArray:
+    """The loads of curves that were accepted."""
+    if message.HasField("load_kw"):
+        return from_series(message.load_kw.values).reshape(message.load_kw.rows, -1)
+    return from_floats(message.load_kw_float32).reshape(message.load_kw_float32.rows, -1)

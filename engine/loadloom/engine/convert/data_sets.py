@@ -44,12 +44,12 @@ def data_set(
 ) -> Files | None:
     """The files of a data set; None, with its faults noted, if there can be no such files.
 
-    They are looked for here, so that a caller hears of a path at once, and read in a worker.
+    What is quickly told of a path is told at once; files are looked for and read in a worker.
     """
     columns = {name: getattr(message, name) or usual for name, usual in USUAL_COLUMNS.items()}
     optional = {name: getattr(message, name) for name in OPTIONAL_COLUMNS}
     try:
-        roots.files(message.root, message.path)
+        roots.check(message.root, message.path)
         named = DataSet(
             root=message.root,
             path=message.path,

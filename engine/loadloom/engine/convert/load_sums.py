@@ -65,7 +65,9 @@ OTHER_BAND = "other"
 """The name of the band of all other times unless a caller says otherwise."""
 
 
-def parse(message: pb.AggregateLoadsRequest, limits: Limits, *, roots: Roots) -> Task[Summing]:
+def parse(
+    message: pb.AggregateLoadsRequest, limits: Limits, *, roots: Roots, cluster: str = ""
+) -> Task[Summing]:
     """What a request for a sum asks for.
 
     Raises:
@@ -91,6 +93,7 @@ def parse(message: pb.AggregateLoadsRequest, limits: Limits, *, roots: Roots) ->
             chunk=chunk,
             files=files,
             spans=tuple(message.options.roll_ups),
+            cluster=cluster,
         )
     found = found if message.HasField("grid") else agency.without("grid", found)
     problem = common.accepted(asked, common.declared(message), found)

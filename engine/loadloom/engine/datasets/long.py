@@ -22,13 +22,16 @@ from loadloom.engine.datasets.data_set import DataSet
 from loadloom.engine.datasets.roots import refusal
 from loadloom.engine.datasets.tables import Batch, Table, told
 from loadloom.engine.datasets.times import instants, slots_of
-from loadloom.engine.datasets.wide import CHUNK_VALUES, in_kw
+from loadloom.engine.datasets.wide import in_kw
 from loadloom.models.agency.completeness import Mark
 from loadloom.models.agency.curves import Chunk
 from loadloom.models.horizon import Horizon
 
 PART_READINGS = 4_000_000
 """About the readings of one part: some 300 MB while they are put together."""
+
+CHUNK_VALUES = 1_000_000
+"""The most readings of a chunk; putting it together takes some ten times its memory."""
 
 BATCH_ROWS = 250_000
 """The readings that are read at a time."""

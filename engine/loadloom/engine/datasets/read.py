@@ -1,6 +1,6 @@
 """The curves of a data set, in parts that are read one by one, by threads or by other machines."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -22,6 +22,12 @@ class Parts(list[Part]):
     """The parts of a data set; the folder that long ones need is deleted when these are gone."""
 
     folder: Folder | None = None
+
+    def each(self, change: Callable[[Part], Part]) -> "Parts":
+        """What a change makes of each part, with the folder that they need."""
+        changed = Parts(map(change, self))
+        changed.folder = self.folder
+        return changed
 
 
 def open_parts(

@@ -1,12 +1,16 @@
 """The roots of data sets: names for folders, here or elsewhere, below which files may be read.
 
 Nothing else may: a path is taken apart, and `..` and absolute paths are refused, before a file
-system sees it; on this machine a link that leads out of its root is refused as well.
+system sees it; on this machine a link that leads out of its root is refused as well, and files are
+opened folder by folder, so that no link can take a folder's place once it was looked at.
 """
 
+import errno
+import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
@@ -27,6 +31,11 @@ BACKEND_FAULTS = (
     ("paramiko", "SSHException"),
 )
 """What file systems elsewhere raise beside OSError: modules, and classes in them."""
+
+
+# To pass through a folder takes no leave to list it; a pipe in a file's place would be waited for.
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def refusal(path: str, words: str) -> InvalidProblem:
@@ -64,12 +73,14 @@ class Location:
     Attributes:
         shown: the root's name and the path below it, for messages; no more is told to callers.
         url: the root's URL, or empty for a file of this machine.
-        path: the path in that file system.
+        path: the path in that file system; of a file of this machine that below `home`.
+        home: the folder of the root on this machine.
     """
 
     shown: str
     url: str
     path: str
+    home: str = ""
 
     def open(self) -> BinaryIO:
         """The file, opened for reading.
@@ -79,7 +90,7 @@ class Location:
         """
         with _reached(self.shown):
             if not self.url:
-                return Path(self.path).open("rb")
+                return _opened(self.home, self.path)
             system, _ = fsspec.url_to_fs(self.url)
             return cast(BinaryIO, system.open(self.path, "rb"))
 
@@ -96,29 +107,37 @@ class Roots:
         Raises:
             InvalidProblem: there is no such root, or no such file, or the path leads out of it.
         """
-        if root not in self.folders:
-            known = ", ".join(sorted(self.folders)) or "none"
-            raise refusal("data_set.root", f"{root!r} is no root of data sets; there are: {known}")
-        folder = self.folders[root]
+        folder = self._folder(root)
+        parts = _parts(folder, path)
         with _reached("data_set.path"):
-            found = sorted(self._found(root, folder, path), key=lambda one: one.shown)
+            its = _remote(root, folder, parts) if _is_url(folder) else _local(root, folder, parts)
+            found = sorted(its, key=lambda one: one.shown)
         if not found:
             ends = ", ".join(SUFFIXES)
             raise refusal("data_set.path", f"{root}/{path} has no files; their names end in {ends}")
         return found
 
-    def _found(self, root: str, folder: str, path: str) -> Iterator[Location]:
-        parts = _parts(path)
-        if "://" not in folder or folder.startswith("file://"):
-            return _local(root, Path(folder.removeprefix("file://")), parts)
-        if any(sign in path for sign in "%?#"):
-            said = f"{path!r} has one of % ? #, which mean something else in a URL"
-            raise refusal("data_set.path", said)
-        return _remote(root, folder, parts)
+    def check(self, root: str, path: str) -> None:
+        """Checks what can be told without a wait: no folder is listed, and no other machine asked.
+
+        Raises:
+            InvalidProblem: there is no such root, the path leads out of it, or, on this machine,
+                nothing is there.
+        """
+        folder = self._folder(root)
+        parts = _parts(folder, path)
+        if not _is_url(folder):
+            _there(root, folder, parts)
+
+    def _folder(self, root: str) -> str:
+        if root not in self.folders:
+            known = ", ".join(sorted(self.folders)) or "none"
+            raise refusal("data_set.root", f"{root!r} is no root of data sets; there are: {known}")
+        return self.folders[root].removeprefix("file://")
 
 
-def _parts(path: str) -> tuple[str, ...]:
-    """The names in a path.
+def _parts(folder: str, path: str) -> tuple[str, ...]:
+    """The names in a path below a root's folder.
 
     Raises:
         InvalidProblem: it is absolute, or has names that lead upwards or mean something else.
@@ -128,31 +147,67 @@ def _parts(path: str) -> tuple[str, ...]:
     odd = any(sign in path for sign in ("\\", "\0", "::")) or ":" in "".join(named[:1])
     if not path or pure.is_absolute() or ".." in named or odd:
         raise refusal("data_set.path", f"{path!r} must be a path below its root, without ..")
+    if _is_url(folder) and any(sign in path for sign in "%?#"):
+        said = f"{path!r} has one of % ? #, which mean something else in a URL"
+        raise refusal("data_set.path", said)
     return named
 
 
-def _local(root: str, folder: Path, parts: tuple[str, ...]) -> Iterator[Location]:
+def _is_url(folder: str) -> bool:
+    """Whether a root is not a folder of this machine."""
+    return "://" in folder
+
+
+def _there(root: str, folder: str, parts: tuple[str, ...]) -> tuple[Path, Path]:
+    """The folder of a root, without links, and the path below it, which exists and stays inside."""
+    missing = refusal("data_set.path", f"{'/'.join((root, *parts))} does not exist")
     try:
-        home = folder.resolve(strict=True)
-        target = home.joinpath(*parts).resolve(strict=True)
-    except (OSError, RuntimeError) as error:  # the latter for links that lead to themselves
-        shown = "/".join((root, *parts))
-        raise refusal("data_set.path", f"{shown} does not exist") from error
-    if target.is_file():
-        yield _inside(root, home, home.joinpath(*parts))
+        home = Path(folder).resolve(strict=True)
+        path = home.joinpath(*parts)
+        _inside(root, home, path)
+        if path.exists():
+            return home, path
+    except (OSError, RuntimeError):  # the latter for links that lead to themselves
+        raise missing from None
+    raise missing
+
+
+def _local(root: str, folder: str, parts: tuple[str, ...]) -> Iterator[Location]:
+    home, path = _there(root, folder, parts)
+    if path.is_file():
+        yield _inside(root, home, path)
         return
-    for path in home.joinpath(*parts).rglob("*"):
-        if path.suffix in SUFFIXES and path.is_file():
-            yield _inside(root, home, path)
+    for one in path.rglob("*"):
+        if one.suffix in SUFFIXES and one.is_file():
+            yield _inside(root, home, one)
 
 
 def _inside(root: str, home: Path, path: Path) -> Location:
     """The file that a path leads to, if that is below the root too."""
-    target = path.resolve(strict=True)
+    target = path.resolve()
     shown = f"{root}/{path.relative_to(home).as_posix()}"
     if not target.is_relative_to(home):
         raise refusal("data_set.path", f"{shown} is a link that leads out of its root")
-    return Location(shown=shown, url="", path=str(target))
+    return Location(shown=shown, url="", path=str(target.relative_to(home)), home=str(home))
+
+
+def _opened(home: str, path: str) -> BinaryIO:
+    """A file below a folder of this machine, if there is no link on the way to it.
+
+    A path that was looked at has none; whoever may write below a root could have put one in since.
+    """
+    *folders, name = PurePosixPath(path).parts
+    with ExitStack() as numbers:
+        folder = os.open(home, _FOLDER)
+        numbers.callback(os.close, folder)
+        for part in folders:
+            folder = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+            numbers.callback(os.close, folder)
+        file = os.open(name, _FILE, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "Not a file")
+    return os.fdopen(file, "rb")
 
 
 def _remote(root: str, url: str, parts: tuple[str, ...]) -> Iterator[Location]:

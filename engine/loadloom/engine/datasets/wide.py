@@ -15,13 +15,10 @@ from loadloom.engine.datasets.tables import Batch, Table, told
 from loadloom.models.agency.curves import Chunk
 from loadloom.models.agency.problem import LoadArray
 from loadloom.models.horizon import Horizon
-from loadloom.solvers.kernels.curves import transpose
+from loadloom.solvers.kernels.columns import gather
 
-CHUNK_VALUES = 1_000_000
-"""The most readings of a chunk. Larger ones do not stay in the cache on their way to the totals."""
-
-COLUMN_VALUES = 5_000_000
-"""The same where slots are columns, of which each costs something by itself whenever it is read."""
+CHUNK_VALUES = 5_000_000
+"""The most readings of a chunk, 20 MB as float32: enough to forget what one costs by itself."""
 
 POWER = {Unit.KW: 1.0, Unit.W: 1e-3, Unit.MW: 1e3, Unit.KWH: 1.0}
 """kW a unit; energies are divided by the hours of their slots beside."""
@@ -55,14 +52,12 @@ class WidePart:
         Raises:
             InvalidProblem: the file is damaged, or a row has not the slots of the horizon.
         """
-        data_set, done = self.data_set, 0
-        slots = self.table.columns[len(data_set.row_columns) :]
-        keep = [name for name in self.table.columns if self._wanted(name)]
-        table = replace(self.table, columns=tuple(keep))
-        wide = data_set.layout is Layout.WIDE_COLUMNS
-        chunk_rows = max(1, CHUNK_VALUES // self.horizon.count)
-        read_rows = max(1, COLUMN_VALUES // self.horizon.count) if wide else chunk_rows
-        for batch in _cut(table.batches(data_set, read_rows, self.group), chunk_rows):
+        table, done = self.table, 0
+        slots = table.columns[len(self.data_set.row_columns) :]
+        keep = [name for name in table.columns if self._wanted(name)]
+        table = replace(table, columns=tuple(keep))
+        rows = max(1, CHUNK_VALUES // self.horizon.count)
+        for batch in table.batches(self.data_set, rows, self.group):
             with told(table.location.shown):
                 chunk = self._chunk(batch, slots, done)
             yield chunk
@@ -115,21 +110,15 @@ class WidePart:
             raise refusal(self.table.location.shown, words)
         columns = [_numbers(batch.rows.column(name)) for name in slots]
         kind = np.float32 if all(one.dtype == np.float32 for one in columns) else np.float64
+        columns = [np.ascontiguousarray(one, kind) for one in columns]
         load_kw = np.empty((batch.rows.num_rows, len(slots)), kind)
-        transpose(np.stack(columns).astype(kind, copy=False), load_kw)
+        gather(np.array([one.ctypes.data for one in columns], np.uint64), load_kw)
         return load_kw
 
     def _in_kw(self, load: LoadArray) -> LoadArray:
         if self.data_set.unit is Unit.KW:
             return load
         return in_kw(load, self.data_set.unit, self.horizon).astype(load.dtype)
-
-
-def _cut(batches: Iterator[Batch], most_rows: int) -> Iterator[Batch]:
-    """The same rows in batches of at most so many, as views."""
-    for batch in batches:
-        for first in range(0, batch.rows.num_rows, most_rows):
-            yield Batch(batch.rows.slice(first, most_rows), batch.first_row + first)
 
 
 def in_kw(load: NDArray[np.floating], unit: Unit, horizon: Horizon) -> NDArray[np.floating]:

@@ -126,6 +126,16 @@ def no_setup(seconds: float) -> Refusal:
     )
 
 
+def silent(seconds: float) -> Refusal:
+    """The refusal of a stream whose caller stopped to send while much is kept of what it sent."""
+    return Refusal(
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        "STREAM_SILENT",
+        f"no chunk came for {seconds:.3g} s, and what came before is kept meanwhile; send the "
+        "chunks one soon after the other, and then end the stream",
+    )
+
+
 def unread(seconds: float) -> Refusal:
     """The refusal of a stream whose caller did not read while others waited for its room."""
     return Refusal(
@@ -147,13 +157,24 @@ def worker_died() -> Refusal:
     )
 
 
-def out_of_memory() -> Refusal:
-    """The refusal of a call that took more memory than a worker process may have."""
+def no_cluster(said: str) -> Refusal:
+    """The refusal of a sum whose cluster is not there."""
+    return Refusal(
+        grpc.StatusCode.UNAVAILABLE,
+        "CLUSTER_AWAY",
+        f"the cluster of this server's setting cluster cannot be used now: {said}",
+        retry_s=1.0,
+    )
+
+
+def out_of_memory(setting: str = "worker_memory_mib") -> Refusal:
+    """The refusal of what took more memory than a setting lets the process of a solve have."""
     return Refusal(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         "OUT_OF_MEMORY",
         "this needs more memory than one solve may take here; ask for less at once, or have the "
-        "server's setting worker_memory_mib raised",
+        f"server's setting {setting} raised",
+        facts={"setting": setting},
     )
 
 
@@ -264,7 +285,8 @@ def solve_died(attempts: int) -> Refusal:
         grpc.StatusCode.INTERNAL,
         "SOLVE_DIED",
         f"the process that solved this operation died in each of {attempts} attempts; the "
-        "server's log says more under the operation's name",
+        "server's log says more under the operation's name. If the log has no fault of ours, the "
+        "machine may have run out of memory: ask for less at once, or lower job_workers",
         facts={"attempts": str(attempts)},
     )
 

@@ -1,8 +1,9 @@
 """Roles, and which of them may call what: the one table.
 
 Roles above the member contain each other: an admin may do what an operator may, an operator what a
-submitter may, a submitter what a viewer may. A member is one user of schedules and settlements, and
-sees its own side of them alone. A method that is not in the table is nobody's, an admin's neither.
+submitter may, a submitter what a viewer may. A member is one user of schedules, settlements and
+events, and sees its own side of them alone. A method that is not in the table is nobody's, an
+admin's neither.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ class Role(StrEnum):
         MEMBER: see its own plan, notices, ledger and statements, and what is public, as one user.
         VIEWER: see all of its tenant.
         SUBMITTER: also have problems solved.
-        OPERATOR: also announce schedules, look after what follows, and settle.
+        OPERATOR: also announce schedules, call customers, look after what follows, and settle.
         ADMIN: also delete records.
     """
 
@@ -67,6 +68,26 @@ TABLE: dict[str, dict[str, Role]] = {
         "ListStatements": Role.VIEWER,
         "GetStatement": Role.MEMBER,
     },
+    "loadloom.v1.ResponseService": {
+        "ForecastNeed": Role.SUBMITTER,
+        "PlanTargets": Role.SUBMITTER,
+        "CheckConfidence": Role.SUBMITTER,
+        "CreateEvent": Role.OPERATOR,
+        "GetEvent": Role.MEMBER,
+        "ListEvents": Role.MEMBER,
+        "CancelEvent": Role.OPERATOR,
+        "ListCalls": Role.MEMBER,
+        "RecordAnswers": Role.MEMBER,
+        "RetargetEvent": Role.OPERATOR,
+        "WatchCalls": Role.MEMBER,
+        "ExportEvent": Role.VIEWER,
+        "ImportReports": Role.OPERATOR,
+        "MeasureResponse": Role.SUBMITTER,
+        "SettleEvent": Role.OPERATOR,
+        "GetEventSettlement": Role.VIEWER,
+        "ListPayments": Role.MEMBER,
+        "ListReliabilities": Role.VIEWER,
+    },
     "loadloom.v1.OperationEventService": {"WatchOperation": Role.VIEWER},
     "google.longrunning.Operations": {
         "GetOperation": Role.VIEWER,
@@ -79,7 +100,10 @@ TABLE: dict[str, dict[str, Role]] = {
 }
 """The least role of each method of each service."""
 
-NOT_FOR_VIEWERS = {"/loadloom.v1.OrderlyService/AcknowledgeNotice"}
+NOT_FOR_VIEWERS = {
+    "/loadloom.v1.OrderlyService/AcknowledgeNotice",
+    "/loadloom.v1.ResponseService/RecordAnswers",
+}
 """Methods of members that change something: all others who call them must be operators."""
 
 LEAST = {f"/{service}/{name}": role for service, its in TABLE.items() for name, role in its.items()}

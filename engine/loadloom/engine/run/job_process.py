@@ -22,7 +22,7 @@ from typing import Self
 
 import psutil
 
-from loadloom.engine.guard import log
+from loadloom.engine.guard import log, refusal
 from loadloom.engine.guard.calls import Deadline
 from loadloom.engine.guard.refusal import Refusal
 from loadloom.engine.jobs import Job, Progress
@@ -163,10 +163,18 @@ def _solve(
     )
     deadline = Deadline(at_s=monotonic() + limit_s if limit_s < inf else inf)
     with _LastWords(claim):
-        try:
-            connection.send(Solved(job.solve(claim.request, progress, deadline)))
-        except Refusal as refused:
-            connection.send(Refused(refused.status().SerializeToString()))
+        connection.send(_outcome(job, claim.request, progress, deadline))
+
+
+def _outcome(job: Job, request: bytes, progress: Progress, deadline: Deadline) -> Solved | Refused:
+    """The end of a solve; one for which there is too little memory would lack it again."""
+    try:
+        return Solved(job.solve(request, progress, deadline))
+    except Refusal as refused:
+        return Refused(refused.status().SerializeToString())
+    except MemoryError:
+        pass  # told below, where what the solve held is gone
+    return Refused(refusal.out_of_memory("job_memory_mib").status().SerializeToString())
 
 
 class _LastWords:

@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from math import inf
 from multiprocessing import forkserver, parent_process
@@ -237,8 +238,9 @@ class Worker:
             ending = partial(claims.succeed, self.database, claim, claim.best, job.keep)
             return self._ended("best in time", ending)
         memory_bytes = settings.job_memory_mib << 20
+        equipped = replace(claim, request=job.equip(claim.request, settings))
         try:
-            process = JobProcess(self.context, job, claim, limit_s, memory_bytes)
+            process = JobProcess(self.context, job, equipped, limit_s, memory_bytes)
         except (OSError, EOFError) as error:  # no more processes, or no fork server
             log.event(logging.ERROR, "no process could be started", why=str(error))
             self._stopping.wait(AWAY_S)

@@ -86,7 +86,7 @@ class AgencyService:
         self._sum = Family(
             name=FAMILY,
             request=pb.AggregateLoadsRequest,
-            parse=partial(convert_sums.parse, roots=self._roots),
+            parse=partial(convert_sums.parse, roots=self._roots, cluster=self._settings.cluster),
             solve=sums.added,
             render=convert_sums.render,
             sizes=lambda problem: {"users": problem.user_count},
@@ -163,7 +163,7 @@ class AgencyService:
             return message.request_id, asked.options.time_limit_s + OVERHEAD_S
 
         request_id, limit_s = await self._runner.bulk.run(read)
-        whole = commission(raw, limits, self._settings.data_roots)
+        whole = commission(raw, limits)
         return await self._operations.submit(
             FORM, whole, asked=raw, request_id=request_id, limit_s=limit_s
         )
@@ -192,7 +192,11 @@ class AgencyService:
         if found is None:
             past: Past = await self._ask(kept.past, its.name)
             following = partial(
-                corrections.parse, roots=self._roots, chain=past.chain, before=past.before
+                corrections.parse,
+                roots=self._roots,
+                first=past.request,
+                changes=past.changes,
+                before=past.before,
             )
             kind = Kind(
                 name=FAMILY, parse=following, solve=self._settle.solve, sizes=self._settle.sizes

@@ -1,6 +1,7 @@
 """The job of portfolios."""
 
 import json
+from typing import Any
 
 from loadloom.engine.answers.portfolios import chosen
 from loadloom.engine.convert import portfolios as convert
@@ -9,7 +10,7 @@ from loadloom.engine.family import decoded, digest
 from loadloom.engine.guard import refusal
 from loadloom.engine.guard.calls import Deadline
 from loadloom.engine.jobs import Job, Progress
-from loadloom.engine.settings import Limits
+from loadloom.engine.settings import Limits, Settings
 from loadloom.engine.task import Origin
 from loadloom.models.checks import InvalidProblem
 from loadloom.v1 import agency_pb2 as pb
@@ -17,19 +18,36 @@ from loadloom.v1 import agency_pb2 as pb
 NAME = pb.DESCRIPTOR.services_by_name["AgencyService"].full_name
 
 
-def commission(raw: bytes, limits: Limits, data_roots: dict[str, str]) -> bytes:
-    """What the job of a portfolio gets: a line with its server's limits and roots, and the request.
+def commission(raw: bytes, limits: Limits) -> bytes:
+    """What the job of a portfolio is kept with: a line with its server's limits, and the request.
 
-    A worker may run elsewhere, where other settings hold than those the request was checked by.
+    A worker may run elsewhere, where other limits hold than those the request was checked by.
     """
-    said = {"limits": limits.model_dump(), "data_roots": data_roots}
+    return _joined({"limits": limits.model_dump()}, raw)
+
+
+def equipped(commission: bytes, settings: Settings) -> bytes:
+    """A commission with the roots of data sets of the worker that solves it.
+
+    Roots may be URLs with a password, which the database is not to know, and a folder may have
+    another place on another machine.
+    """
+    said, raw = _parted(commission)
+    return _joined({**said, "data_roots": settings.data_roots}, raw)
+
+
+def _joined(said: dict[str, Any], raw: bytes) -> bytes:
     return json.dumps(said).encode() + b"\n" + raw
 
 
+def _parted(commission: bytes) -> tuple[dict[str, Any], bytes]:
+    line, _, raw = commission.partition(b"\n")
+    return json.loads(line), raw
+
+
 def solve(request: bytes, progress: Progress, deadline: Deadline) -> bytes:
-    """The portfolio that a commission asks for."""
-    line, _, raw = request.partition(b"\n")
-    said = json.loads(line)
+    """The portfolio that a commission, equipped with roots, asks for."""
+    said, raw = _parted(request)
     limits, roots = Limits(**said["limits"]), Roots(said["data_roots"])
     asked = convert.parse(decoded(pb.FormPortfolioRequest, raw), limits, roots=roots)
     try:
@@ -61,4 +79,5 @@ FORM = Job(
     response=pb.Portfolio,
     solve=solve,
     loads=("highspy", "loadloom.engine.services.agency_kernels"),
+    equip=equipped,
 )

@@ -42,7 +42,7 @@ class LoadStream:
         setup, axis, wishes = await self._open(requests)
         adding = await self._runner.bulk.run(Adding, axis.horizon, wishes, self._runner.limits)
         try:
-            async for raw in requests:
+            while (raw := await self._next(requests)) is not None:
                 await self._add(raw, axis, wishes, adding)
             found = await self._finished(setup, adding)
             return await self._runner.bulk.run(self._rendered, setup, found)
@@ -68,6 +68,16 @@ class LoadStream:
         if message is None or not message.HasField("setup"):
             raise refusal.malformed("the first message of a stream must be its setup")
         return await self._runner.bulk.run(self._begin, message)
+
+    async def _next(self, requests: AsyncIterator[bytes]) -> bytes | None:
+        """The next message; None at the end.
+
+        Raises:
+            Refusal: nothing came for too long, while the sum, or a file of curves, is kept.
+        """
+        with anyio.move_on_after(self._runner.silence_s):
+            return await anext(requests, None)
+        raise refusal.silent(self._runner.silence_s)
 
     def _begin(
         self, message: pb.AggregateLoadStreamRequest

@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 
 from loadloom.engine.answers.agency import Answer
 from loadloom.engine.answers.settlements import Settled
+from loadloom.engine.convert import corrections, statements
 from loadloom.engine.convert import settlements as convert
-from loadloom.engine.convert import statements
 from loadloom.engine.convert.agency import provenance
 from loadloom.engine.convert.notices import page_token, place
 from loadloom.engine.convert.settlements import Settling
@@ -71,13 +71,15 @@ class Past:
     Attributes:
         first: the settlement that is corrected.
         last: its last correction, or itself.
-        chain: what all of them were asked with, in order.
+        request: what the first was asked with.
+        changes: what corrections have changed since.
         before: what the last of them said.
     """
 
     first: Settlement
     last: Settlement
-    chain: list[bytes]
+    request: bytes
+    changes: bytes
     before: Before
 
 
@@ -108,11 +110,16 @@ def past(desk: Desk, name: str) -> Past:
                 f"{name} was corrected already; correct {names[0]}, the first, or {last.name}, "
                 "the last"
             )
-        chain = store.requests(connection, found)
         before = statements.before(store.chunks(connection, last, 0, last.user_count))
         first_name = store.names(connection, found)[0]
         first = store.find(connection, desk.tenant, first_name)
-    return Past(first=first, last=last, chain=chain, before=before)
+        return Past(
+            first=first,
+            last=last,
+            request=store.request(connection, first),
+            changes=store.changes(connection, last),
+            before=before,
+        )
 
 
 def keep(
@@ -136,6 +143,9 @@ def keep(
     most = desk.message_bytes - desk.message_bytes // NAMES_PART
     if header.ByteSize() > most:
         raise refusal.too_large("grid", "bytes of a settlement", header.ByteSize(), most)
+    said, changes = asked.message, None
+    if after is not None and isinstance(said, pb.CorrectSettlementRequest):
+        changes = corrections.since(after.changes, said)
     new = NewSettlement(
         name=f"settlements/{uuid4().hex}",
         tenant=desk.tenant,
@@ -144,6 +154,7 @@ def keep(
         first=None if after is None else after.first.number,
         correction=0 if after is None else after.last.correction + 1,
         request=asked.raw,
+        changes=changes,
         response=header.SerializeToString(),
         chunks=its.chunks,
     )

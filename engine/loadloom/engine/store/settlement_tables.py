@@ -28,6 +28,8 @@ settlements = Table(
     Column("create_time", Float(53), nullable=False),
     Column("response", LargeBinary, nullable=False),  # a loadloom.v1.Settlement
     Column("request", LargeBinary, nullable=False),  # what it was asked with
+    # Of a correction, what it and those before it changed, a loadloom.v1.CorrectSettlementRequest.
+    Column("changes", LargeBinary),
     UniqueConstraint("tenant", "request_id", name="settlements_by_request"),
     UniqueConstraint("first", "correction", name="settlements_by_correction"),
     sqlite_autoincrement=True,

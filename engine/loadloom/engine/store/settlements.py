@@ -62,6 +62,7 @@ class NewSettlement:
         first: the number of the settlement that it corrects; None for a first one.
         correction: the number of the correction; 0 for a first one.
         request: what it was asked with.
+        changes: what it and the corrections before it changed; None for a first one.
         response: what it comes to, a message.
         chunks: its statements.
     """
@@ -73,6 +74,7 @@ class NewSettlement:
     first: int | None
     correction: int
     request: bytes
+    changes: bytes | None
     response: bytes
     chunks: Sequence[Chunk]
 
@@ -91,7 +93,7 @@ class Settlement:
     response: bytes
 
 
-_WITHOUT_REQUEST = [column for column in COLUMNS if column.name != "request"]
+_WITHOUT_REQUEST = [column for column in COLUMNS if column.name not in {"request", "changes"}]
 
 
 def create(database: Database, new: NewSettlement) -> Settlement:
@@ -116,6 +118,7 @@ def create(database: Database, new: NewSettlement) -> Settlement:
         "create_time": now(),
         "response": new.response,
         "request": new.request,
+        "changes": new.changes,
     }
     with database.writing() as connection:
         written = made.values(values).on_conflict_do_nothing().returning(*_WITHOUT_REQUEST)
@@ -182,10 +185,16 @@ def names(connection: Connection, settlement: Settlement) -> list[str]:
     return list(connection.scalars(chosen))
 
 
-def requests(connection: Connection, settlement: Settlement) -> list[bytes]:
-    """What the first settlement and all its corrections were asked with, in order."""
-    chosen = select(COLUMNS.request).where(_family(settlement)).order_by(COLUMNS.correction)
-    return list(map(bytes, connection.scalars(chosen)))
+def request(connection: Connection, settlement: Settlement) -> bytes:
+    """What a settlement was asked with."""
+    chosen = select(COLUMNS.request).where(COLUMNS.number == settlement.number)
+    return bytes(connection.scalars(chosen).one())
+
+
+def changes(connection: Connection, settlement: Settlement) -> bytes:
+    """What a correction and those before it changed; nothing for a first settlement."""
+    chosen = select(COLUMNS.changes).where(COLUMNS.number == settlement.number)
+    return bytes(connection.scalars(chosen).one() or b"")
 
 
 def last(connection: Connection, settlement: Settlement) -> Settlement:

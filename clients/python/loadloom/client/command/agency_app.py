@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loadloom.client.command.orderly_options import placed
+from loadloom.client.command.orderly_options import gathered, placed
 
 agency = typer.Typer(
     help="Buying for many users: load curves added up, prices assessed, users chosen and settled.",
@@ -53,6 +53,61 @@ class RollUp(StrEnum):
     DAY = "day"
     MONTH = "month"
 
+
+class Layout(StrEnum):
+    """How curves stand in files that the server reads."""
+
+    WIDE_LIST = "wide-list"
+    WIDE_COLUMNS = "wide-columns"
+    LONG = "long"
+
+
+class Unit(StrEnum):
+    """What readings in files that the server reads are in."""
+
+    KW = "kw"
+    W = "w"
+    MW = "mw"
+    KWH = "kwh"
+
+
+REMOTE: dict[str, Any] = {
+    "root": Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Let the server read the curves: CURVES is a file or folder below this root of "
+            "its setting data_roots. For what is too large to send.",
+        ),
+    ],
+    "layout": Annotated[
+        Layout | None,
+        typer.Option(
+            help="With --root: a row for each user with a list of loads, or with a column for each "
+            "interval; or a row for each reading."
+        ),
+    ],
+    "column": Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND=NAME",
+            help="With --root: a column that is not called user, load_kw or time; also arrival, "
+            "area, unit, currency. Such as load=power.",
+        ),
+    ],
+    "unit": Annotated[Unit | None, typer.Option(help="With --root: what readings are in; kw.")],
+    "start": Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="With --root: when the first interval begins."),
+    ],
+    "end": Annotated[
+        str | None, typer.Option(metavar="TIME", help="With --root: when the last one ends.")
+    ],
+    "step": Annotated[
+        float | None, typer.Option(metavar="MINUTES", help="With --root: how long each is.")
+    ],
+}
+"""The options of verbs that take curves from files of the server."""
 
 CurvesFile = Annotated[
     Path,
@@ -107,9 +162,21 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     return placed(agency)(function)
 
 
-@verb
+def verb_of_curves(function: Callable[..., None]) -> Callable[..., None]:
+    """The same with the options of `REMOTE`, which it gets as its `remote`, None without a root."""
+
+    def remote(**said: Any) -> Any:  # noqa: ANN401 -- as the options have them; a Remote
+        from loadloom.client.command.agency_remote import remote_of
+
+        return remote_of(**said)
+
+    return verb(gathered(function, REMOTE, "remote", remote))
+
+
+@verb_of_curves
 def aggregate(
     place: Any,  # noqa: ANN401 -- a Place, which is loaded with the verbs
+    remote: Any,  # noqa: ANN401 -- a Remote, or None
     curves: CurvesFile,
     users: UsersFile = None,
     time_zone: Zone = None,
@@ -150,9 +217,7 @@ def aggregate(
     from loadloom.client.command import agency_verbs as verbs
 
     said = verbs.Aggregating(
-        curves=curves,
-        users=users,
-        time_zone=time_zone,
+        reading=verbs.Reading(curves, users, time_zone, remote),
         prices=prices,
         bands=band or [],
         quantiles=quantile or [],
@@ -181,9 +246,10 @@ def assess(
     verbs.assess(place, prices, verbs.Reading(curves, users, time_zone), as_json)
 
 
-@verb
+@verb_of_curves
 def portfolio(
     place: Any,  # noqa: ANN401
+    remote: Any,  # noqa: ANN401
     curves: CurvesFile,
     prices: PricesFile,
     users: UsersFile = None,
@@ -207,7 +273,7 @@ def portfolio(
     from loadloom.client.command import agency_verbs as verbs
 
     said = verbs.Choosing(
-        reading=verbs.Reading(curves, users, time_zone),
+        reading=verbs.Reading(curves, users, time_zone, remote),
         prices=prices,
         highest_price=highest_price,
         currency=currency,
@@ -219,9 +285,10 @@ def portfolio(
     verbs.portfolio(place, said, out, as_json)
 
 
-@verb
+@verb_of_curves
 def settle(
     place: Any,  # noqa: ANN401
+    remote: Any,  # noqa: ANN401
     curves: CurvesFile,
     prices: PricesFile,
     users: UsersFile = None,
@@ -256,7 +323,7 @@ def settle(
     from loadloom.client.command import agency_verbs as verbs
 
     said = verbs.Settling(
-        reading=verbs.Reading(curves, users, time_zone),
+        reading=verbs.Reading(curves, users, time_zone, remote),
         prices=prices,
         highest_price=highest_price,
         profit_rate=profit_rate,
@@ -273,9 +340,10 @@ def settle(
     verbs.settle(place, said, outputs)
 
 
-@verb
+@verb_of_curves
 def correct(
     place: Any,  # noqa: ANN401
+    remote: Any,  # noqa: ANN401
     settlement: Which,
     curves: Annotated[
         Path, typer.Argument(help="The corrected curves of the users that change, CSV or Parquet.")
@@ -294,7 +362,7 @@ def correct(
     from loadloom.client.command import agency_verbs as verbs
 
     outputs = verbs.Outputs(out=out, statements=statements, as_json=as_json)
-    reading = verbs.Reading(curves, None, time_zone)
+    reading = verbs.Reading(curves, None, time_zone, remote)
     verbs.correct(place, settlement, reading, reason, request_id, outputs)
 
 

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from numpy.typing import ArrayLike
 
-from loadloom.client.agency import Curves
+from loadloom.client.agency import Curves, DataSet
+from loadloom.client.agency_fields import Source
+from loadloom.client.command.agency_remote import Remote
 from loadloom.client.command.orderly_place import own_zone
 from loadloom.client.command.verbs import WRONG_INPUT, fail
 from loadloom.client.errors import Violation
@@ -17,6 +20,7 @@ from loadloom.client.files.agency_curves import read_curves
 from loadloom.client.files.agency_prices import PricesInput, read_prices
 from loadloom.client.files.agency_users import PRICE, UsersInput, read_users
 from loadloom.client.files.faults import InputError
+from loadloom.client.grid import Grid
 
 T = TypeVar("T")
 
@@ -53,11 +57,15 @@ PRICES = ("price", "plants", "contracts", "purchase", "options.price")
 
 
 class Reading(NamedTuple):
-    """The files of load curves and users, and the zone of their times."""
+    """The files of load curves and users, the zone of their times, and whether a server has them.
+
+    With `remote` the path of the curves is one below a root of the server.
+    """
 
     curves: Path | None
     users: Path | None
     time_zone: str | None
+    remote: Remote | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,22 +74,40 @@ class Pool:
 
     Attributes:
         reading: the files.
-        curves: the curve of each user.
+        source: the curve of each user, or the files of the server that have them.
         users: what a file says of the users; None without one.
         prices: what is bought at; None without a file.
         currency_code: the one currency of all; empty when none is named.
     """
 
     reading: Reading
-    curves: Curves
+    source: Source
     users: UsersInput | None = None
     prices: PricesInput | None = None
     currency_code: str = ""
     groups: tuple[str, ...] = field(default=())
 
+    @property
+    def curves(self) -> Curves:
+        """The curve of each user.
+
+        Raises:
+            TypeError: a server has them.
+        """
+        if not isinstance(self.source, Curves):
+            raise TypeError("the curves are in files of the server")
+        return self.source
+
+    @property
+    def grid(self) -> Grid:
+        """The intervals."""
+        return self.source.grid if isinstance(self.source, DataSet) else self.curves.grid
+
     def trace(self, violation: Violation) -> str:
         """What the server found, at the place in the files or the option that it comes from."""
         path = violation.path
+        if self.reading.remote is not None and path.startswith(("data_set", "grid")):
+            return self.reading.remote.trace(str(self.reading.curves), violation)
         if (found := PREPAID.fullmatch(path)) and self.users is not None:
             index = int(found[1])
             return str(self.users.table.fault(violation.message, column="prepaid", index=index))
@@ -128,17 +154,14 @@ def read(
     reading: Reading, prices: Path | None = None, *, currency: str = "", gaps: bool = False
 ) -> Pool:
     """What the files say; ends the program if they cannot be used, with all that is wrong."""
+    if reading.remote is not None:
+        return _read_remote(reading, reading.remote, prices, currency)
     files = filter(None, (reading.curves, reading.users, prices))
     if absent := [file for file in files if not file.exists()]:
         raise fail(WRONG_INPUT, *(f"{file}: is not there" for file in absent))
     if reading.curves is None:
         raise fail(WRONG_INPUT, f"--users {reading.users}: needs --curves")
-    zone = reading.time_zone or own_zone()
-    try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):
-        told = f"--time-zone: is {zone!r}; must be an IANA zone, such as Asia/Shanghai"
-        raise fail(WRONG_INPUT, told) from None
+    zone = _zone(reading)
     faults: list[str] = []
     said = None if prices is None else _tried(lambda: read_prices(prices), faults)
     source = reading.curves
@@ -155,12 +178,50 @@ def read(
         curves = replace(found.curves, areas=areas)
     return Pool(
         reading=reading,
-        curves=curves,
+        source=curves,
         users=found,
         prices=said,
         currency_code=code,
         groups=curves.areas,
     )
+
+
+def source_of(reading: Reading) -> tuple[Callable[[Grid], Source], Callable[[Violation], str]]:
+    """What gives curves whose grid is known elsewhere, and what tells where faults in them stand.
+
+    It ends the program if they cannot be used.
+    """
+    remote = reading.remote
+    if remote is None:
+        pool = read(reading)
+        return lambda _: pool.source, pool.trace
+    path = (reading.curves or Path()).as_posix()
+    return lambda grid: remote.data_set(path, grid.time_zone, grid), partial(remote.trace, path)
+
+
+def _read_remote(reading: Reading, remote: Remote, prices: Path | None, currency: str) -> Pool:
+    """The files of a server, and what the file of prices here says."""
+    if reading.users is not None:
+        told = "--users: does not go with --root, as the users are known to the server alone"
+        raise fail(WRONG_INPUT, told)
+    said = None if prices is None else price_alone(prices)
+    source = remote.data_set((reading.curves or Path()).as_posix(), _zone(reading))
+    faults: list[str] = []
+    code = _currency(reading, prices, said, None, currency, faults)
+    if faults:
+        raise fail(WRONG_INPUT, *faults)
+    return Pool(reading=reading, source=source, prices=said, currency_code=code)
+
+
+def _zone(reading: Reading) -> str:
+    """The zone of times; ends the program if there is none of the name."""
+    zone = reading.time_zone or own_zone()
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        told = f"--time-zone: is {zone!r}; must be an IANA zone, such as Asia/Shanghai"
+        raise fail(WRONG_INPUT, told) from None
+    return zone
 
 
 def price_alone(file: Path) -> PricesInput:

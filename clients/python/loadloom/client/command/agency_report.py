@@ -107,7 +107,7 @@ def pooling(pool: Pooling, unit: str) -> RenderableType:
     return facts(*lines)
 
 
-def portfolio_report(found: Portfolio, names: Sequence[str]) -> RenderableType:
+def portfolio_report(found: Portfolio) -> RenderableType:
     """The report of a portfolio: profit and proof, its contracts, whom to recruit, simple rules."""
     if not found.exists:
         told = found.conflicts or [f"There is no portfolio: {found.outcome}."]
@@ -115,7 +115,7 @@ def portfolio_report(found: Portfolio, names: Sequence[str]) -> RenderableType:
     unit = found.currency_code
     parts: list[RenderableType] = [
         facts(
-            ("users taken", f"{found.user_count:,} of {len(names):,}"),
+            ("users taken", f"{found.user_count:,} of {found.contract_of.size:,}"),
             ("profit", f"{found.profit:,.2f} {unit}".rstrip()),
             ("no portfolio more than", f"{found.bound:,.2f} {unit}".rstrip()),
             ("gap", f"{found.gap:.4%}"),
@@ -136,9 +136,13 @@ def portfolio_report(found: Portfolio, names: Sequence[str]) -> RenderableType:
     return Group(*parts)
 
 
-def choice_table(found: Portfolio, names: Sequence[str], contracts: Sequence[str]) -> pd.DataFrame:
-    """The contract of each candidate; empty for those that are not taken."""
+def choice_table(
+    found: Portfolio, contracts: Sequence[str], names: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The contract of each candidate, empty for those not taken; without names, of those taken."""
     places = found.contract_of
+    if names is None:
+        places, names = places[places >= 0], found.users
     chosen = [contracts[place] if place >= 0 else "" for place in places.tolist()]
     return pd.DataFrame({"user": list(names), "contract": chosen})
 

@@ -12,15 +12,17 @@ from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
 from loadloom.client import agency
-from loadloom.client.agency import Price, ReadingRules, SpikeRule, TimeBand
+from loadloom.client.agency import Curves, DataSet, Price, ReadingRules, SpikeRule, TimeBand
 from loadloom.client.agency_answers import Purchase
 from loadloom.client.agency_charts import SUFFIXES, write_pool_chart
+from loadloom.client.agency_fields import Source
 from loadloom.client.agency_pages import write_statement, write_statements
 from loadloom.client.agency_settlement import Settlement
+from loadloom.client.agency_sums import LoadAggregate
 from loadloom.client.agency_wishes import AggregateWishes, PortfolioWishes, SettlementWishes
 from loadloom.client.client import Client
 from loadloom.client.command import agency_report as report
-from loadloom.client.command.agency_input import Pool, Reading, price_alone, read
+from loadloom.client.command.agency_input import Pool, Reading, price_alone, read, source_of
 from loadloom.client.command.orderly_output import Written, write_table
 from loadloom.client.command.orderly_place import ID_LETTERS, Place, opened
 from loadloom.client.command.orderly_progress import followed
@@ -38,6 +40,12 @@ from loadloom.client.command.verbs import (
 PREFIX = "settlements/"
 PAGE_SUFFIXES = (".csv", ".html")
 
+CHUNKED_VALUES = 500_000
+"""The loads from which on curves are sent in chunks: some 4 MiB, well below what servers take."""
+
+USERS_TOLD = 10_000
+"""The most users whose figures are asked for, unless they are to be written."""
+
 FILL = re.compile(r"([a-z][a-z -]*?)(?:\s+(\d+))?")
 """A way to fill gaps, and the most intervals that it fills."""
 
@@ -46,9 +54,7 @@ FILL = re.compile(r"([a-z][a-z -]*?)(?:\s+(\d+))?")
 class Aggregating:
     """What is said of curves to add up."""
 
-    curves: Path
-    users: Path | None
-    time_zone: str | None
+    reading: Reading
     prices: Path | None
     bands: Sequence[str] = ()
     quantiles: Sequence[float] = ()
@@ -112,9 +118,11 @@ def aggregate(place: Place, said: Aggregating, outputs: Outputs) -> None:
     outputs.check()
     rules = reading_rules(said.fills, said.spike)
     bands = [time_band(text) for text in said.bands]
-    files = Reading(said.curves, said.users, said.time_zone)
-    pool = read(files, said.prices, gaps=rules is not None)
+    pool = read(said.reading, said.prices, gaps=rules is not None)
+    _check_plot(pool, outputs)
+    few = isinstance(pool.source, Curves) and len(pool.source.names) <= USERS_TOLD
     wishes: AggregateWishes = {
+        "users": few or outputs.out is not None,
         "bands": bands,
         "quantiles": said.quantiles,
         "roll_ups": cast("Sequence[agency.RollUp]", said.roll_ups),
@@ -122,12 +130,13 @@ def aggregate(place: Place, said: Aggregating, outputs: Outputs) -> None:
         "price": None if pool.prices is None else pool.prices.price,
     }
     with opened(place, pool.trace) as client:
-        found = client.aggregate_loads(pool.curves, **wishes)
+        found = added_up(client, pool.source, wishes)
     written = Written()
     written.add("Users", outputs.out, lambda file: write_table(found.users.reset_index(), file))
     written.add("Load", outputs.total, lambda file: write_table(report.load_table(found), file))
-    drawn = replace(pool.curves, load_kw=np.nan_to_num(pool.curves.load_kw))
-    written.add("Chart", outputs.plot, lambda file: write_pool_chart(drawn, file, pool.groups))
+    written.add(
+        "Chart", outputs.plot, lambda file: write_pool_chart(_whole(pool), file, pool.groups)
+    )
     tell(found.message, report.aggregate_report(found), as_json=outputs.as_json)
     written.tell()
 
@@ -164,18 +173,24 @@ def portfolio(place: Place, said: Choosing, out: Path | None, as_json: bool) -> 
         "relative_gap": said.relative_gap,
         "recruit_count": said.recruit_count,
         "explain_users": said.explain,
+        # Of millions they would be more than a message holds.
+        "without_names": out is None and not as_json,
     }
     if pool.users is not None and pool.users.fees is not None:
         wishes["fee"] = pool.users.fees
     with opened(place, pool.trace) as client:
-        operation = client.form_portfolio(pool.curves, contracts, highest, **wishes)
+        operation = client.form_portfolio(pool.source, contracts, highest, **wishes)
         found = followed(operation, place, quiet=as_json)
     written = Written()
     if found.exists:
         names = [contract.name for contract in contracts]
-        table = report.choice_table(found, pool.curves.names, names)
-        written.add("Portfolio", out, lambda file: write_table(table, file))
-    tell(found.message, report.portfolio_report(found, pool.curves.names), as_json=as_json)
+        known = pool.source.names if isinstance(pool.source, Curves) else None
+        written.add(
+            "Portfolio",
+            out,
+            lambda file: write_table(report.choice_table(found, names, known), file),
+        )
+    tell(found.message, report.portfolio_report(found), as_json=as_json)
     if not found.exists:
         raise typer.Exit(NO_PLAN)
     written.tell()
@@ -186,6 +201,7 @@ def settle(place: Place, said: Settling, outputs: Outputs) -> None:
     place.check()
     outputs.check()
     pool = read(said.reading, said.prices, currency=said.currency)
+    _check_plot(pool, outputs)
     highest = pool.highest_price(said.highest_price)
     wishes: SettlementWishes = {
         "request_id": said.request_id,
@@ -203,7 +219,7 @@ def settle(place: Place, said: Settling, outputs: Outputs) -> None:
         wishes["prepaid_minor"] = pool.users.prepaid_minor
     with opened(place, pool.trace) as client:
         cost = buy(client, pool, said.prices)
-        made = client.create_settlement(pool.curves, cost, **wishes)
+        made = client.create_settlement(pool.source, cost, **wishes)
         table = client.statements(made)
         pages = Written()
         _write_pages(client, made, list(table.index), outputs, pages)
@@ -229,10 +245,12 @@ def correct(
     """Settles again with the curves in a file, and tells whose bill changes."""
     place.check()
     outputs.check()
-    pool = read(files)
-    with opened(place, pool.trace) as client:
+    source, trace = source_of(files)
+    with opened(place, trace) as client:
         before = named(client, said, place)
-        made = client.correct_settlement(before, pool.curves, reason=reason, request_id=request_id)
+        made = client.correct_settlement(
+            before, source(before.grid), reason=reason, request_id=request_id
+        )
         table = client.statements(made)
         written = Written()
         _write_pages(client, made, list(table.index), outputs, written)
@@ -280,22 +298,47 @@ def list_settlements(place: Place) -> None:
     note(f"{len(found)} settlements in {place.words}")
 
 
+def added_up(client: Client, source: Source, wishes: AggregateWishes) -> LoadAggregate:
+    """The sum of curves, which are sent in chunks where they are many.
+
+    Quantiles, and the profiles of areas, need all curves in one request.
+    """
+    rules = wishes.get("rules")
+    profiles = rules is not None and any(fill == "area profile" for fill, _ in rules.fills)
+    many = isinstance(source, Curves) and source.load_kw.size > CHUNKED_VALUES
+    if many and not profiles and not wishes.get("quantiles"):
+        return client.aggregate_load_stream(cast("Curves", source), **wishes)
+    return client.aggregate_loads(source, **wishes)
+
+
+def _whole(pool: Pool) -> Curves:
+    """The curves with nothing for what is missing, as charts need them."""
+    return replace(pool.curves, load_kw=np.nan_to_num(pool.curves.load_kw))
+
+
+def _check_plot(pool: Pool, outputs: Outputs) -> None:
+    """Ends the program if a chart is to be drawn of curves that are not here."""
+    if outputs.plot is not None and isinstance(pool.source, DataSet):
+        raise fail(WRONG_INPUT, "--plot: does not go with --root, as the curves stay at the server")
+
+
 def buy(client: Client, pool: Pool, prices: Path) -> Price | Purchase:
     """What all cost: by the price of the file, or by the cheapest purchase from its plants.
 
     Ends the program if the file says neither or both, or if no purchase covers the load.
     """
     said = pool.prices
-    plants = [] if said is None else said.plants(pool.curves.grid)
+    plants = [] if said is None else said.plants(pool.grid)
     if said is None or (said.price is None) == (not plants):
         both = "has a price and plants; keep one of them" if plants else "has no price or plants"
         raise fail(WRONG_INPUT, f"{prices}: {both}")
     if said.price is not None:
         return said.price
-    curves = pool.curves
-    purchase = client.plan_purchase(
-        curves.total_kw, plants, curves.grid, currency_code=pool.currency_code
-    )
+    if isinstance(pool.source, DataSet):
+        total_kw = np.asarray(client.aggregate_loads(pool.source, users=False).total_kw)
+    else:
+        total_kw = pool.curves.total_kw
+    purchase = client.plan_purchase(total_kw, plants, pool.grid, currency_code=pool.currency_code)
     if not purchase.exists:
         raise fail(NO_PLAN, *(purchase.conflicts or [f"there is no purchase: {purchase.outcome}"]))
     return purchase

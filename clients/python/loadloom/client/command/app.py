@@ -15,13 +15,15 @@ import typer
 from loadloom.client.command.agency_app import agency
 from loadloom.client.command.operations_app import operations
 from loadloom.client.command.orderly_app import orderly
+from loadloom.client.command.response_app import response
 from loadloom.client.command.serve import serve_with, token_with, work_with
 
 if TYPE_CHECKING:
     from loadloom.client.request import Wishes
 
 app = typer.Typer(
-    help="Plans storage, photovoltaics and load, weeks short of power and buying together.",
+    help="Plans storage, photovoltaics and load, weeks short of power, buying together, and who is "
+    "called for less load.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -29,6 +31,7 @@ app = typer.Typer(
 
 app.add_typer(orderly, name="orderly")
 app.add_typer(agency, name="agency")
+app.add_typer(response, name="response")
 app.add_typer(operations, name="operations")
 
 

@@ -125,24 +125,43 @@ UserName = Annotated[str, typer.Option(metavar="NAME", help="As this user sees i
 def placed(app: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """What makes a function a verb of an app, with the options of `PLACES` as its `place`."""
 
+    def place(**said: Any) -> Any:  # noqa: ANN401 -- as the options have them; a Place
+        from loadloom.client.command.orderly_place import Place
+
+        return Place(**said)
+
     def verb(function: Callable[..., None]) -> Callable[..., None]:
-        def run(**said: Any) -> None:  # noqa: ANN401 -- as the verb has them
-            from loadloom.client.command.orderly_place import Place
-
-            place = {name: said.pop(name) for name in PLACES}
-            function(**said, place=Place(**place))
-
-        signature = inspect.signature(function, eval_str=True)
-        own = [p for name, p in signature.parameters.items() if name != "place"]
-        places = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-            for name, kind in PLACES.items()
-        ]
-        named = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-        run.__signature__ = signature.replace(parameters=[*named, *places])  # type: ignore[attr-defined] -- inspect's own protocol
-        run.__annotations__ = {p.name: p.annotation for p in (*named, *places)}
-        run.__doc__ = function.__doc__
+        run = gathered(function, PLACES, "place", place)
         app.command(function.__name__.replace("_", "-").rstrip("-"))(run)
         return function
 
     return verb
+
+
+def gathered(
+    function: Callable[..., None], options: dict[str, Any], name: str, make: Callable[..., Any]
+) -> Callable[..., None]:
+    """A function with some options of its own, which the function gets as one argument.
+
+    Args:
+        function: what gets them.
+        options: the options by name, with their types; None when left out.
+        name: the argument.
+        make: what makes the argument of the options.
+    """
+
+    def run(**said: Any) -> None:  # noqa: ANN401 -- as the verb has them
+        values = {option: said.pop(option) for option in options}
+        function(**said, **{name: make(**values)})
+
+    signature = inspect.signature(function, eval_str=True)
+    own = [p for one, p in signature.parameters.items() if one != name]
+    more = [
+        inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for option, kind in options.items()
+    ]
+    named = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    run.__signature__ = signature.replace(parameters=[*named, *more])  # type: ignore[attr-defined] -- inspect's own protocol
+    run.__annotations__ = {p.name: p.annotation for p in (*named, *more)}
+    run.__name__, run.__doc__ = function.__name__, function.__doc__
+    return run

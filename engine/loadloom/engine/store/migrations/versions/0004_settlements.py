@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("create_time", sa.Float(53), nullable=False),
         sa.Column("response", sa.LargeBinary, nullable=False),
         sa.Column("request", sa.LargeBinary, nullable=False),
+        sa.Column("changes", sa.LargeBinary),
         sa.UniqueConstraint("tenant", "request_id", name="settlements_by_request"),
         sa.UniqueConstraint("first", "correction", name="settlements_by_correction"),
         sqlite_autoincrement=True,

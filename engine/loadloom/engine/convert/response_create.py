@@ -1,0 +1,246 @@
+"""Requests for events, completed and read; their calls, and what is left of them to plan."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from loadloom.engine.answers.response_settle import reliabilities
+from loadloom.engine.convert import common
+from loadloom.engine.convert.response import (
+    RESERVES,
+    Targeting,
+    detail_of,
+    limited,
+    question,
+    task,
+    wished,
+    without_missing,
+)
+from loadloom.engine.convert.response_columns import table
+from loadloom.engine.settings import Limits
+from loadloom.engine.store.event_accounts import Known
+from loadloom.engine.store.event_rows import Call
+from loadloom.engine.store.event_tables import CallState
+from loadloom.engine.store.events import NewCall
+from loadloom.engine.task import Task
+from loadloom.models.checks import Checks, InvalidProblem, Violation
+from loadloom.models.response.events import Answers, State, retargeted
+from loadloom.models.response.problem import NOT_CALLED, OfferArray
+from loadloom.v1 import common_pb2
+from loadloom.v1 import response_pb2 as pb
+from loadloom.wire.arrays import to_floats
+
+RETARGET_S = 0.8
+"""The longest time to plan the rest of an event anew unless asked otherwise."""
+
+LEAST_CHANCE = 1e-3
+"""Prior probabilities are taken to be at least this far from 0 and 1 where history moves them."""
+
+STATES = {
+    CallState.PENDING: State.PENDING,
+    CallState.ACCEPTED: State.ACCEPTED,
+    CallState.OPTED_OUT: State.OPTED_OUT,
+    CallState.NO_ANSWER: State.NO_ANSWER,
+    CallState.CANCELLED: State.PENDING,
+}
+"""What a plan makes of the states of calls; one that was cancelled may be made again."""
+
+
+def write_known(
+    message: pb.CreateEventRequest, known: dict[str, Known], called: dict[str, int]
+) -> None:
+    """Writes into a request what is known of its customers, as far as it asks for that.
+
+    A request that does not make sense stays as it is, and is refused when it is read.
+
+    Args:
+        message: the request.
+        known: what is known of customers.
+        called: how often customers are called this season.
+    """
+    customers = message.problem.customers
+    if message.HasField("season"):
+        counts = np.array([called.get(name, 0) for name in customers.names], dtype=np.int64)
+        left = np.maximum(0, message.season.call_max - counts)
+        given = np.array(customers.calls_left, dtype=np.int64)
+        if given.size in {0, 1, left.size}:
+            left = np.minimum(left, given) if given.size else left
+            customers.calls_left[:] = left.tolist()
+    if message.use_reliabilities and known:
+        _learn(customers, known, message.problem.grid)
+
+
+def _learn(
+    customers: pb.ResponseCustomers, known: dict[str, Known], grid: common_pb2.TimeGrid
+) -> None:
+    """Writes what is known of customers in place of what the request assumes."""
+    names, slots = customers.names, len(grid.steps) or grid.count
+    count, levels = len(names), max(1, len(customers.price_per_kwh))
+    checks = Checks()
+    size_kw = table(checks, "", customers.size_kw, count, slots)
+    acceptance, share, sd_kw = np.ones((1, 1)), np.ones(count), np.zeros((1, 1))
+    if customers.HasField("acceptance"):
+        acceptance = table(checks, "", customers.acceptance, count, levels, high=1.0)
+    if customers.HasField("size_sd_kw"):
+        sd_kw = table(checks, "", customers.size_sd_kw, count, slots)
+    if len(customers.delivered_share) in {1, count}:
+        share = np.broadcast_to(np.array(customers.delivered_share), (count,)).copy()
+    if checks.violations:
+        return
+    rows = np.array([index for index, name in enumerate(names) if name in known], dtype=np.int64)
+    if not rows.size:
+        return
+    found = reliabilities([names[row] for row in rows.tolist()], known, ())
+    cols = max(size_kw.shape[1], sd_kw.shape[1])
+    size_kw = np.broadcast_to(size_kw, (count, cols))
+    sd_kw = np.broadcast_to(sd_kw, (count, cols)).copy()
+    acceptance = np.broadcast_to(acceptance, (count, levels)).copy()
+    share[rows] = np.maximum(0.0, found.share_mean)
+    sd_kw[rows] = np.sqrt(found.share_variance)[:, None] * size_kw[rows]
+    acceptance[rows] = moved(acceptance[rows], found.acceptance)
+    customers.delivered_share[:] = share.tolist()
+    customers.size_sd_kw.CopyFrom(to_floats(sd_kw))
+    customers.acceptance.CopyFrom(to_floats(acceptance))
+
+
+def moved(acceptance: np.ndarray, rate: np.ndarray) -> np.ndarray:
+    """Probabilities of accepting at each level, (k, L), moved so that they agree with a rate, (k,).
+
+    The logarithm of the odds moves by the same at all levels, so that a higher price stays better.
+    """
+    prior = np.clip(acceptance, LEAST_CHANCE, 1.0 - LEAST_CHANCE)
+    odds = np.log(prior / (1.0 - prior))
+    shift = np.log(rate / (1.0 - rate)) - odds.mean(axis=1)
+    return 1.0 / (1.0 + np.exp(-(odds + shift[:, None])))
+
+
+def parse(message: pb.CreateEventRequest, limits: Limits) -> Task[Targeting]:
+    """What the plan of an event is asked for.
+
+    Raises:
+        Refusal: the request breaks rules, all of them named, or limits.
+    """
+    found: list[Violation] = []
+    problem = message.problem
+    if problem.HasField("customers") and not problem.customers.names:
+        found.append(
+            Violation("problem.customers.names", "are missing; customers called need them")
+        )
+    if not problem.currency_code:
+        found.append(Violation("problem.currency_code", "is missing; events have prices"))
+    for path, stamp in (
+        ("answer_time", message.answer_time),
+        ("season.start_time", message.season.start_time),
+    ):
+        if common.instant(stamp) is None:
+            found.append(Violation(path, "must lie within the years 1 to 9999"))
+    start = problem.grid.start_time
+    if message.HasField("answer_time") and message.answer_time.seconds > start.seconds:
+        found.append(Violation("answer_time", "must not be after the event has begun"))
+    return task(
+        message,
+        problem,
+        message.detail,
+        message.options,
+        limits,
+        *found,
+        reserve_count=RESERVES,
+    )
+
+
+def new_calls(asked: Targeting, offer: OfferArray) -> list[NewCall]:
+    """The calls that a plan makes."""
+    problem, names = asked.problem, asked.problem.customers.names or ()
+    called = np.flatnonzero(offer != NOT_CALLED)
+    taken = offer[called]
+    levels = asked.levels(taken)
+    whole = np.broadcast_to(asked.size_kw, (problem.customers.count, asked.size_kw.shape[1]))
+    columns = zip(
+        called.tolist(),
+        levels.tolist(),
+        asked.price_per_kwh[levels].tolist(),
+        asked.mean_kw(whole[called]).tolist(),
+        asked.mean_kw(problem.offers.mean_kw[taken]).tolist(),
+        strict=True,
+    )
+    return [
+        NewCall(
+            place=place,
+            customer=names[place],
+            level=level,
+            price_per_kwh=price,
+            asked_kw=asked_kw,
+            expected_kw=expected_kw,
+        )
+        for place, level, price, asked_kw, expected_kw in columns
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How an event stands when its rest is planned anew.
+
+    Attributes:
+        request: what it was asked with, completed.
+        calls: its calls.
+        need: the needs of its latest plan, if they are not those of the request.
+    """
+
+    request: pb.CreateEventRequest
+    calls: Sequence[Call]
+    need: common_pb2.Matrix | None
+
+
+def parse_rest(
+    message: pb.RetargetEventRequest, limits: Limits, *, standing: Standing
+) -> Task[Targeting]:
+    """What is left to plan of an event.
+
+    Raises:
+        Refusal: the request breaks rules, all of them named, or limits.
+    """
+    problem = pb.TargetProblem()
+    problem.CopyFrom(standing.request.problem)
+    if message.HasField("need_kw"):
+        problem.network.need_kw.CopyFrom(message.need_kw)
+    elif standing.need is not None:
+        problem.network.need_kw.CopyFrom(standing.need)
+    found: list[Violation] = []
+    wishes = wished(message.options, found, RETARGET_S)
+    faults: list[Violation] = []
+    asked = question(problem, limits, faults)
+    found.extend(replace_path(fault, "problem.network.need_kw", "need_kw") for fault in faults)
+    checks = Checks()
+    count = 1 if asked is None else asked.problem.customers.count
+    detail = detail_of(checks, message.detail, count, RESERVES)
+    found.extend(checks.violations)
+    declared = common.declared(message)
+    asked = common.accepted(asked, without_missing(found, declared), declared)
+    return limited(replace(_left(asked, standing.calls), detail=detail), wishes)
+
+
+def replace_path(violation: Violation, path: str, name: str) -> Violation:
+    """The violation, at `name` if it is at `path` or below."""
+    return Violation(violation.path.replace(path, name), violation.message)
+
+
+def _left(asked: Targeting, calls: Iterable[Call]) -> Targeting:
+    """The question that is left once calls were answered."""
+    problem, levels = asked.problem, asked.price_per_kwh.size
+    count = problem.customers.count
+    offer = np.full(count, NOT_CALLED, np.int32)
+    state = np.zeros(count, np.int8)
+    accepted_kw = np.full(count, np.nan)
+    shares = asked.shares
+    for call in calls:
+        state[call.place] = STATES[call.state]
+        if call.state in {CallState.PENDING, CallState.ACCEPTED}:
+            offer[call.place] = call.place * levels + call.level
+        if call.accepted_kw is not None:
+            accepted_kw[call.place] = call.accepted_kw * shares[call.place]
+    try:
+        left = retargeted(problem, offer, Answers(state=state, accepted_kw=accepted_kw))
+    except InvalidProblem as error:  # rows of the store make a problem that fits
+        raise ValueError(f"the calls of an event do not fit it: {error}") from error
+    return replace(asked, problem=left.problem, origin=left.origin, start=left.start(offer))

@@ -1,0 +1,401 @@
+"""Events as rows: made with their calls, answered, planned anew, cancelled, listed.
+
+A call has the number of its latest change under one counter of its tenant, which is locked by
+whoever changes calls; so a subscriber that knows a number has seen all changes before it. Who has
+answered is never touched by a plan, whatever was known when the plan was made.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
+
+from loadloom.engine.store.database import Database
+from loadloom.engine.store.event_rows import (
+    COUNTER,
+    WITHOUT_REQUEST,
+    Counts,
+    Event,
+    as_event,
+    calls,
+    counts,
+    find,
+    of_request,
+)
+from loadloom.engine.store.event_tables import (
+    CallState,
+    EventState,
+    event_calls,
+    event_revisions,
+    events,
+)
+from loadloom.engine.store.notices import lock
+from loadloom.engine.store.schedule_tables import counters
+from loadloom.engine.store.schedules import Clock, Overtaken, WrongState
+
+COLUMNS = events.c
+CALLS = event_calls.c
+
+AT_ONCE = 1_000
+"""The rows that one statement writes."""
+
+OPEN_TO_PLANS = (CallState.PENDING, CallState.CANCELLED)
+"""The states of calls that a plan may change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCall:
+    """A call that a plan makes; powers are means over the event."""
+
+    place: int
+    customer: str
+    level: int
+    price_per_kwh: float
+    asked_kw: float
+    expected_kw: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRevision:
+    """A plan to be written.
+
+    Attributes:
+        request_id, digest: the caller's name for the request, and the digest of its bytes.
+        reason: why it was made.
+        plan: what it comes to, a message.
+        need: the needs, a message, where they are not those of the plan before.
+        calls: all calls that it makes.
+    """
+
+    request_id: str
+    digest: str
+    reason: str
+    plan: bytes
+    need: bytes | None
+    calls: Sequence[NewCall]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """An event to be written; times are seconds since 1970."""
+
+    name: str
+    tenant: str
+    title: str
+    customer_count: int
+    start_time: float
+    end_time: float
+    answer_time: float
+    header: bytes
+    request: bytes
+
+
+Check = Callable[[Connection], None]
+"""What must still hold when an event is written; raises if it does not."""
+
+
+def create(
+    database: Database, new: NewEvent, plan: NewRevision, clock: Clock, check: Check
+) -> Event:
+    """The event of a request, which is on the disk with all its calls.
+
+    The same request id brings the event that it brought before.
+
+    Raises:
+        OtherRequest: the request id was used for another request.
+        StoreAway: the database cannot be used now; whether the event is there is not known.
+    """
+    with database.writing() as connection:
+        last = lock(database, connection, new.tenant, COUNTER)
+        found = of_request(connection, new.tenant, plan.request_id, plan.digest)
+        if found is not None:
+            return found[0]
+        check(connection)
+        time_s = clock(connection)
+        values = {
+            **asdict(new),
+            "state": EventState.OPEN,
+            "revision": 1,
+            "create_time": time_s,
+            "update_time": time_s,
+        }
+        made = insert(events).values(values).returning(*WITHOUT_REQUEST)
+        event = as_event(connection.execute(made).one())
+        _write_plan(connection, event, 1, plan, time_s, (len(plan.calls), 0))
+        rows = _numbered(event, 1, plan.calls, last)
+        for part in _parts(rows):
+            connection.execute(insert(event_calls), part)
+        _count_to(connection, new.tenant, last + len(rows))
+        return event
+
+
+def revise(database: Database, event: Event, plan: NewRevision, clock: Clock) -> Event:
+    """The event with a new plan.
+
+    Calls that are not answered are made, changed or cancelled as the plan says; those that are stay
+    as they are, and what happened to them since the plan was asked for is kept.
+
+    Raises:
+        OtherRequest: the request id was used for another request.
+        Overtaken: another call planned the event anew, or closed it, at the same time.
+        StoreAway: the database cannot be used now.
+    """
+    with database.writing() as connection:
+        last = lock(database, connection, event.tenant, COUNTER)
+        found = of_request(connection, event.tenant, plan.request_id, plan.digest)
+        if found is not None:
+            return found[0]
+        time_s, revision = clock(connection), event.revision + 1
+        moved = _moved(connection, event, revision=revision, update_time=time_s)
+        before = _standing(connection, moved)
+        wanted = {call.place: call for call in plan.calls}
+        added, changed, cancelled = _differences(before, wanted)
+        kept = sum(each.state == CallState.ACCEPTED for each in before.values())
+        called = kept + sum(
+            before[place].state in OPEN_TO_PLANS if place in before else True for place in wanted
+        )
+        changes = (len(added), len(cancelled))
+        _write_plan(connection, moved, revision, plan, time_s, changes, called)
+        new = _numbered(moved, revision, [*added, *changed], last)
+        fresh = [row for row in new if row["place"] not in before]
+        again = [row for row in new if row["place"] in before]
+        gone = [
+            {"place": place, "number": last + len(new) + index, "revision": revision}
+            for index, place in enumerate(cancelled, start=1)
+        ]
+        for part in _parts(fresh):
+            connection.execute(insert(event_calls), part)
+        _change(connection, moved, again, state=CallState.PENDING)
+        _change(connection, moved, gone, state=CallState.CANCELLED)
+        _count_to(connection, event.tenant, last + len(new) + len(gone))
+        return moved
+
+
+def _standing(connection: Connection, event: Event) -> dict[int, Row]:
+    """What a plan may change of the calls of an event, by the places of their customers."""
+    columns = (CALLS.place, CALLS.state, CALLS.level, CALLS.price_per_kwh, CALLS.asked_kw)
+    rows = connection.execute(select(*columns).where(CALLS.event == event.number))
+    return {row.place: row for row in rows}
+
+
+def _differences(
+    before: dict[int, Row], wanted: dict[int, NewCall]
+) -> tuple[list[NewCall], list[NewCall], list[int]]:
+    """The calls to make, those to change, and the places of those to cancel."""
+    added, changed = [], []
+    for place, call in wanted.items():
+        old = before.get(place)
+        if old is None or old.state == CallState.CANCELLED:
+            added.append(call)
+        elif old.state == CallState.PENDING and _differs(old, call):
+            changed.append(call)
+    pending = (row.place for row in before.values() if row.state == CallState.PENDING)
+    return added, changed, [place for place in pending if place not in wanted]
+
+
+def _differs(old: Row, new: NewCall) -> bool:
+    its = (new.level, new.price_per_kwh, new.asked_kw)
+    return (old.level, old.price_per_kwh, old.asked_kw) != its
+
+
+def cancel(database: Database, event: Event, reason: str, clock: Clock) -> Event:
+    """The event, cancelled with all its calls; one that was cancelled before stays as it is.
+
+    Raises:
+        WrongState: it is settled.
+        StoreAway: the database cannot be used now.
+    """
+    with database.writing() as connection:
+        last = lock(database, connection, event.tenant, COUNTER)
+        now = find(connection, event.tenant, event.name)
+        if now.state is EventState.CANCELLED:
+            return now
+        if now.state is EventState.SETTLED:
+            raise WrongState(f"{event.name} is settled; it cannot be cancelled")
+        time_s = clock(connection)
+        found = _moved(
+            connection,
+            now,
+            state=EventState.CANCELLED,
+            cancel_reason=reason,
+            update_time=time_s,
+        )
+        live = (CallState.PENDING, CallState.ACCEPTED, CallState.NO_ANSWER)
+        places = [call.place for call in calls(connection, now, live, None)]
+        gone = [
+            {"place": place, "number": last + index, "revision": now.revision}
+            for index, place in enumerate(places, start=1)
+        ]
+        _change(connection, now, gone, state=CallState.CANCELLED)
+        _count_to(connection, event.tenant, last + len(gone))
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAnswer:
+    """What a customer answers; `accepted_kw` is None where it is what was asked for."""
+
+    place: int
+    customer: str
+    state: CallState
+    accepted_kw: float | None
+
+
+def answer(
+    database: Database,
+    event: Event,
+    answers: Sequence[NewAnswer],
+    clock: Clock,
+    *,
+    close: bool,
+) -> Counts:
+    """How the calls stand when the answers are written; with `close`, those without one have none.
+
+    Raises:
+        WrongState: the event is not open, or somebody accepts or is silent who is not called.
+        StoreAway: the database cannot be used now.
+    """
+    with database.writing() as connection:
+        lock(database, connection, event.tenant, COUNTER)
+        now = find(connection, event.tenant, event.name)
+        if now.state is not EventState.OPEN:
+            raise WrongState(f"{event.name} is {now.state.lower()}; it takes no more answers")
+        time_s = clock(connection)
+        known = _called(connection, now, [each.place for each in answers])
+        fresh, again = [], []
+        for each in answers:
+            is_called = known.get(each.place, False)
+            if each.state is not CallState.OPTED_OUT and not is_called:
+                raise WrongState(f"{each.customer} is not called by {event.name}; it may opt out")
+            row = {
+                "place": each.place,
+                "state": each.state,
+                "accepted_kw": each.accepted_kw,
+                "answered_time": time_s,
+            }
+            (again if each.place in known else fresh).append((each, row))
+        for part in _parts([_uncalled(now, each, row) for each, row in fresh]):
+            connection.execute(insert(event_calls), part)
+        _change(connection, now, [row for _, row in again])
+        if close:
+            silent = and_(CALLS.event == now.number, CALLS.state == CallState.PENDING)
+            written = {"state": CallState.NO_ANSWER, "answered_time": time_s}
+            connection.execute(update(event_calls).where(silent).values(written))
+        return counts(connection, now)
+
+
+def _called(connection: Connection, event: Event, places: Sequence[int]) -> dict[int, bool]:
+    """The places among these that have a row, and whether their customer is called now."""
+    found: dict[int, bool] = {}
+    for part in _parts(places):
+        chosen = select(CALLS.place, CALLS.state, CALLS.number).where(
+            CALLS.event == event.number, CALLS.place.in_(part)
+        )
+        for row in connection.execute(chosen):
+            found[row.place] = row.number is not None and row.state != CallState.CANCELLED
+    return found
+
+
+def _uncalled(event: Event, new: NewAnswer, row: dict[str, object]) -> dict[str, object]:
+    """The row of somebody who opts out before being called."""
+    return {
+        **row,
+        "event": event.number,
+        "tenant": event.tenant,
+        "customer": new.customer,
+        "number": None,
+        "revision": event.revision,
+        "level": 0,
+        "price_per_kwh": 0.0,
+        "asked_kw": 0.0,
+        "expected_kw": 0.0,
+    }
+
+
+def _write_plan(
+    connection: Connection,
+    event: Event,
+    revision: int,
+    plan: NewRevision,
+    time_s: float,
+    changes: tuple[int, int],
+    called_count: int | None = None,
+) -> None:
+    values = {
+        "event": event.number,
+        "revision": revision,
+        "tenant": event.tenant,
+        "request_id": plan.request_id,
+        "digest": plan.digest,
+        "create_time": time_s,
+        "reason": plan.reason,
+        "called_count": len(plan.calls) if called_count is None else called_count,
+        "added_count": changes[0],
+        "cancelled_count": changes[1],
+        "plan": plan.plan,
+        "need": plan.need,
+    }
+    connection.execute(insert(event_revisions).values(values))
+
+
+def _numbered(
+    event: Event, revision: int, new: Iterable[NewCall], last: int
+) -> list[dict[str, object]]:
+    """The rows of calls, numbered beyond the last number."""
+    shared = {
+        "event": event.number,
+        "tenant": event.tenant,
+        "revision": revision,
+        "state": CallState.PENDING,
+    }
+    return [{**asdict(call), **shared, "number": last + index} for index, call in enumerate(new, 1)]
+
+
+def _change(
+    connection: Connection,
+    event: Event,
+    rows: Sequence[Mapping[str, object]],
+    **shared: object,
+) -> None:
+    """Changes the columns of the calls at the places that the rows name."""
+    if not rows:
+        return
+    fixed = {"event", "place", "tenant", "customer"}
+    names = [name for name in rows[0] if name not in fixed and name not in shared]
+    written = {name: bindparam(f"new_{name}") for name in names}
+    mine = and_(CALLS.event == event.number, CALLS.place == bindparam("at_place"))
+    changed = update(event_calls).where(mine).values({**written, **shared})
+    for part in _parts(rows):
+        values = [
+            {"at_place": row["place"], **{f"new_{name}": row[name] for name in names}}
+            for row in part
+        ]
+        connection.execute(changed, values)
+
+
+def _moved(connection: Connection, event: Event, **changes: object) -> Event:
+    """The event with changed columns, if it is as it was and open.
+
+    Raises:
+        Overtaken: it is not.
+    """
+    same = and_(
+        COLUMNS.number == event.number,
+        COLUMNS.revision == event.revision,
+        COLUMNS.state == EventState.OPEN,
+    )
+    row = connection.execute(
+        update(events).where(same).values(changes).returning(*WITHOUT_REQUEST)
+    ).one_or_none()
+    if row is None:
+        raise Overtaken(event.name)
+    return as_event(row)
+
+
+def _count_to(connection: Connection, tenant: str, value: int) -> None:
+    mine = and_(counters.c.tenant == tenant, counters.c.name == COUNTER)
+    connection.execute(update(counters).where(mine).values(value=value))
+
+
+def _parts(rows: Sequence):  # noqa: ANN202 -- slices of whatever there is
+    return (rows[first : first + AT_ONCE] for first in range(0, len(rows), AT_ONCE))
