@@ -18,7 +18,7 @@ help:  ## show this
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/python -c "from loadloom.models.dispatch.solve import warm; warm()"
 	$(BIN)/python -c "from loadloom.models.orderly.solve import warm; warm()"
-	$(BIN)/python -c "import loadloom.engine.services.agency_kernels; from loadloom.models.agency.solve import warm; warm()"
+	$(BIN)/python -c "import loadloom.engine.services.agency_kernels, loadloom.engine.services.response_kernels; from loadloom.models.agency.solve import warm; warm()"
 	touch $@
 
 .venv-bench/ready: requirements-bench.lock pyproject.toml

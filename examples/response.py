@@ -34,7 +34,7 @@ ZONE = "Europe/Berlin"
 STEP_H, SLOTS = 0.5, 48
 SEED = 20
 
-COOLED_FROM_C, UNIT_KW_PER_DEGREE = 22.0, 0.165
+COOLED_FROM_C, UNIT_KW_PER_DEGREE = 22.0, 0.17
 """Above this temperature an air conditioner runs; what it takes for each degree in the evening."""
 
 AT_HOME = {0: 0.6, 7: 0.4, 16.5: 0.65, 17.5: 1.0, 20.5: 1.0, 22: 0.75, 24: 0.6}
@@ -182,9 +182,9 @@ def weather(days: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Temperatures: each day as warm as chance has it, hottest at 17:00, the last the hottest."""
     warmth = np.zeros(days)
     for day in range(1, days):
-        warmth[day] = 0.7 * warmth[day - 1] + rng.normal(0.0, 2.2)
-    highest = np.clip(25.0 + warmth, 17.0, 33.0)
-    highest[-3:] = 31.0, 33.0, 36.0
+        warmth[day] = 0.7 * warmth[day - 1] + rng.normal(0.0, 2.6)
+    highest = np.clip(27.0 + warmth, 18.0, 34.0)
+    highest[-3:] = 32.0, 34.0, 36.0
     hours = np.arange(SLOTS) * STEP_H
     shape = 0.5 + 0.5 * np.cos((hours - 17.0) * 2.0 * np.pi / 24.0)
     return (highest[:, np.newaxis] - 11.0 * (1.0 - shape)).reshape(-1)

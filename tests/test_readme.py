@@ -104,6 +104,8 @@ def test_the_demo_shows_both_sites(tmp_path):
     assert "dearer than alone" in done.stdout
     assert "Statement of works-06" in done.stdout
     assert (tmp_path / "agency.png").stat().st_size > 10_000
+    assert "half of the customers answered" in done.stdout
+    assert (tmp_path / "response.png").stat().st_size > 10_000
 
 
 def test_the_ten_lines_of_python_settle_with_two_users(target, tmp_path):
@@ -136,3 +138,39 @@ def test_the_month_of_the_agent_runs_from_sum_to_statement(tmp_path, target, mon
     assert "Statement of works-06" in said[-1]
     assert (tmp_path / "bills.csv").stat().st_size > 1_000
     assert (tmp_path / "pool.png").stat().st_size > 10_000
+
+
+def test_the_ten_lines_of_python_call_three_homes(target, tmp_path):
+    code = block("python", "create_event")
+    assert len([line for line in code.splitlines() if line and "import" not in line]) <= 10
+    assert "127.0.0.1:8421" in code
+    script = tmp_path / "ten_lines.py"
+    script.write_text(code.replace("127.0.0.1:8421", target))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("['anna', 'bert'] 2.0")
+    assert (
+        "open, revision 2, 1 accepted (4.0 kW), 1 wait (7.0 kW expected), 1 opted out"
+        in done.stdout
+    )
+
+
+def test_the_hot_evening_runs_from_need_to_calls(tmp_path, target, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = block("sh", "response need").replace("\\\n", " ").strip().splitlines()
+    said = []
+    for line in lines:
+        words = shlex.split(line.replace("--store grid", f"--server {target}"))
+        assert words[0] == ".venv/bin/loadloom"
+        assert "--store grid" in line
+        arguments = [str(ROOT / a) if a.startswith("examples/") else a for a in words[1:]]
+        done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        said.append(done.stdout)
+    assert "overload" in said[0]
+    assert "no plan less than" in said[1]
+    assert "LV2.215" in said[2]
+    assert "two opted out" in said[-2]
+    assert "opted out" in said[-1]
+    assert (tmp_path / "calls.csv").stat().st_size > 1_000
+    assert (tmp_path / "tree.png").stat().st_size > 10_000

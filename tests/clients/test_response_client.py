@@ -138,7 +138,7 @@ def test_an_event_goes_from_call_to_payment(client):
     first = payments.iloc[0]
     assert str(first["payment"]) == f"{4.0 * calls['price_per_kwh'].iloc[0]:.2f}"
     assert first["baseline_kwh"] == pytest.approx(6.0)
-    power = made.power(event.grid)
+    power = made.power(event)
     np.testing.assert_allclose(power["reduction_kw"], [6.0, 6.0])
     assert client.settle_event(event, cases.readings(yes, saved)).message == made.message
     assert client.get_event_settlement(event).message == made.message

@@ -2428,19 +2428,27 @@ class ExportEventRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     PROGRAM_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the event."""
     program_id: _builtins.str
     """The identifier that the program has at the server it is sent to; its name when empty."""
+    page_size: _builtins.int
+    """The most events to return; as many as a page has room for when zero."""
+    page_token: _builtins.str
+    """The token of the page before; empty for the first."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         program_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "program_id", b"program_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "page_size", b"page_size", "page_token", b"page_token", "program_id", b"program_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2455,14 +2463,18 @@ class ExportEventResponse(_message.Message):
     PROGRAM_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     program: _builtins.str
     """The program."""
     version: _builtins.str
     """The version of OpenADR whose schema they keep."""
+    next_page_token: _builtins.str
+    """The token of the next page; empty after the last."""
     @_builtins.property
     def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The events: one for each price and reduction in kW that customers are asked for, as an event has the
-        same payloads for all its targets.
+        """The events of a page: one for each price and reduction in kW that customers are asked for, as an
+        event has the same payloads for all its targets; more where many customers are asked for the same.
+        Each has a single interval, the whole event.
         """
 
     def __init__(
@@ -2471,10 +2483,11 @@ class ExportEventResponse(_message.Message):
         program: _builtins.str = ...,
         events: _abc.Iterable[_builtins.str] | None = ...,
         version: _builtins.str = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "program", b"program", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "next_page_token", b"next_page_token", "program", b"program", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2488,21 +2501,31 @@ class ImportReportsRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     REPORTS_FIELD_NUMBER: _builtins.int
+    EVENT_IDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the event."""
     @_builtins.property
     def reports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The reports, each a text of JSON. The names of their resources are those of customers."""
+        """The reports, each a text of JSON. The names of their resources are those of customers; resources
+        that the event does not know are passed over.
+        """
+
+    @_builtins.property
+    def event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The identifiers that the event's objects have at the server they were sent to. Reports of other
+        events are passed over. When left out, all reports must be of one and the same.
+        """
 
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         reports: _abc.Iterable[_builtins.str] | None = ...,
+        event_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reports", b"reports"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_ids", b"event_ids", "name", b"name", "reports", b"reports"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,6 +1,7 @@
 """The verbs of `loadloom response`, in process against a server."""
 
 import json
+import re
 from datetime import timedelta
 
 import numpy as np
@@ -83,7 +84,7 @@ def test_needs_are_foretold_told_and_written(district):
     )
     assert done.exit_code == 0, done.stderr
     assert "north" in done.stdout
-    assert "18:00" in done.stdout
+    assert re.search(r"north +(18|19|20):00", done.stdout)
     assert "south" not in done.stdout
 
 
@@ -100,8 +101,9 @@ def test_targets_are_told_written_and_drawn(district):
     assert set(calls["price_per_kwh"]) <= {0.2, 0.4}
     assert calls["customer"].str.startswith(district.known_as).all()
     assert plot.stat().st_size > 10_000
-    budget = district.run("target", *ASKED, "--budget", "3")
-    assert "confidence" in budget.stdout
+    less = district.run("target", *ASKED, "--budget", 0.97 * calls["expected_cost"].sum())
+    assert less.exit_code == 0, less.stdout
+    assert "confidence" in less.stdout
     said = json.loads(district.run("target", *ASKED, "--json").stdout)
     assert said["called_count"] == len(calls)
 
@@ -234,7 +236,7 @@ def test_faults_of_files_are_told_by_line_and_column(district):
     done = district.run("target", *ASKED)
     assert done.exit_code == 2
     assert "network.csv, line 3, column 2 (parent): there is no node 'west'" in done.stderr
-    assert "network.csv, line 3, column 3 (rating_kw): is 'twelve'" in done.stderr
+    assert "network.csv, line 3, column 3 (rating_kw): 'twelve' is not a number" in done.stderr
 
 
 def test_the_hot_evening_runs_from_forecast_to_payment(client, tmp_path, capsys):

@@ -109,16 +109,17 @@ class Needs:
 
     @property
     def summary(self) -> "pd.DataFrame":
-        """A row for each node, at the interval of its highest need: time, load, need, chance."""
+        """A row for each node, at its highest need, or else its highest load."""
         import pandas as pd
 
         need, chance = self.need_kw.to_numpy(), self.overload_probability.to_numpy()
-        worst = np.where(need.max(axis=0) > 0.0, need.argmax(axis=0), chance.argmax(axis=0))
+        load = self.mean_kw.to_numpy()
+        worst = np.where(need.max(axis=0) > 0.0, need.argmax(axis=0), load.argmax(axis=0))
         rows = np.arange(len(self.names))
         return pd.DataFrame(
             {
                 "time": self.grid.index[worst],
-                "mean_kw": self.mean_kw.to_numpy()[worst, rows],
+                "mean_kw": load[worst, rows],
                 "sd_kw": self.sd_kw.to_numpy()[worst, rows],
                 "overload_probability": chance[worst, rows],
                 "need_kw": need[worst, rows],

@@ -329,13 +329,15 @@ class EventSettlement:
         """The sum of the payments."""
         return of_minor(self.message.paid_minor, self.digits)
 
-    def power(self, grid: Grid) -> "pd.DataFrame":
-        """Baseline, load and reduction of all who accepted, by the intervals of the event."""
+    def power(self, event: Event) -> "pd.DataFrame":
+        """Baseline, load and reduction of all who accepted, by the intervals of the readings."""
         import pandas as pd
 
         columns = ("baseline_kw", "load_kw", "reduction_kw")
         said = {name: from_series(getattr(self.message, name)) for name in columns}
-        return pd.DataFrame(said, index=grid.index)
+        count = len(said["load_kw"])
+        times = pd.date_range(event.start, event.end, periods=count + 1, inclusive="left")
+        return pd.DataFrame(said, index=times.rename("time"))
 
 
 PAYMENT_NUMBERS = ("baseline_kwh", "load_kwh", "delivered_kwh", "rebound_kwh", "price_per_kwh")

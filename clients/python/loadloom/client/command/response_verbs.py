@@ -40,6 +40,7 @@ from loadloom.client.command.verbs import (
     note,
 )
 from loadloom.client.files.response_customers import read_answers
+from loadloom.client.grid import Grid
 from loadloom.client.response import Answer, BaselineRule
 from loadloom.client.response_answers import Needs, TargetPlan
 from loadloom.client.response_charts import SUFFIXES, EventLoad, write_event_chart
@@ -348,10 +349,12 @@ def settle(
 
 def delivered(made: EventSettlement, event: Event) -> EventLoad:
     """The load of all who accepted, as it was and as it would have been."""
-    power = made.power(event.grid)
+    power = made.power(event)
+    step = (event.end - event.start) / len(power)
+    zone = event.grid.time_zone
     return EventLoad(
         title="Customers that accepted",
-        grid=event.grid,
+        grid=Grid(start=event.start, step=step, count=len(power), time_zone=zone),
         without_kw=power["baseline_kw"].to_numpy(),
         with_kw=power["load_kw"].to_numpy(),
         start=0,

@@ -84,6 +84,7 @@ NEED_COLUMNS = {
 """What a table of needs may say."""
 
 DEFAULTS = {"size_sd_kw": 0.0, "contact_cost": 0.0, "fatigue_cost": 0.0, "rebound_share": 0.0}
+ANY_CALLS = 10.0**9
 ONES = {"acceptance": 1.0, "delivered_share": 1.0}
 """What empty cells mean, in columns that may have some."""
 
@@ -177,7 +178,7 @@ def read_customers(file: Path, nodes: Sequence[str]) -> CustomersInput:
     columns: dict[str, Any] = {
         name: _numbers(reading, name, empty) for name, empty in (DEFAULTS | ONES).items()
     }
-    left = _numbers(reading, "calls_left", None)
+    left = _numbers(reading, "calls_left", ANY_CALLS)
     calls = [reading.value("call", index) for index in range(len(names))]
     levels = [_numbers(reading, header, None) for header in sorted(prices, key=prices.__getitem__)]
     _check(reading)
