@@ -78,10 +78,10 @@ CASES = (
 
 
 def drawn(count: int) -> Loads:
-    """Readings of a summer, (count, DAYS, SLOTS), of as many whole blocks; one in 500 is missing.
+    """Readings of a summer, (count, DAYS, SLOTS); one in 500 is missing.
 
-    Blocks differ by what each customer draws in all, which is enough for work that looks at no
-    customer twice.
+    They are those of the same customers again and again, which is all the same to work that looks
+    at no customer twice.
     """
     random = np.random.default_rng(11)
     hour = np.arange(SLOTS) / 4.0
@@ -91,12 +91,11 @@ def drawn(count: int) -> Loads:
     block = random.random((BLOCK, DAYS, SLOTS), dtype=np.float32)
     block += 0.5
     block *= ((rest * warmth)[:, None] * shape).astype(np.float32)
+    block *= random.lognormal(0.0, 0.5, (BLOCK, 1, 1)).astype(np.float32)
     block[random.random(block.shape, dtype=np.float32) < 0.002] = np.nan
     load = np.empty((count, DAYS, SLOTS), np.float32)
     for at in range(0, count, BLOCK):
-        size = random.lognormal(0.0, 0.5, (BLOCK, 1, 1)).astype(np.float32)
-        some = load[at : at + BLOCK]
-        np.multiply(block[: len(some)], size[: len(some)], out=some)
+        load[at : at + BLOCK] = block[: count - at]
     return load
 
 

@@ -19,8 +19,8 @@ from loadloom.models.response.solve import warm
 SIZES = (20, 50, 100, 200)
 """The customers of a node."""
 
-BY_CUTS = 50
-"""HiGHS, which solves a programme anew for each cut, is asked up to this size."""
+BY_CUTS = 20
+"""HiGHS, which solves a programme anew for each cut, is asked up to this size: 50 take minutes."""
 
 PEER_S = 120.0
 """The seconds that SCIP has for one node."""

@@ -35,16 +35,39 @@ def block(language: str, word: str) -> str:
     return found[0]
 
 
-def test_the_ten_lines_of_python_print_a_plan(target, tmp_path):
-    code = block("python", "plan_dispatch")
+def ten_lines(call: str, target: str, folder: Path) -> str:
+    """What the lines of Python that make a call print, at a server."""
+    code = block("python", call)
     assert len([line for line in code.splitlines() if line and "import" not in line]) <= 10
     assert "127.0.0.1:8421" in code
-    script = tmp_path / "ten_lines.py"
+    script = folder / "ten_lines.py"
     script.write_text(code.replace("127.0.0.1:8421", target))
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("optimal: ")
-    assert "charging now for" in done.stdout
+    return done.stdout
+
+
+def commands(word: str, store: str, target: str) -> list[str]:
+    """What each command of a block says.
+
+    All run at one server: each would start an engine of its own else, as other tests do.
+    """
+    said = []
+    for line in block("sh", word).replace("\\\n", " ").strip().splitlines():
+        assert f"--store {store}" in line
+        words = shlex.split(line.replace(f"--store {store}", f"--server {target}"))
+        assert words[0] == ".venv/bin/loadloom"
+        arguments = [str(ROOT / a) if a.startswith("examples/") else a for a in words[1:]]
+        done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        said.append(done.stdout)
+    return said
+
+
+def test_the_ten_lines_of_python_print_a_plan(target, tmp_path):
+    said = ten_lines("plan_dispatch", target, tmp_path)
+    assert said.startswith("optimal: ")
+    assert "charging now for" in said
 
 
 def test_the_request_for_grpcurl_is_answered(target):
@@ -75,18 +98,8 @@ def test_the_command_line_plans_the_example(tmp_path):
 
 
 def test_the_week_of_the_park_runs_from_plan_to_ledger(tmp_path, target, monkeypatch):
-    # At one server for all commands: each would start an engine of its own else, as other tests do.
     monkeypatch.chdir(tmp_path)
-    lines = block("sh", "orderly plan").replace("\\\n", " ").strip().splitlines()
-    said = []
-    for line in lines:
-        assert line.split()[0] == ".venv/bin/loadloom"
-        assert "--store park" in line
-        at_server = line.replace("--store park", f"--server {target}").split()[1:]
-        arguments = [str(ROOT / a) if a.startswith("examples/") else a for a in at_server]
-        done = CliRunner().invoke(app, arguments, catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        said.append(done.stdout)
+    said = commands("orderly plan", "park", target)
     assert "no plan can cost less than" in said[0]
     assert "works-04" in said[1]
     assert "works-04" in said[-1]
@@ -109,29 +122,14 @@ def test_the_demo_shows_both_sites(tmp_path):
 
 
 def test_the_ten_lines_of_python_settle_with_two_users(target, tmp_path):
-    code = block("python", "create_settlement")
-    assert len([line for line in code.splitlines() if line and "import" not in line]) <= 10
-    assert "127.0.0.1:8421" in code
-    script = tmp_path / "ten_lines.py"
-    script.write_text(code.replace("127.0.0.1:8421", target))
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "cost 2.90, bills 3.03, refunds 1.17 EUR" in done.stdout
-    assert "refund = 1.80 - 1.17 = 0.63 EUR" in done.stdout
+    said = ten_lines("create_settlement", target, tmp_path)
+    assert "cost 2.90, bills 3.03, refunds 1.17 EUR" in said
+    assert "refund = 1.80 - 1.17 = 0.63 EUR" in said
 
 
 def test_the_month_of_the_agent_runs_from_sum_to_statement(tmp_path, target, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    lines = block("sh", "agency settle").replace("\\\n", " ").strip().splitlines()
-    said = []
-    for line in lines:
-        words = shlex.split(line.replace("--store pool", f"--server {target}"))
-        assert words[0] == ".venv/bin/loadloom"
-        assert "--store pool" in line
-        arguments = [str(ROOT / a) if a.startswith("examples/") else a for a in words[1:]]
-        done = CliRunner().invoke(app, arguments, catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        said.append(done.stdout)
+    said = commands("agency settle", "pool", target)
     assert "load factor" in said[0]
     assert "no portfolio more than" in said[1]
     assert "hill" in said[2]
@@ -141,32 +139,14 @@ def test_the_month_of_the_agent_runs_from_sum_to_statement(tmp_path, target, mon
 
 
 def test_the_ten_lines_of_python_call_three_homes(target, tmp_path):
-    code = block("python", "create_event")
-    assert len([line for line in code.splitlines() if line and "import" not in line]) <= 10
-    assert "127.0.0.1:8421" in code
-    script = tmp_path / "ten_lines.py"
-    script.write_text(code.replace("127.0.0.1:8421", target))
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("['anna', 'bert'] 2.0")
-    assert (
-        "open, revision 2, 1 accepted (4.0 kW), 1 wait (7.0 kW expected), 1 opted out"
-        in done.stdout
-    )
+    said = ten_lines("create_event", target, tmp_path)
+    assert said.startswith("['anna', 'bert'] 2.0")
+    assert "open, revision 2, 1 accepted (4.0 kW), 1 wait (7.0 kW expected), 1 opted out" in said
 
 
 def test_the_hot_evening_runs_from_need_to_calls(tmp_path, target, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    lines = block("sh", "response need").replace("\\\n", " ").strip().splitlines()
-    said = []
-    for line in lines:
-        words = shlex.split(line.replace("--store grid", f"--server {target}"))
-        assert words[0] == ".venv/bin/loadloom"
-        assert "--store grid" in line
-        arguments = [str(ROOT / a) if a.startswith("examples/") else a for a in words[1:]]
-        done = CliRunner().invoke(app, arguments, catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        said.append(done.stdout)
+    said = commands("response need", "grid", target)
     assert "overload" in said[0]
     assert "no plan less than" in said[1]
     assert "LV2.215" in said[2]

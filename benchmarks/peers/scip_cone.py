@@ -12,8 +12,7 @@ from loadloom.models.response.solution import Road, Solution
 from loadloom.solvers.termination import Reason, Termination
 
 FEASIBLE = 1e-9
-"""By how much a row may be missed; at SCIP's own 1e-6 its lists may miss the need by the referee's.
-"""
+"""By how much a row may be missed; SCIP's own 1e-6 takes as long and may miss the referee's."""
 
 
 def scip_plan(problem: Problem, time_limit_s: float = inf) -> Solution:

@@ -9,7 +9,7 @@ import pandas as pd
 from loadloom.client.grid import Grid
 from loadloom.client.response import Network
 
-EVENING = datetime(2026, 8, 12, 16, tzinfo=UTC)
+EVENING = datetime(2024, 8, 14, 16, tzinfo=UTC)
 """A Wednesday, 18:00 in Amsterdam."""
 
 ZONE = "Europe/Amsterdam"

@@ -5,16 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from loadloom.solvers.covering.row import (
-    BARRED,
-    TAKEN,
-    Row,
-    attained,
-    cost_of,
-    most,
-    needed,
-)
+from loadloom.solvers.covering.row import Row, attained, cost_of, most, needed
 from loadloom.solvers.covering.single import cost_step, cover
+from loadloom.solvers.covering.terms import BARRED, TAKEN
 from loadloom.solvers.highs import Model, Program, compressed
 from loadloom.solvers.kernels.covering import best_price, chord, respond
 
@@ -263,12 +256,13 @@ def test_more_is_never_cheaper_and_another_item_never_dearer(seed):
     assert cover(replace(given, state=-barred)).cost == pytest.approx(found.cost, rel=1e-7)
 
 
-@pytest.mark.parametrize("factor", [1e-6, 1e-3, 1e5])
+@pytest.mark.parametrize("factor", [0.1, 1e3, 1e5])
 def test_units_do_not_matter(factor):
     given = large(np.random.default_rng(7), 80)
     found = cover(given)
-    money = cover(replace(given, cost=factor * given.cost))
-    assert money.cost == pytest.approx(factor * found.cost, rel=1e-8)
+    for price in (1e-6, factor):
+        money = cover(replace(given, cost=price * given.cost))
+        assert money.cost == pytest.approx(price * found.cost, rel=1e-8)
     scaled = cover(
         replace(
             given,
@@ -355,6 +349,17 @@ def test_a_choice_without_variance_is_seen_behind_large_ones():
     found = judged(given, cover(given))
     assert found.cost == 0.0
     assert not found.chosen.any()
+
+
+@pytest.mark.parametrize("state", [None, BARRED])
+def test_a_large_item_excuses_no_shortfall(state):
+    """Seven of the small ones are needed, however much the one that is not chosen would add."""
+    states = None if state is None else np.append(np.zeros(10, np.int8), np.int8(state))
+    mean, cost = np.append(np.ones(10), 1e9), np.append(np.ones(10), 1e6)
+    given = row(cost, mean, np.zeros(11), 7.0, state=states)
+    found = judged(given, cover(given))
+    assert found.chosen.sum() == 7
+    assert found.cost == 7.0
 
 
 def test_a_search_that_runs_out_of_nodes_says_so():

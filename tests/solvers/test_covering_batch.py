@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from loadloom.solvers.covering.batch import Batch, cover_batch
-from loadloom.solvers.covering.row import TAKEN
 from loadloom.solvers.covering.single import cover
+from loadloom.solvers.covering.terms import TAKEN
 from tests.solvers.test_covering import INF, instance
 
 
@@ -40,6 +40,19 @@ def test_a_batch_is_its_rows():
     assert (two.cost == found.cost).all()
     again = cover_batch(batch, cost, prices=found.price)
     assert again.cost == pytest.approx(found.cost, rel=1e-8, abs=1e-8)
+
+
+def test_a_large_item_of_a_batch_excuses_no_shortfall():
+    batch = Batch(
+        starts=np.array([0, 11]),
+        mean=np.append(np.ones(10), 1e9),
+        variance=np.zeros(11),
+        threshold=np.array([7.0]),
+        quantile=np.ones(1),
+        base_variance=np.zeros(1),
+        state=np.zeros(11, np.int8),
+    )
+    assert cover_batch(batch, np.append(np.ones(10), 1e6)).cost.tolist() == [7.0]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """The one path of every family: bytes, message, problem, solution, referee, message, bytes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from time import perf_counter
 from typing import Generic, Protocol, TypeVar
@@ -70,12 +72,15 @@ class Kind(Generic[M, P, A]):
         parse: reads the message; raises Refusal.
         solve: the refereed answer; a function that a worker process can import.
         sizes: the sizes of a problem for the log.
+        points: the values of the problem of a message, where there may be many more than the
+            message has: then it waits for room among others. None for no wait.
     """
 
     name: str
     parse: Callable[[M, Limits], Task[P]]
     solve: Callable[[Task[P]], A]
     sizes: Callable[[P], dict[str, int]]
+    points: Callable[[M], int] | None = None
 
 
 def _never(_: object) -> bool:
@@ -117,6 +122,8 @@ class Runner:
         self.limits, self.metrics, self._workers = settings.limits, metrics, workers
         self._single, self.bulk = Lane(settings.single_threads), Lane(settings.bulk_threads)
         self.room = Room(settings.limits.points_under_way, settings.unread_s)
+        # Single answers have their own, so that streams do not wait for the time of a solve.
+        self._unary_room = Room(settings.limits.points_under_way, settings.unread_s)
         self.setup_s, self.silence_s = settings.setup_s, settings.silence_s
         metrics.points.set_function(lambda: self.room.taken)
 
@@ -127,10 +134,24 @@ class Runner:
             Refusal: the request breaks rules or limits, or nothing was found in time.
         """
         arrived = perf_counter()
+        if family.points is None:
+            return await self._respond(
+                family, partial(read, family.request, raw), arrived, deadline
+            )
+        asked = await self._single.run(read, family.request, raw)
+        async with self._in_room(family, asked.message, deadline):
+            return await self._respond(family, lambda: asked, arrived, deadline)
 
+    async def _respond(
+        self,
+        family: Family[M, P, A],
+        reader: Callable[[], Asked[M]],
+        arrived: float,
+        deadline: Deadline,
+    ) -> bytes:
         def begin() -> bytes | tuple[Task[P], Origin]:
             queue_s = perf_counter() - arrived
-            task, origin = self._begin(family, read(family.request, raw), queue_s)
+            task, origin = self._begin(family, reader(), queue_s)
             answered = self._quickly(family, task, origin, deadline)
             return (task, origin) if answered is None else render(answered)
 
@@ -157,9 +178,32 @@ class Runner:
         def begin() -> tuple[Task[P], Origin]:
             return self._begin(kind, asked, perf_counter() - arrived)
 
-        found = await self.solved(kind, *(await self._single.run(begin)), deadline)
+        async with self._in_room(kind, asked.message, deadline):
+            found = await self.solved(kind, *(await self._single.run(begin)), deadline)
         _note(found.answer)
         return found
+
+    @asynccontextmanager
+    async def _in_room(
+        self, kind: Kind[M, P, A], message: M, deadline: Deadline
+    ) -> AsyncIterator[None]:
+        """Holds room for the values of a message, when it is this call's turn.
+
+        Raises:
+            Refusal: the call's time is over before that.
+        """
+        if kind.points is None:
+            yield
+            return
+        taken = None
+        with anyio.move_on_after(deadline.remaining_s):
+            taken = await self._unary_room.take(kind.points(message), anyio.CancelScope())
+        if taken is None:
+            raise refusal.out_of_time("the time of the call ran out before there was room for it")
+        try:
+            yield
+        finally:
+            self._unary_room.give(taken)
 
     async def outcomes(
         self,

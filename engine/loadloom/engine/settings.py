@@ -96,7 +96,8 @@ class Limits(BaseModel):
     """The number of batches of one stream that are solved or being answered at any time."""
     points_under_way: PositiveInt = 32_000_000
     """The largest number of values of all batches of all streams that are solved or being answered
-    at any time: those asked with, and those of every column of the plans. Others wait."""
+    at any time: those asked with, and those of every column of the plans. Others wait. Requests of
+    whom to call wait so among themselves, as a few bytes may ask for columns of millions."""
     users: PositiveInt = 50_000
     """The largest number of users of a schedule."""
     schedule_points: PositiveInt = 20_000_000

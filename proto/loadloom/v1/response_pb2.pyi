@@ -1614,7 +1614,8 @@ class CreateEventRequest(_message.Message):
     @_builtins.property
     def problem(self) -> Global___TargetProblem:
         """The question that it answers, with names of the customers and a currency. A need that cannot be met
-        makes no event unless best effort is asked for.
+        makes no event unless best effort is asked for. So that it can be measured and paid, the event lies
+        within one local day, from one whole minute to another, and prices have at most 6 decimals.
         """
 
     @_builtins.property
@@ -1627,7 +1628,9 @@ class CreateEventRequest(_message.Message):
 
     @_builtins.property
     def answer_time(self) -> _timestamp_pb2.Timestamp:
-        """The instant until which answers are waited for; the beginning of the event when left out."""
+        """The instant until which answers are waited for; the beginning of the event when left out. Not in
+        the past where the event is yet to come.
+        """
 
     @_builtins.property
     def season(self) -> Global___SeasonRule:
@@ -2217,10 +2220,10 @@ class Answer(_message.Message):
     """The name of the customer."""
     state: Global___CallState.ValueType
     """The answer: that it accepts, opts out, or that it did not answer in time. Anybody may opt out of an
-    event, also before being called.
+    event, also before being called; a member itself once it is.
     """
     accepted_kw: _builtins.float
-    """The reduction that it accepts, in kW; as it was asked for when left out."""
+    """The reduction that it accepts, in kW, at most what it is asked for; that when left out."""
     def __init__(
         self,
         *,
@@ -2891,12 +2894,17 @@ class SettleEventRequest(_message.Message):
     RULE_FIELD_NUMBER: _builtins.int
     CONTROLS_FIELD_NUMBER: _builtins.int
     MINOR_DIGITS_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's name for the request: the same one brings the same settlement."""
     name: _builtins.str
     """The name of the event, which must be over."""
     minor_digits: _builtins.int
     """The digits after the point of the currency, 0..4; 2 when left out."""
+    allow_missing: _builtins.bool
+    """Whether customers that accepted may be without readings: they are paid nothing. An event of which
+    nobody can be measured is not settled.
+    """
     @_builtins.property
     def readings(self) -> Global___DayReadings:
         """The readings of the customers that accepted, the event's day among them. Others may be in it, and are
@@ -2920,10 +2928,11 @@ class SettleEventRequest(_message.Message):
         rule: Global___BaselineRule | None = ...,
         controls: _agency_pb2.Curves | None = ...,
         minor_digits: _builtins.int | None = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_minor_digits", b"_minor_digits", "controls", b"controls", "minor_digits", b"minor_digits", "readings", b"readings", "rule", b"rule"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_minor_digits", b"_minor_digits", "controls", b"controls", "minor_digits", b"minor_digits", "name", b"name", "readings", b"readings", "request_id", b"request_id", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_minor_digits", b"_minor_digits", "allow_missing", b"allow_missing", "controls", b"controls", "minor_digits", b"minor_digits", "name", b"name", "readings", b"readings", "request_id", b"request_id", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__minor_digits: _TypeAlias = _typing.Literal["minor_digits"]  # noqa: Y015
     _WhichOneofArgType__minor_digits: _TypeAlias = _typing.Literal["_minor_digits", b"_minor_digits"]  # noqa: Y015

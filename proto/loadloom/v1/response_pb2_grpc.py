@@ -154,7 +154,8 @@ class ResponseServiceServicer(object):
 
     def CreateEvent(self, request, context):
         """Plans an event and keeps it: its customers are called from then on. The same request id brings
-        the event that it brought before.
+        the event that it brought before. An event that is over when it is made is a replay of the past:
+        its calls are records, which may be answered and planned anew all the same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -175,7 +176,7 @@ class ResponseServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CancelEvent(self, request, context):
-        """Cancels an event and all its calls.
+        """Cancels an event and all its calls; not one that took place.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,7 +190,8 @@ class ResponseServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RecordAnswers(self, request, context):
-        """Records what customers answer; a later answer of a customer replaces an earlier one.
+        """Records what customers answer; a later answer of a customer replaces an earlier one. Who opts out
+        of a call that was cancelled cannot accept it any more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -197,7 +199,8 @@ class ResponseServiceServicer(object):
 
     def RetargetEvent(self, request, context):
         """Plans the rest of an event anew: who accepted is kept, who opted out or did not answer is not
-        called, and the others are chosen for what lacks. Makes a new revision of the call list.
+        called, and the others are chosen for what lacks. Makes a new revision of the call list, of which
+        an event has at most 1,000.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -233,8 +236,8 @@ class ResponseServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SettleEvent(self, request, context):
-        """Measures an event, pays for it, and updates what is known of its customers, all at once and for
-        good. The same request id brings the settlement that it brought before.
+        """Measures an event that is over, pays for it, and updates what is known of its customers, all at
+        once and for good. The same request id brings the settlement that it brought before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

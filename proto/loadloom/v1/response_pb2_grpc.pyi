@@ -47,21 +47,25 @@ class ResponseServiceStub:
     """How often a choice of customers would meet the needs, drawn from the law of their answers."""
     CreateEvent: _grpc.UnaryUnaryMultiCallable[_response_pb2.CreateEventRequest, _response_pb2.CreateEventResponse]
     """Plans an event and keeps it: its customers are called from then on. The same request id brings
-    the event that it brought before.
+    the event that it brought before. An event that is over when it is made is a replay of the past:
+    its calls are records, which may be answered and planned anew all the same.
     """
     GetEvent: _grpc.UnaryUnaryMultiCallable[_response_pb2.GetEventRequest, _response_pb2.GetEventResponse]
     """An event with its latest plan, or an earlier one."""
     ListEvents: _grpc.UnaryUnaryMultiCallable[_response_pb2.ListEventsRequest, _response_pb2.ListEventsResponse]
     """The events there are, the latest first."""
     CancelEvent: _grpc.UnaryUnaryMultiCallable[_response_pb2.CancelEventRequest, _response_pb2.CancelEventResponse]
-    """Cancels an event and all its calls."""
+    """Cancels an event and all its calls; not one that took place."""
     ListCalls: _grpc.UnaryUnaryMultiCallable[_response_pb2.ListCallsRequest, _response_pb2.ListCallsResponse]
     """The calls of an event, by the places of the customers."""
     RecordAnswers: _grpc.UnaryUnaryMultiCallable[_response_pb2.RecordAnswersRequest, _response_pb2.RecordAnswersResponse]
-    """Records what customers answer; a later answer of a customer replaces an earlier one."""
+    """Records what customers answer; a later answer of a customer replaces an earlier one. Who opts out
+    of a call that was cancelled cannot accept it any more.
+    """
     RetargetEvent: _grpc.UnaryUnaryMultiCallable[_response_pb2.RetargetEventRequest, _response_pb2.RetargetEventResponse]
     """Plans the rest of an event anew: who accepted is kept, who opted out or did not answer is not
-    called, and the others are chosen for what lacks. Makes a new revision of the call list.
+    called, and the others are chosen for what lacks. Makes a new revision of the call list, of which
+    an event has at most 1,000.
     """
     WatchCalls: _grpc.UnaryStreamMultiCallable[_response_pb2.WatchCallsRequest, _response_pb2.WatchCallsResponse]
     """The calls as they are made, changed and cancelled, in the order of their numbers; each is told as
@@ -74,8 +78,8 @@ class ResponseServiceStub:
     MeasureResponse: _grpc.UnaryUnaryMultiCallable[_response_pb2.MeasureResponseRequest, _response_pb2.MeasureResponseResponse]
     """What customers would have used, and what they delivered, from readings alone."""
     SettleEvent: _grpc.UnaryUnaryMultiCallable[_response_pb2.SettleEventRequest, _response_pb2.SettleEventResponse]
-    """Measures an event, pays for it, and updates what is known of its customers, all at once and for
-    good. The same request id brings the settlement that it brought before.
+    """Measures an event that is over, pays for it, and updates what is known of its customers, all at
+    once and for good. The same request id brings the settlement that it brought before.
     """
     GetEventSettlement: _grpc.UnaryUnaryMultiCallable[_response_pb2.GetEventSettlementRequest, _response_pb2.GetEventSettlementResponse]
     """The settlement of an event without its payments."""
@@ -97,21 +101,25 @@ class ResponseServiceAsyncStub(ResponseServiceStub):
     """How often a choice of customers would meet the needs, drawn from the law of their answers."""
     CreateEvent: _aio.UnaryUnaryMultiCallable[_response_pb2.CreateEventRequest, _response_pb2.CreateEventResponse]  # type: ignore[assignment]
     """Plans an event and keeps it: its customers are called from then on. The same request id brings
-    the event that it brought before.
+    the event that it brought before. An event that is over when it is made is a replay of the past:
+    its calls are records, which may be answered and planned anew all the same.
     """
     GetEvent: _aio.UnaryUnaryMultiCallable[_response_pb2.GetEventRequest, _response_pb2.GetEventResponse]  # type: ignore[assignment]
     """An event with its latest plan, or an earlier one."""
     ListEvents: _aio.UnaryUnaryMultiCallable[_response_pb2.ListEventsRequest, _response_pb2.ListEventsResponse]  # type: ignore[assignment]
     """The events there are, the latest first."""
     CancelEvent: _aio.UnaryUnaryMultiCallable[_response_pb2.CancelEventRequest, _response_pb2.CancelEventResponse]  # type: ignore[assignment]
-    """Cancels an event and all its calls."""
+    """Cancels an event and all its calls; not one that took place."""
     ListCalls: _aio.UnaryUnaryMultiCallable[_response_pb2.ListCallsRequest, _response_pb2.ListCallsResponse]  # type: ignore[assignment]
     """The calls of an event, by the places of the customers."""
     RecordAnswers: _aio.UnaryUnaryMultiCallable[_response_pb2.RecordAnswersRequest, _response_pb2.RecordAnswersResponse]  # type: ignore[assignment]
-    """Records what customers answer; a later answer of a customer replaces an earlier one."""
+    """Records what customers answer; a later answer of a customer replaces an earlier one. Who opts out
+    of a call that was cancelled cannot accept it any more.
+    """
     RetargetEvent: _aio.UnaryUnaryMultiCallable[_response_pb2.RetargetEventRequest, _response_pb2.RetargetEventResponse]  # type: ignore[assignment]
     """Plans the rest of an event anew: who accepted is kept, who opted out or did not answer is not
-    called, and the others are chosen for what lacks. Makes a new revision of the call list.
+    called, and the others are chosen for what lacks. Makes a new revision of the call list, of which
+    an event has at most 1,000.
     """
     WatchCalls: _aio.UnaryStreamMultiCallable[_response_pb2.WatchCallsRequest, _response_pb2.WatchCallsResponse]  # type: ignore[assignment]
     """The calls as they are made, changed and cancelled, in the order of their numbers; each is told as
@@ -124,8 +132,8 @@ class ResponseServiceAsyncStub(ResponseServiceStub):
     MeasureResponse: _aio.UnaryUnaryMultiCallable[_response_pb2.MeasureResponseRequest, _response_pb2.MeasureResponseResponse]  # type: ignore[assignment]
     """What customers would have used, and what they delivered, from readings alone."""
     SettleEvent: _aio.UnaryUnaryMultiCallable[_response_pb2.SettleEventRequest, _response_pb2.SettleEventResponse]  # type: ignore[assignment]
-    """Measures an event, pays for it, and updates what is known of its customers, all at once and for
-    good. The same request id brings the settlement that it brought before.
+    """Measures an event that is over, pays for it, and updates what is known of its customers, all at
+    once and for good. The same request id brings the settlement that it brought before.
     """
     GetEventSettlement: _aio.UnaryUnaryMultiCallable[_response_pb2.GetEventSettlementRequest, _response_pb2.GetEventSettlementResponse]  # type: ignore[assignment]
     """The settlement of an event without its payments."""
@@ -168,7 +176,8 @@ class ResponseServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_response_pb2.CreateEventResponse, _abc.Awaitable[_response_pb2.CreateEventResponse]]:
         """Plans an event and keeps it: its customers are called from then on. The same request id brings
-        the event that it brought before.
+        the event that it brought before. An event that is over when it is made is a replay of the past:
+        its calls are records, which may be answered and planned anew all the same.
         """
 
     @_abc_1.abstractmethod
@@ -193,7 +202,7 @@ class ResponseServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _response_pb2.CancelEventRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_response_pb2.CancelEventResponse, _abc.Awaitable[_response_pb2.CancelEventResponse]]:
-        """Cancels an event and all its calls."""
+        """Cancels an event and all its calls; not one that took place."""
 
     @_abc_1.abstractmethod
     def ListCalls(
@@ -209,7 +218,9 @@ class ResponseServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _response_pb2.RecordAnswersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_response_pb2.RecordAnswersResponse, _abc.Awaitable[_response_pb2.RecordAnswersResponse]]:
-        """Records what customers answer; a later answer of a customer replaces an earlier one."""
+        """Records what customers answer; a later answer of a customer replaces an earlier one. Who opts out
+        of a call that was cancelled cannot accept it any more.
+        """
 
     @_abc_1.abstractmethod
     def RetargetEvent(
@@ -218,7 +229,8 @@ class ResponseServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_response_pb2.RetargetEventResponse, _abc.Awaitable[_response_pb2.RetargetEventResponse]]:
         """Plans the rest of an event anew: who accepted is kept, who opted out or did not answer is not
-        called, and the others are chosen for what lacks. Makes a new revision of the call list.
+        called, and the others are chosen for what lacks. Makes a new revision of the call list, of which
+        an event has at most 1,000.
         """
 
     @_abc_1.abstractmethod
@@ -261,8 +273,8 @@ class ResponseServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _response_pb2.SettleEventRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_response_pb2.SettleEventResponse, _abc.Awaitable[_response_pb2.SettleEventResponse]]:
-        """Measures an event, pays for it, and updates what is known of its customers, all at once and for
-        good. The same request id brings the settlement that it brought before.
+        """Measures an event that is over, pays for it, and updates what is known of its customers, all at
+        once and for good. The same request id brings the settlement that it brought before.
         """
 
     @_abc_1.abstractmethod

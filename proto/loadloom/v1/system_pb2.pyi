@@ -124,6 +124,7 @@ class Limits(_message.Message):
     points_under_way: _builtins.int
     """The largest number of values of all batches of all streams that may be under way at any time,
     those of the requests and of every column of the plans; batches beyond it wait for their turn.
+    Requests of whom to call so wait among themselves.
     """
     users: _builtins.int
     """The largest number of users of a schedule."""

@@ -15,7 +15,7 @@ from loadloom.client.command.app import app
 from tests.clients import response_cases as cases
 
 NETWORK = "node,parent,rating_kw,need_kw\nfeeder,,80,\nnorth,feeder,12,18\nsouth,feeder,30,12\n"
-WHEN = ("--from", "2026-08-12T18:00", "--to", "2026-08-12T20:00", "--time-zone", cases.ZONE)
+WHEN = ("--from", "2024-08-14T18:00", "--to", "2024-08-14T20:00", "--time-zone", cases.ZONE)
 ASKED = ("homes.csv", "--network", "network.csv", *WHEN)
 
 
@@ -59,10 +59,11 @@ def district(tmp_path, target):
 
 def test_needs_are_foretold_told_and_written(district):
     loads = cases.readings(["north", "south"], usual_kw=14.0)
+    loads = pd.concat([loads[: 7 * 24].shift(-7, "D"), loads])
     loads += np.random.default_rng(5).normal(0.0, 0.3, loads.shape)
     loads.index = loads.index.map(pd.Timestamp.isoformat)
     loads.to_csv(district.folder / "history.csv", index_label="time")
-    air = pd.Series(20.0, pd.date_range("2026-07-22T22:00Z", periods=600, freq="h"))
+    air = pd.Series(20.0, pd.date_range("2024-07-17T22:00Z", periods=768, freq="h"))
     air.index = air.index.map(pd.Timestamp.isoformat)
     air.to_csv(district.folder / "air.csv", index_label="time", header=["temperature_c"])
     out = district.folder / "needs.csv"
@@ -72,6 +73,7 @@ def test_needs_are_foretold_told_and_written(district):
     )
     assert done.exit_code == 0, done.stderr
     assert "100.0%" in done.stdout
+    assert "of loads were below" in done.stdout
     needs = pd.read_csv(out).set_index("node")
     assert len(needs) == 48
     assert needs.loc["north", "need_kw"].between(1.5, 4.0).all()
@@ -81,8 +83,12 @@ def test_needs_are_foretold_told_and_written(district):
     done = district.run(
         *("target", "homes.csv", "--network", "network.csv", "--needs", "needs.csv"),
         *("--from", next(span), "--to", next(span), "--time-zone", cases.ZONE),
+        *("--plot", district.folder / "event.svg"),
     )
     assert done.exit_code == 0, done.stderr
+    drawn = (district.folder / "event.svg").read_text()
+    assert "without the event" in drawn
+    assert "rating" in drawn
     assert "north" in done.stdout
     assert re.search(r"north +(18|19|20):00", done.stdout)
     assert "south" not in done.stdout
@@ -187,6 +193,24 @@ def test_calls_are_followed_from_a_number_on(district, monkeypatch):
     assert told == sorted(known["number"])[1:3]
     assert len(done.stdout.splitlines()) == 2
     assert "pending" in done.stdout
+
+
+def test_who_accepted_has_readings_unless_they_may_be_missing(district):
+    district.create()
+    there, away = district.calls().index[:2]
+    district.write("answers.csv", f"customer,answer\n{there},accepted\n{away},accepted\n")
+    assert district.run("event", "answer", district.title, "answers.csv").exit_code == 0
+    readings = cases.readings([there], [1.0])
+    readings.index = readings.index.map(pd.Timestamp.isoformat)
+    readings.to_csv(district.folder / "readings.csv", index_label="time")
+    asked = ("settle", district.title, "readings.csv", "--time-zone", cases.ZONE)
+    done = district.run(*asked)
+    assert done.exit_code == 2
+    assert "1 of the 2 customers that accepted" in done.stderr
+    assert repr(away) in done.stderr
+    done = district.run(*asked, "--allow-missing")
+    assert done.exit_code == 0, done.stderr
+    assert "2 accepted, 1 delivered" in done.stdout
 
 
 def test_a_cancelled_event_cannot_be_settled(district):

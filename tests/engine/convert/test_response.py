@@ -168,6 +168,16 @@ def test_what_is_too_large_is_refused(limits):
     assert caught.value.reason == "LIMIT_EXCEEDED"
 
 
+def test_more_needs_than_an_answer_can_tell_of_are_refused():
+    request = plan_request()
+    told = 2 * 2 * response.NODE_BYTES  # two nodes with needs, in two intervals
+    response.parse(request, Limits(message_bytes=4096))
+    request.problem.grid.count = 4096 * 2 // told + 1
+    with pytest.raises(Refusal) as caught:
+        response.parse(request, Limits(message_bytes=4096))
+    assert caught.value.reason == "LIMIT_EXCEEDED"
+
+
 def test_single_values_hold_for_all():
     problem = problem_of_homes()
     customers = problem.customers
@@ -262,6 +272,16 @@ def test_what_is_wrong_with_a_forecast_is_told_with_its_path(path, change):
     request = need_request()
     change(request)
     assert path in refused(lambda: response_need.parse(request, LIMITS))
+
+
+def test_no_more_is_foretold_than_there_is_room_for():
+    request = need_request()
+    request.days_ahead = 31
+    request.quantiles[:] = [0.5] * 100
+    response_need.parse(request, Limits(customer_points=31 * 24 * 106))
+    with pytest.raises(Refusal) as caught:
+        response_need.parse(request, Limits(customer_points=31 * 24 * 106 - 1))
+    assert caught.value.reason == "LIMIT_EXCEEDED"
 
 
 def known(customer: str, **changes: float) -> Known:

@@ -13,6 +13,7 @@ from loadloom.v1.response_pb2_grpc import ResponseServiceStub
 from tests.engine.guard.test_roles import bearing
 from tests.engine.services.response_calls import (
     EVENING,
+    NEXT_DAY,
     Clock,
     accepts,
     event_calling,
@@ -23,6 +24,7 @@ from tests.engine.services.response_calls import (
 
 ANNA, BERT = "anna", "bert"
 DENIED, GONE = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND
+BAD = grpc.StatusCode.INVALID_ARGUMENT
 STATE = grpc.StatusCode.FAILED_PRECONDITION
 
 
@@ -89,6 +91,20 @@ def test_a_member_answers_for_itself_in_time(park, event, failure):
         clock.time = EVENING - timedelta(hours=6)
 
 
+def test_a_member_accepts_no_more_than_it_is_asked_for(park, event, failure):
+    member = park[ANNA]
+    (call,) = member.ListCalls(pb.ListCallsRequest(name=event.name)).calls
+    told = failure(
+        lambda: member.RecordAnswers(
+            pb.RecordAnswersRequest(name=event.name, answers=[accepts(ANNA, 1e9)])
+        )
+    )
+    assert told.code is BAD
+    assert f"{call.asked_kw:g} kW" in told.paths["answers[0].accepted_kw"]
+    whole = pb.RecordAnswersRequest(name=event.name, answers=[accepts(ANNA, call.asked_kw)])
+    member.RecordAnswers(whole)
+
+
 def test_an_event_that_does_not_call_a_member_does_not_exist_for_it(park, failure):
     request = event_calling(BERT)
     request.request_id = "bert alone"
@@ -114,14 +130,19 @@ def test_a_member_sees_its_own_payment(park, failure):
     event = operator.CreateEvent(request, timeout=120).event
     answers = [accepts(ANNA), accepts(BERT)]
     operator.RecordAnswers(pb.RecordAnswersRequest(name=event.name, answers=answers))
-    operator.SettleEvent(
-        pb.SettleEventRequest(
-            request_id="paid",
-            name=event.name,
-            readings=readings([ANNA, BERT], saved_kw=[1.0, 2.0]),
-        ),
-        timeout=120,
-    )
+    clock = park["clock"]
+    clock.time = NEXT_DAY
+    try:
+        operator.SettleEvent(
+            pb.SettleEventRequest(
+                request_id="paid",
+                name=event.name,
+                readings=readings([ANNA, BERT], saved_kw=[1.0, 2.0]),
+            ),
+            timeout=120,
+        )
+    finally:
+        clock.time = EVENING - timedelta(hours=6)
     paid = park[BERT].ListPayments(pb.ListPaymentsRequest(name=event.name)).payments
     assert [(payment.customer, payment.delivered_kwh) for payment in paid] == [(BERT, 4.0)]
     asked = pb.GetEventSettlementRequest(name=event.name)

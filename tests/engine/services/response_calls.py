@@ -19,6 +19,8 @@ from loadloom.wire.arrays import to_floats, to_matrix
 EVENING = datetime(2026, 8, 12, 16, tzinfo=UTC)
 """A Wednesday, 18:00 in Amsterdam."""
 
+NEXT_DAY = EVENING + timedelta(days=1)
+
 ZONE = "Europe/Amsterdam"
 Z_ONE = 0.8413447460685429
 """The confidence whose normal quantile is 1."""
@@ -153,6 +155,20 @@ class Operator:
     def answer(self, event: pb.ResponseEvent, *answers: pb.Answer, close: bool = False):
         request = pb.RecordAnswersRequest(name=event.name, answers=answers, close=close)
         return self.stub.RecordAnswers(request).counts
+
+    @contextmanager
+    def at(self, time: datetime) -> Iterator[None]:
+        """The clock at an instant while the block lasts."""
+        before, self.clock.time = self.clock.time, time
+        try:
+            yield
+        finally:
+            self.clock.time = before
+
+    def settle(self, request: pb.SettleEventRequest) -> pb.EventSettlement:
+        """The settlement of an event of the evening, asked for once it is over."""
+        with self.at(NEXT_DAY):
+            return self.stub.SettleEvent(request, timeout=120).settlement
 
     def watched(
         self, count: int, *, event: str = "", customer: str = "", after_number: int = 0

@@ -7,8 +7,10 @@ from threading import Thread
 import grpc
 import pytest
 
+from loadloom.engine.store import notices as store
 from loadloom.v1 import orderly_pb2 as pb
 from loadloom.v1.orderly_pb2_grpc import OrderlyServiceStub
+from tests.engine.services.held import held
 from tests.engine.services.orderly_weeks import MONDAY, Clock, keys, planning
 
 ANNOUNCEMENT, REMINDER = pb.NOTICE_KIND_ANNOUNCEMENT, pb.NOTICE_KIND_REMINDER
@@ -82,6 +84,23 @@ def test_a_subscriber_hears_of_a_notice_when_it_falls_due(planner):
     call.cancel()
     assert [n.kind for n in heard] == [ANNOUNCEMENT, REMINDER]
     assert heard[0].number < heard[1].number
+
+
+def test_a_subscriber_is_told_no_answer_older_than_what_it_knows(planner, monkeypatch):
+    schedule = planner.published(short={0: 150.0})
+    asked = pb.StreamNoticesRequest(schedule=schedule.name)
+    with held(monkeypatch, store, "due_after") as nothing_due:
+        early = planner.stub.StreamNotices(asked, timeout=40)
+        listener = Thread(target=lambda: next(early))
+        listener.start()
+        assert nothing_due()
+        planner.clock.time = MONDAY - timedelta(days=5)
+        late = planner.stub.StreamNotices(asked, timeout=20)
+        assert next(late).notice.schedule == schedule.name
+    listener.join(40)
+    assert not listener.is_alive()
+    early.cancel()
+    late.cancel()
 
 
 def test_an_acknowledgement_counts_once_and_is_the_users_own(planner, failure):

@@ -1,7 +1,7 @@
 """Events measured and paid by a real server, to the cent, and what they teach."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import grpc
@@ -17,6 +17,7 @@ from tests.engine.services.response_calls import (
     Operator,
     accepts,
     event_request,
+    grid,
     operating,
     opts_out,
     readings,
@@ -65,6 +66,24 @@ def test_the_baseline_that_is_worked_by_hand(measurer):
     assert (list(found.payment_minor), found.paid_minor) == ([1250], 1250)
     assert list(found.day_counts) == [10]
     assert list(found.adjustment) == [pytest.approx(1.2)]
+
+
+@pytest.mark.parametrize(("hours", "delivered_kwh"), [((0, 1), 1.0), ((-1, 1), 2.0)])
+def test_an_hour_that_the_clock_repeats_is_measured(measurer, hours, delivered_kwh):
+    """At 01:00 UTC of 2026-10-25 clocks in Amsterdam are set back from 03:00 to 02:00."""
+    midnight = datetime(2026, 10, 4, 22, tzinfo=UTC)
+    count = DAYS * 24 + 1
+    loads = np.full((1, count), 3.0)
+    first = (DAYS - 1) * 24 + 2
+    loads[0, first + hours[0] : first + hours[1]] -= 1.0
+    request = pb.MeasureResponseRequest(readings=pb.DayReadings(grid=grid(count, midnight)))
+    request.readings.curves.names.append("anna")
+    request.readings.curves.load_kw.CopyFrom(to_matrix(loads))
+    back = datetime(2026, 10, 25, tzinfo=UTC)
+    request.start_time.FromDatetime(back + timedelta(hours=hours[0]))
+    request.end_time.FromDatetime(back + timedelta(hours=hours[1]))
+    found = measurer.stub.MeasureResponse(request, timeout=120)
+    assert list(found.delivered_kwh) == [pytest.approx(delivered_kwh)]
 
 
 def test_without_terms_nothing_is_paid(measurer):
@@ -146,7 +165,7 @@ def test_an_event_is_paid_to_the_cent(operator):
     operator.answer(event, *map(accepts, yes), opts_out(names[3]), close=True)
     saved = [2.0, 0.125, 0.0]
     request = settle_request(event, yes, saved)
-    settlement = operator.stub.SettleEvent(request, timeout=120).settlement
+    settlement = operator.settle(request)
     assert (settlement.customer_count, settlement.delivering_count) == (3, 2)
     assert settlement.delivered_kwh == pytest.approx(4.25)
     calls = operator.calls(event)
@@ -169,31 +188,52 @@ def test_an_event_is_paid_to_the_cent(operator):
     assert again.state == pb.EVENT_STATE_SETTLED
 
 
+def test_an_event_that_is_not_over_is_not_settled(operator, failure):
+    event, names = created(operator)
+    operator.answer(event, accepts(names[0]))
+    request = settle_request(event, names[:1], [1.0])
+    for early in (EVENING - timedelta(hours=1), EVENING + timedelta(minutes=119)):
+        with operator.at(early):
+            told = failure(lambda: operator.stub.SettleEvent(request, timeout=120))
+            assert (told.code, told.reason) == (STATE, "WRONG_STATE")
+    assert operator.stub.GetEvent(pb.GetEventRequest(name=event.name)).event.state == (
+        pb.EVENT_STATE_OPEN
+    )
+    with operator.at(EVENING + timedelta(hours=2)):
+        settlement = operator.stub.SettleEvent(request, timeout=120).settlement
+    assert settlement.customer_count == 1
+
+
 def test_a_settlement_is_made_once_and_for_all(operator, failure):
     event, names = created(operator)
     operator.answer(event, accepts(names[0]))
     request = settle_request(event, names[:1], [1.0])
-    first = operator.stub.SettleEvent(request, timeout=120).settlement
-    assert operator.stub.SettleEvent(request, timeout=120).settlement == first
+    first = operator.settle(request)
+    assert operator.settle(request) == first
     asked = pb.GetEventSettlementRequest(name=event.name)
     assert operator.stub.GetEventSettlement(asked).settlement == first
     request.minor_digits = 3
-    told = failure(lambda: operator.stub.SettleEvent(request, timeout=120))
+    told = failure(lambda: operator.settle(request))
     assert (told.code, told.reason) == (ALREADY, "OTHER_REQUEST")
     request.request_id = "more"
     for late in (
-        lambda: operator.stub.SettleEvent(request, timeout=120),
+        lambda: operator.settle(request),
         lambda: operator.answer(event, opts_out(names[0])),
         lambda: operator.stub.CancelEvent(pb.CancelEventRequest(name=event.name)),
     ):
         assert failure(late).code is STATE
 
 
-def test_who_did_not_accept_is_not_paid_and_who_has_no_reading_gets_nothing(operator):
+def test_who_did_not_accept_is_not_paid_and_who_has_no_reading_gets_nothing(operator, failure):
     event, names = created(operator)
     operator.answer(event, accepts(names[0]), accepts(names[1]))
     request = settle_request(event, [names[0], names[2]], [1.0, 1.0])
-    settlement = operator.stub.SettleEvent(request, timeout=120).settlement
+    told = failure(lambda: operator.settle(request))
+    assert told.code is BAD
+    assert "1 of the 2 customers" in told.paths["readings"]
+    assert repr(names[1]) in told.paths["readings"]
+    request.allow_missing = True
+    settlement = operator.settle(request)
     paid = operator.stub.ListPayments(pb.ListPaymentsRequest(name=event.name)).payments
     assert [p.customer for p in paid] == names[:2]
     assert paid[0].payment_minor > 0
@@ -202,17 +242,31 @@ def test_who_did_not_accept_is_not_paid_and_who_has_no_reading_gets_nothing(oper
     assert settlement.unmeasured_count == 1
 
 
+def test_readings_that_measure_nobody_settle_nothing(operator, failure):
+    event, names = created(operator)
+    operator.answer(event, *map(accepts, names[:5]))
+    strangers = settle_request(event, ["stranger"], [1.0])
+    told = failure(lambda: operator.settle(strangers))
+    assert told.code is BAD
+    assert "5 of the 5 customers" in told.paths["readings"]
+    assert "and 2 more" in told.paths["readings"]
+    strangers.allow_missing = True
+    assert "none of the 5" in failure(lambda: operator.settle(strangers)).paths["readings"]
+    now = operator.stub.GetEvent(pb.GetEventRequest(name=event.name)).event
+    assert now.state == pb.EVENT_STATE_OPEN
+
+
 def test_an_event_that_nobody_accepted_is_settled_with_nothing(operator):
     event, names = created(operator)
     operator.answer(event, close=True)
-    settlement = operator.stub.SettleEvent(settle_request(event, names[:1], []), timeout=120)
-    assert (settlement.settlement.customer_count, settlement.settlement.paid_minor) == (0, 0)
+    settlement = operator.settle(settle_request(event, names[:1], []))
+    assert (settlement.customer_count, settlement.paid_minor) == (0, 0)
 
 
 def test_a_cancelled_event_is_never_settled(operator, failure):
     event, names = created(operator)
     operator.stub.CancelEvent(pb.CancelEventRequest(name=event.name))
-    told = failure(lambda: operator.stub.SettleEvent(settle_request(event, names[:1], [])))
+    told = failure(lambda: operator.settle(settle_request(event, names[:1], [])))
     assert told.code is STATE
 
 
@@ -221,7 +275,7 @@ def test_a_failed_settlement_leaves_nothing_behind(operator, failure):
     operator.answer(event, accepts(names[0]))
     request = settle_request(event, names[:1], [1.0])
     request.rule.fewest = 40
-    assert failure(lambda: operator.stub.SettleEvent(request, timeout=120)).code is BAD
+    assert failure(lambda: operator.settle(request)).code is BAD
     now = operator.stub.GetEvent(pb.GetEventRequest(name=event.name)).event
     assert now.state == pb.EVENT_STATE_OPEN
     asked = pb.ListReliabilitiesRequest(customers=names[:1])
@@ -241,7 +295,7 @@ def test_what_customers_deliver_makes_the_next_plan_better(operator):
         names = list(calls)
         poor = {name for name in names if int(name[-2:]) % 3 == 0}
         saved = [0.0 if name in poor else calls[name].asked_kw for name in names]
-        operator.stub.SettleEvent(settle_request(event, names, saved), timeout=120)
+        operator.settle(settle_request(event, names, saved))
     page = operator.stub.ListReliabilities(pb.ListReliabilitiesRequest(customers=names))
     known = {each.customer: each for each in page.reliabilities}
     assert list(known) == sorted(known)
@@ -259,7 +313,7 @@ def test_what_customers_deliver_makes_the_next_plan_better(operator):
 def test_reliabilities_are_paged_by_name(operator):
     event, names = created(operator)
     operator.answer(event, *map(accepts, names[:5]))
-    operator.stub.SettleEvent(settle_request(event, names[:5], [1.0] * 5), timeout=120)
+    operator.settle(settle_request(event, names[:5], [1.0] * 5))
     found, request = [], pb.ListReliabilitiesRequest(customers=names[:5], page_size=2)
     while True:
         page = operator.stub.ListReliabilities(request)
@@ -317,5 +371,5 @@ def test_readings_may_lie_in_files_and_have_gaps(new_url, tmp_path):
         (root / "evening.csv").write_text("\n".join(["user,time,load_kw", *lines]))
         request.readings.data_set.root, request.readings.data_set.path = "meters", "evening.csv"
         request.readings.data_set.layout = agency_pb2.DATA_SET_LAYOUT_LONG
-        settlement = operator.stub.SettleEvent(request, timeout=120).settlement
+        settlement = operator.settle(request)
         assert (settlement.customer_count, settlement.delivered_kwh) == (2, pytest.approx(4.0))

@@ -172,6 +172,7 @@ def as_offer(problem, taken):
 
 def planned(problem, road=None, **options):
     """A refereed call list."""
-    found = plan(problem, PlanOptions(road=road, **options))
-    assert referee.violations(problem, found) == []
+    asked = PlanOptions(road=road, **options)
+    found = plan(problem, asked)
+    assert referee.violations(problem, found, asked) == []
     return found

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from loadloom.models.checks import InvalidProblem
+from loadloom.models.response import referee
 from loadloom.models.response.events import Answers, State, retargeted, spent
 from loadloom.models.response.incentives import offers_of
-from loadloom.models.response.problem import NOT_CALLED, Problem
+from loadloom.models.response.problem import NOT_CALLED, Problem, Quota
+from loadloom.models.response.solve import plan
 from tests.models.response import calls
 
 
@@ -128,3 +130,32 @@ def test_bad_answers_are_refused_by_their_path(given, path):
     with pytest.raises(InvalidProblem) as refused:
         retargeted(problem, offer, given)
     assert path in {violation.path for violation in refused.value.violations}
+
+
+@pytest.mark.parametrize(
+    ("need", "states", "rules", "kept"),
+    [
+        (1.0, (1, 1, 1, 0), {"budget": 4.0}, [0, 1, 2]),
+        (2.0, (1, 1, 1, 0), {"quotas": (Quota(group=0, cost_max=4.0),)}, [0, 1, 2]),
+        (0.5, (2, 2, 1, 0), {"quotas": (Quota(group=0, call_min=3),)}, [2, 3]),
+        (2.0, (1, 1, 1, 0), {"headroom_kw": [[5.0]]}, [0, 1, 2]),
+    ],
+)
+def test_limits_give_way_to_what_was_promised(need, states, rules, kept):
+    """Half of four customers are expected to accept; then three do, or two opt out."""
+    tree = {"headroom_kw": rules.pop("headroom_kw", [[np.inf]]), "rebound_profile": [1.0]}
+    offers = calls.offers(
+        mean_kw=[1.0] * 4, variance_kw2=[0.25] * 4, cost=[1.0] * 4, acceptance=[0.5] * 4
+    )
+    problem = Problem(
+        offers=offers,
+        customers=calls.customers(4, group=[0] * 4, rebound_share=1.0),
+        network=calls.network([need], confidence=0.6, **tree),
+        **rules,
+    )
+    given = answers(*states)
+    was = np.where(given.state == State.PENDING, NOT_CALLED, np.arange(4)).astype(np.int32)
+    after = retargeted(problem, was, given).problem
+    found = plan(after)
+    assert np.flatnonzero(found.offer != NOT_CALLED).tolist() == kept
+    assert referee.violations(after, found) == []

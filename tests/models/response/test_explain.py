@@ -9,9 +9,10 @@ from loadloom.models.certificate import Proof
 from loadloom.models.checks import InvalidProblem
 from loadloom.models.response import referee
 from loadloom.models.response.explain import Cause, equity, explain, mean_ranking
-from loadloom.models.response.problem import NOT_CALLED, Problem
+from loadloom.models.response.problem import NOT_CALLED, Problem, Quota
 from loadloom.models.response.ranking import ranked_by_mean, reserve
 from loadloom.models.response.solution import Road, Solution
+from loadloom.models.response.solve import plan
 from loadloom.models.response.worth import worth
 from loadloom.solvers.termination import Reason, Termination
 from tests.models.response import calls
@@ -142,7 +143,13 @@ def test_a_customer_is_explained_with_numbers():
             0.3,
             (Cause.CHEAP, Cause.CHEAP, Cause.NO_CALLS_LEFT),
         ),
-        ({}, [0, 1, -1], 0.0, (Cause.FILLS, Cause.FILLS, Cause.NO_NEED)),
+        ({}, [0, 1, -1], 0.0, (Cause.FILLS, Cause.FILLS, Cause.DEAR)),
+        (
+            {"must_call": [True, True, False]},
+            [0, 1, -1],
+            0.0,
+            (Cause.MUST, Cause.MUST, Cause.NO_NEED),
+        ),
     ],
 )
 def test_each_cause_is_named(columns, offer, price, causes):
@@ -150,6 +157,21 @@ def test_each_cause_is_named(columns, offer, price, causes):
     told = explain(problem, planned(problem, offer, price), [0, 1, 2])
     assert tuple(why.cause for why in told) == causes
     assert all(why.sentence.startswith(f"customer {k} is ") for k, why in enumerate(told))
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"quotas": (Quota(group=1, call_max=0),)},
+        {"quotas": (Quota(group=1, cost_max=0.5),)},
+        {"budget": 2.5},
+        {},
+    ],
+)
+def test_who_is_kept_out_by_a_quota_or_the_budget_is_no_spare(rules):
+    problem = calls.hand(customers=calls.customers(3, group=[0, 0, 1]), **rules)
+    told = explain(problem, planned(problem, [0, 1, -1], 0.5), [2])[0]
+    assert told.cause is (Cause.NO_ROOM if rules else Cause.SPARE)
 
 
 def test_a_customer_without_an_offer_says_so():
@@ -243,3 +265,27 @@ def test_each_node_has_a_reserve_of_its_own_and_each_customer_one_offer():
     assert (root.node, leaf.node) == (0, 1)
     assert root.offer.tolist() == [4, 1, 2]
     assert leaf.offer.tolist() == [1, 2]
+
+
+def test_whoever_has_no_need_above_would_not_be_called_without_one_either():
+    random = np.random.default_rng(29)
+    told = 0
+    for turn in range(120):
+        problem = calls.random_problem(random, rules=turn % 3 == 0, levels=turn % 2 == 0)
+        found = plan(problem)
+        if found.offer is None:
+            continue
+        cost = referee.cost(problem, found.offer)
+        for why in explain(problem, found, range(problem.customers.count)):
+            if why.cause is not Cause.NO_NEED:
+                continue
+            above = problem.network.path(int(problem.customers.nodes[why.customer]))
+            need = problem.network.need_kw.copy()
+            need[above] = 0.0
+            spread = problem.network.spread_kw.copy()
+            spread[above] = 0.0
+            tree = replace(problem.network, need_kw=need, need_spread_kw=spread)
+            without = plan(replace(problem, network=tree))
+            assert without.termination.objective >= cost - 1e-3
+            told += 1
+    assert told > 10

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from loadloom.models.checks import InvalidProblem
+from loadloom.models.response import need as need_module
 from loadloom.models.response.need import (
     Ahead,
     Driver,
@@ -283,3 +284,16 @@ def test_what_cannot_be_forecast_is_named(make, path, message):
     with pytest.raises(InvalidProblem) as caught:
         make()
     assert any(v.path == path and message in v.message for v in caught.value.violations)
+
+
+@pytest.mark.parametrize("method", ForecastMethod)
+def test_too_few_days_are_told_before_anything_is_computed(method, monkeypatch):
+    def computed(*_: object) -> None:
+        raise AssertionError("was computed")
+
+    for road in ("by_similar_days", "by_regression"):
+        monkeypatch.setattr(need_module, road, computed)
+    dates = days(7)
+    history = NodeHistory(load_kw=np.ones((2, 5, 24)), dates=dates[:5])
+    with pytest.raises(InvalidProblem, match="too few readings"):
+        forecast(history, Ahead(dates=dates[5:]), method=method)

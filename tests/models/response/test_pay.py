@@ -166,8 +166,16 @@ def mutated(answer, part, name, i, change):
 MUTATIONS = [
     ("baselines", "kw", 1, 0.01),
     ("baselines", "note", 1, Note.TOO_FEW_DAYS),
+    ("baselines", "note", 1, Note.NO_CONTROLS),
     ("baselines", "noise_kw", 1, 0.01),
+    ("baselines", "unadjusted_kw", 1, 0.01),
+    ("baselines", "adjustment", 1, 0.01),
+    ("baselines", "day_count", 1, 1),
+    ("baselines", "days", 1, 1),
     ("measured", "delivered_wh", 1, 3),
+    ("measured", "actual_kw", 1, 0.01),
+    ("measured", "saved_kwh", 1, 0.01),
+    ("measured", "offered_kwh", 1, 0.01),
     ("measured", "moved_kwh", 1, 0.1),
     ("measured", "rebound_kwh", 1, 0.1),
     ("measured", "net_kw", 1, 0.1),
@@ -200,9 +208,9 @@ def test_the_referee_sees_amounts_that_were_rounded_unfairly():
     down = int(np.argmin(rest))
     floor = exact // step
     assert rest[up] > rest[down]
-    if answer.payments.energy_minor[up] > floor[up]:
-        swapped = mutated(answer, "payments", "energy_minor", [up, down], np.array([-1, 1]))
-        assert any(v.path.startswith("payments") for v in violations(request, swapped))
+    assert answer.payments.energy_minor[up] > floor[up]
+    swapped = mutated(answer, "payments", "energy_minor", [up, down], np.array([-1, 1]))
+    assert any(v.path.startswith("payments") for v in violations(request, swapped))
 
 
 def test_the_referee_sees_answers_of_another_shape():

@@ -9,7 +9,8 @@ import pytest
 from loadloom.models.certificate import Proof
 from loadloom.models.response import referee
 from loadloom.models.response.problem import NOT_CALLED, Quota
-from loadloom.models.response.solution import Road, Solution, Unsecured
+from loadloom.models.response.solution import PlanOptions, Road, Solution, Unsecured
+from loadloom.models.response.unsecured import unsecured_by
 from loadloom.solvers.termination import Reason, Termination
 from tests.models.response import calls
 
@@ -167,7 +168,8 @@ def test_a_budget_is_held_and_its_z_is_told():
 
 def test_false_claims_are_found():
     problem = calls.hand()
-    for objective, bound, path in ((1.9, 1.9, "objective"), (2.0, 2.1, "bound")):
+    claims = ((1.9, 1.9, "objective"), (2.0, 2.1, "bound"), (2.0, 1.99, "bound"))
+    for objective, bound, path in claims:
         end = Termination(reason=Reason.OPTIMAL, objective=objective, bound=bound)
         assert paths(problem, [0, 1, -1], termination=end) == [path]
 
@@ -179,10 +181,70 @@ def test_a_shortfall_is_excused_only_where_it_is_told_and_allowed():
     )
     assert paths(problem, [0, -1, -1], unsecured=(short,)) == ["network.need_kw[0][0]"]
     effort = replace(problem, best_effort=True)
-    assert paths(effort, [0, -1, -1], unsecured=(short,)) == []
+    assert paths(effort, [0, -1, -1], unsecured=(short,)) == ["unsecured: node 0"]
+    unproven = Termination(reason=Reason.FEASIBLE, objective=1.0, bound=-np.inf)
+    assert paths(effort, [0, -1, -1], unsecured=(short,), termination=unproven) == []
+    # All three secure 15 - 3 kW.
+    large = replace(effort, network=calls.network([14.0]))
+    most = replace(short, need_kw=14.0, attainable_kw=12.0, missing_kw=2.0)
+    assert paths(large, [0, 1, 2], unsecured=(most,)) == []
+    less = replace(most, attainable_kw=8.0, missing_kw=6.0)
+    assert paths(large, [0, 1, -1], unsecured=(less,)) == ["unsecured: node 0"]
     assert paths(effort, [0, -1, -1]) == ["network.need_kw[0][0]"]
     other = replace(short, need_kw=8.0)
     assert "unsecured" in paths(effort, [0, -1, -1], unsecured=(other,))
+
+
+def test_an_optimal_answer_is_held_to_the_gap_that_was_asked_for():
+    problem = calls.hand()
+    end = Termination(reason=Reason.OPTIMAL, objective=2.0, bound=1.99)
+    answer = told(problem, [0, 1, -1], termination=end)
+    assert referee.violations(problem, answer, PlanOptions(relative_gap=0.01)) == []
+    assert len(referee.violations(problem, answer, PlanOptions(relative_gap=0.001))) == 1
+    feasible = replace(answer, termination=replace(end, reason=Reason.FEASIBLE, bound=-5.0))
+    assert referee.violations(problem, feasible) == []
+
+
+def test_what_is_said_to_be_missing_is_what_the_calls_leave():
+    problem = calls.hand(best_effort=True)
+    short = Unsecured(
+        node=0, slot=0, need_kw=7.0, attainable_kw=4.0, missing_kw=3.0, message="short"
+    )
+
+    def found(offer, **change):
+        cost = referee.cost(problem, np.array(offer, np.int32))
+        end = Termination(reason=Reason.FEASIBLE, objective=cost, bound=-np.inf)
+        return paths(problem, offer, unsecured=(replace(short, **change),), termination=end)
+
+    assert found([0, -1, -1]) == []
+    wrong = ["unsecured: node 0"]
+    assert found([0, -1, -1], attainable_kw=3.0, missing_kw=4.0) == wrong
+    assert found([0, -1, -1], missing_kw=2.0) == wrong
+    assert found([0, 1, -1], attainable_kw=8.0, missing_kw=-1.0) == wrong
+
+
+def test_no_less_is_secured_than_some_call_list_does():
+    random = np.random.default_rng(21)
+    seen = 0
+    for turn in range(25):
+        problem = calls.random_problem(random, flat=turn % 2 == 0)
+        count = problem.customers.count
+        must = random.random(count) < 0.1
+        who = calls.customers(count, node=problem.customers.node, must_call=must)
+        tree = replace(problem.network, need_kw=problem.network.need_kw + 1e3)
+        problem = replace(problem, customers=who, network=tree, best_effort=True)
+        offers = [calls.as_offer(problem, taken) for taken in calls.choices(problem)]
+        offers = [offer for offer in offers if (offer[must] != NOT_CALLED).all()]
+        secured = [referee.figures(problem, offer).secured_kw for offer in offers]
+        most = np.max(secured, axis=0)
+        best = int(np.argmax([own[0, 0] for own in secured]))
+        for k in (best, *range(0, len(offers), 5)):
+            offer, own = offers[k], secured[k]
+            wrong = paths(problem, offer, unsecured=unsecured_by(problem, offer))
+            short = (own < most - 1e-6 * np.maximum(1.0, np.abs(most))).any(axis=1)
+            assert set(wrong) == {f"unsecured: node {v}" for v in np.flatnonzero(short)}
+            seen += not wrong
+    assert seen > 10
 
 
 def test_the_spread_of_a_need_counts_at_its_node_alone():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loadloom.solvers.kernels.least_squares import fit
+from loadloom.solvers.kernels.least_squares import fit, predict
 
 
 def fitted(values, weight, features, asked, ridge, first=0):
@@ -76,3 +76,34 @@ def test_without_values_nothing_is_said():
     assert np.isnan(predicted).all()
     assert np.isnan(variance).all()
     assert freedom[0, 0] <= 0
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_rows_with_gaps_are_fitted_as_if_their_pages_were_all(seed):
+    rng = np.random.default_rng(seed)
+    rows, columns, size, ridge, first = 20, 4, 3, 0.2, 2
+    values = rng.standard_normal((rows, 30, columns + 3)).astype(np.float32)
+    rate = 0.02 if seed % 2 else 0.1  # mostly one gap a column, or several
+    values[rng.random(values.shape) < rate] = np.nan
+    values[5, :, first] = np.nan
+    pages = np.sort(rng.choice(30, 20, replace=False))
+    excluded = rng.random((rng.choice([1, rows]), 20)) < rate
+    features = rng.standard_normal((20, columns, size))
+    features[..., 0] = 1.0
+    asked = rng.standard_normal((columns, size))
+    predicted, counts = np.empty((rows, columns)), np.empty(rows, np.int64)
+    span = np.array([first + 1, first + 3])
+    predict(values, pages, excluded, features, asked, ridge, first, span, predicted, counts)
+    for i in range(rows):
+        own = ~excluded[min(i, len(excluded) - 1)]
+        gaps = np.isnan(values[i][pages][:, first + 1 : first + 3]).any(axis=1)
+        assert counts[i] == (own & ~gaps).sum()
+        for t in range(columns):
+            y = values[i, pages, first + t].astype(float)
+            good = ~np.isnan(y) & own
+            if not good.any():
+                assert np.isnan(predicted[i, t])
+                continue
+            x = features[good, t]
+            beta = np.linalg.solve(x.T @ x + ridge * np.diag([0, 1, 1]), x.T @ y[good])
+            assert predicted[i, t] == pytest.approx(asked[t] @ beta, rel=1e-8, abs=1e-9)

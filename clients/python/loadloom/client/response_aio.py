@@ -215,12 +215,15 @@ class AsyncResponseCalls(AsyncCalls):
     async def export_event(self, event: EventName, *, program_id: str = "") -> OpenAdr:
         """An event as OpenADR 3 objects."""
         request = pb.ExportEventRequest(name=event_name(event), program_id=program_id)
-        said = await self._call(self._response.ExportEvent, request)
-        return OpenAdr(program=said.program, events=tuple(said.events), version=said.version)
+        pages = [page async for page in self._pages(self._response.ExportEvent, request)]
+        return OpenAdr.of_pages(pages)
 
-    async def import_reports(self, event: EventName, reports: Iterable[str]) -> Reported:
+    async def import_reports(
+        self, event: EventName, reports: Iterable[str], event_ids: Iterable[str] = ()
+    ) -> Reported:
         """What OpenADR 3 reports say: their answers are recorded, their readings returned."""
-        request = pb.ImportReportsRequest(name=event_name(event), reports=reports)
+        its = event_name(event)
+        request = pb.ImportReportsRequest(name=its, reports=reports, event_ids=event_ids)
         return Reported(await self._call(self._response.ImportReports, request))
 
     async def measure_response(
@@ -245,13 +248,15 @@ class AsyncResponseCalls(AsyncCalls):
         event: EventName,
         readings: Source,
         *,
+        allow_missing: bool = False,
         request_id: str = "",
         timeout_s: float | None = None,
         **wishes: Unpack[MeasureWishes],
     ) -> EventSettlement:
         """Measures an event, pays for it and learns from it, all at once and for good."""
         found = event if isinstance(event, Event) else await self.get_event(event)
-        request = settle_request(found.name, found.currency_code, readings, request_id, wishes)
+        its = found.name, found.currency_code, readings, request_id, wishes
+        request = settle_request(*its, allow_missing=allow_missing)
         await self._check_message(request)
         answer = await self._call(self._response.SettleEvent, request, timeout_s)
         return EventSettlement(answer.settlement)

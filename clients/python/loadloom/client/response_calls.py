@@ -311,16 +311,20 @@ class ResponseCalls(Calls):
             LoadloomError: there is no such event, or no answer.
         """
         request = pb.ExportEventRequest(name=event_name(event), program_id=program_id)
-        said = self._call(self._response.ExportEvent, request)
-        return OpenAdr(program=said.program, events=tuple(said.events), version=said.version)
+        return OpenAdr.of_pages(self._pages(self._response.ExportEvent, request))
 
-    def import_reports(self, event: EventName, reports: Iterable[str]) -> Reported:
+    def import_reports(
+        self, event: EventName, reports: Iterable[str], event_ids: Iterable[str] = ()
+    ) -> Reported:
         """What OpenADR 3 reports say: their answers are recorded, their readings returned.
+
+        With `event_ids`, those of the event's objects at their server, others are passed over.
 
         Raises:
             LoadloomError: a report is wrong, or there is no answer.
         """
-        request = pb.ImportReportsRequest(name=event_name(event), reports=reports)
+        its = event_name(event)
+        request = pb.ImportReportsRequest(name=its, reports=reports, event_ids=event_ids)
         return Reported(self._call(self._response.ImportReports, request))
 
     def measure_response(
@@ -359,6 +363,7 @@ class ResponseCalls(Calls):
         event: EventName,
         readings: Source,
         *,
+        allow_missing: bool = False,
         request_id: str = "",
         timeout_s: float | None = None,
         **wishes: Unpack[MeasureWishes],
@@ -368,19 +373,19 @@ class ResponseCalls(Calls):
         Args:
             event: the event.
             readings: as for `measure_response`, of the customers that accepted.
-            request_id: the caller's id of the request; one for each event when left out, so that
-                the same settlement comes back however often it is asked for.
+            allow_missing: whether who accepted may be without readings, and is then paid nothing.
+            request_id: the caller's id of the request; one for each event when left out.
             timeout_s: how long the call may take.
             wishes: how baselines are made, holidays and so on; see MeasureWishes.
 
         Raises:
-            LoadloomError: the request is wrong, the event is not open, or there is no answer.
+            LoadloomError: the request is wrong, the event is not over, or there is no answer.
         """
         found = event if isinstance(event, Event) else self.get_event(event)
-        request = settle_request(found.name, found.currency_code, readings, request_id, wishes)
-        self._check_message(request)
-        answer = self._call(self._response.SettleEvent, request, timeout_s)
-        return EventSettlement(answer.settlement)
+        its = found.name, found.currency_code, readings, request_id, wishes
+        asked = settle_request(*its, allow_missing=allow_missing)
+        self._check_message(asked)
+        return EventSettlement(self._call(self._response.SettleEvent, asked, timeout_s).settlement)
 
     def get_event_settlement(self, event: EventName) -> EventSettlement:
         """The settlement of an event, without its payments.

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from loadloom.client.agency_money import of_minor
 from loadloom.client.agency_parts import grid_of_message
@@ -232,6 +232,13 @@ class OpenAdr:
     program: str
     events: tuple[str, ...]
     version: str
+
+    @classmethod
+    def of_pages(cls, pages: Iterable[pb.ExportEventResponse]) -> Self:
+        """The event whose objects come in pages."""
+        told = list(pages)
+        events = tuple(event for page in told for event in page.events)
+        return cls(program=told[0].program, events=events, version=told[0].version)
 
 
 @dataclass(frozen=True, repr=False)

@@ -306,6 +306,8 @@ def settle_request(
     readings: Source,
     request_id: str,
     wishes: MeasureWishes,
+    *,
+    allow_missing: bool = False,
 ) -> pb.SettleEventRequest:
     """The request to measure and pay an event; by its name alone the same one each time.
 
@@ -317,6 +319,7 @@ def settle_request(
         request_id=request_id or f"settle {name}",
         name=name,
         minor_digits=minor_digits(currency_code),
+        allow_missing=allow_missing,
     )
     _set_readings(request, readings, wishes, reading)
     reading.finish()

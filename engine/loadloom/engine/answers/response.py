@@ -7,7 +7,8 @@ from time import perf_counter
 import numpy as np
 
 from loadloom.engine.answers.agency import Answer, Ended, ended
-from loadloom.engine.convert.response import Targeting, TrueLaw
+from loadloom.engine.convert.response import Targeting
+from loadloom.engine.convert.response_detail import TrueLaw
 from loadloom.engine.task import RejectedPlan, Task
 from loadloom.models.certificate import Certificate
 from loadloom.models.options import Method, SolveOptions
@@ -68,8 +69,9 @@ def planned(task: Task[Targeting]) -> Answer[Targets]:
     if not by_reference:
         _warmed()
     spent_s = perf_counter() - started
-    solution, confidence = _searched(task, _plan_options(task, spent_s))
-    if broken := referee.violations(problem, solution):
+    options = _plan_options(task, spent_s)
+    solution, confidence = _searched(task, options)
+    if broken := referee.violations(problem, solution, options):
         raise RejectedPlan(f"{solution.road.value}: {'; '.join(map(str, broken[:20]))}")
     solve_s = perf_counter() - started
     targets = Targets(solution=solution)

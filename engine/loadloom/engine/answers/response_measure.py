@@ -66,10 +66,17 @@ class Deliveries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered:
-    """What customers agreed to: names, and kW, (n,)."""
+    """What customers agreed to.
+
+    Attributes:
+        names: the customers.
+        kw: what each agreed to, (n,).
+        allow_missing: whether some of them may be without readings.
+    """
 
     names: tuple[str, ...]
     kw: FloatArray
+    allow_missing: bool
 
 
 def measured(task: Task[Measuring]) -> Answer[Deliveries]:
@@ -100,7 +107,7 @@ def deliveries(asked: Measuring, offered: Offered | None = None) -> Deliveries:
     """
     names, load_kw = _loads(asked, asked.meters)
     if offered is not None:
-        load_kw = _rows(names, load_kw, offered.names)
+        load_kw = _rows(names, load_kw, offered)
         names = offered.names
     readings, event, rule = _days(asked, load_kw)
     controls = None
@@ -119,6 +126,9 @@ def deliveries(asked: Measuring, offered: Offered | None = None) -> Deliveries:
         names=names,
     )
     found = settle(request, threads=THREADS)
+    if offered is not None and np.isnan(found.measured.net_kw).all():
+        said = f"measure none of the {len(names)} customers that accepted: {_note(found, 0)}"
+        raise InvalidProblem([Violation("readings", said)])
     if broken := violations(request, found):
         raise RejectedPlan(f"{rule.method.value}: {'; '.join(map(str, broken[:20]))}")
     formulas = ()
@@ -135,9 +145,21 @@ def deliveries(asked: Measuring, offered: Offered | None = None) -> Deliveries:
     )
 
 
-def _rows(names: tuple[str, ...], load_kw: LoadArray, wanted: tuple[str, ...]) -> LoadArray:
-    """The loads of these customers; NaN of those that have none."""
-    place = {name: index for index, name in enumerate(names)}
+def _rows(names: tuple[str, ...], load_kw: LoadArray, offered: Offered) -> LoadArray:
+    """The loads of those who agreed; NaN of those that have none.
+
+    Raises:
+        InvalidProblem: some have none, which is not allowed.
+    """
+    place, wanted = {name: index for index, name in enumerate(names)}, offered.names
+    missing = [name for name in wanted if name not in place]
+    if missing and not offered.allow_missing:
+        few, more = ", ".join(map(repr, missing[:3])), len(missing) - 3
+        said = (
+            f"are missing of {len(missing)} of the {len(wanted)} customers that accepted: {few}"
+            f"{f' and {more} more' if more > 0 else ''}; with allow_missing they are paid nothing"
+        )
+        raise InvalidProblem([Violation("readings", said)])
     found = np.full((len(wanted), load_kw.shape[1]), np.nan, dtype=load_kw.dtype)
     for row, name in enumerate(wanted):
         if name in place:
@@ -172,7 +194,8 @@ def _days(asked: Measuring, load_kw: LoadArray) -> tuple[Readings, Event, Baseli
     start, end = (each.astimezone(zone) for each in (asked.start, asked.end))
     _check_event(horizon, start, end)
     first = _slot(start, slot_count)
-    last = _slot(end, slot_count) if end.date() == start.date() else slot_count
+    final = horizon.boundary((horizon.boundary_index(end) or 1) - 1)
+    last = _slot(final, slot_count) + 1  # an hour that the clock repeats ends where it began
     day = dates.index(start.date())
     event = Event(
         day=day,
@@ -206,12 +229,17 @@ def _check_event(horizon: Horizon, start: datetime, end: datetime) -> None:
         if horizon.boundary_index(instant) is None:
             said = f"is {instant:%Y-%m-%d %H:%M %Z}; must be where an interval of the readings ends"
             found.append(Violation(name, said))
-    same = end.date() == start.date() or (end - timedelta(seconds=1)).date() == start.date()
-    if not found and not (start < end and same):
+    if not found and not on_one_day(start, end):
         said = "must be after start_time, and on the same local day"
         found.append(Violation("end_time", said))
     if found:
         raise InvalidProblem(found)
+
+
+def on_one_day(start: datetime, end: datetime) -> bool:
+    """Whether an event, by the clocks of its zone, begins and ends after that on one local day."""
+    same = end.date() == start.date() or (end - timedelta(seconds=1)).date() == start.date()
+    return start.timestamp() < end.timestamp() and same  # clocks may be set back in between
 
 
 def _slot(instant: datetime, slot_count: int) -> int:

@@ -46,12 +46,14 @@ class Settling:
 
     Attributes:
         measuring: the readings, with the event and the prices of those who accepted.
+        allow_missing: whether some of these may be without readings.
         answered: see there.
         known: what is known of them before; none of those who are new.
         others: what is known of some customers, to start with of those who are new.
     """
 
     measuring: Measuring
+    allow_missing: bool
     answered: Answered
     known: dict[str, Known]
     others: Sequence[Known]
@@ -87,6 +89,7 @@ def settled(task: Task[Settling]) -> Answer[Settled]:
         offered = Offered(
             names=tuple(answered.names[i] for i in takes_part.tolist()),
             kw=answered.agreed_kw[takes_part],
+            allow_missing=asked.allow_missing,
         )
         try:
             found = deliveries(asked.measuring, offered)

@@ -10,6 +10,7 @@ import numpy as np
 from loadloom.engine.convert import common
 from loadloom.engine.convert.common import Grid
 from loadloom.engine.convert.response_columns import chosen, column, flags, places, table
+from loadloom.engine.convert.response_detail import Detail, detail_of
 from loadloom.engine.guard import refusal
 from loadloom.engine.settings import Limits
 from loadloom.engine.task import Task
@@ -21,6 +22,12 @@ from loadloom.models.response.network import Network
 from loadloom.models.response.problem import Customers, OfferArray, Offers, Problem, Quota
 from loadloom.v1 import common_pb2
 from loadloom.v1 import response_pb2 as pb
+
+NODE_BYTES = 40
+"""What an answer has at least of each interval of a node with a need: five numbers."""
+
+COLUMNS = 16
+"""About as many values there are of each customer, level and interval while a plan is made."""
 
 CONFIDENCE = 0.95
 """The confidence of needs that do not say."""
@@ -49,36 +56,6 @@ _PATHS = (
     (re.compile(r"^offers\.(mean_kw|variance_kw2)\b"), "customers.size_kw"),
 )
 """Where a field of the model has another name than that of the message."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrueLaw:
-    """What customers do beyond the normal law, as far as it differs; see `Law` of the models.
-
-    Attributes:
-        degrees_of_freedom, shock_degrees_of_freedom: of Student's laws; inf for normal ones.
-        shock_share: (n, F) or (1, F); None for those of the plan.
-        outage_probability: that the messages of an outage group fail.
-        outage_group: (n,); None for one of all.
-    """
-
-    degrees_of_freedom: float
-    shock_degrees_of_freedom: float
-    shock_share: FloatArray | None
-    outage_probability: float
-    outage_group: np.ndarray | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detail:
-    """What to tell of a plan: see `TargetDetail`; `law` None for that of the plan."""
-
-    reasons: tuple[int, ...] = ()
-    reserve_count: int = 0
-    mean_ranking: bool = False
-    samples: int = 0
-    law: TrueLaw | None = None
-    confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +177,7 @@ def question(message: pb.TargetProblem, limits: Limits, found: list[Violation]) 
     faults = [*axis.violations]
     its = message.customers
     count, slots = its.count or len(its.names), axis.count or 1
-    _check_size(message, count, slots, limits)
+    check_size(message, limits)
     checks = Checks()
     if its.count and its.names and its.count != len(its.names):
         said = f"is {its.count}; must be the number of names, {len(its.names)}, or left out"
@@ -212,6 +189,8 @@ def question(message: pb.TargetProblem, limits: Limits, found: list[Violation]) 
     try:
         nodes = len(message.network.names)
         network = _network(checks, message.network, nodes, slots, budget=message.HasField("budget"))
+        if network is not None:
+            _check_told(network, slots, limits)
         customers = _customers(checks, its, count, nodes)
         shares = column(
             checks, "customers.delivered_share", its.delivered_share, count, 1.0, high=10.0
@@ -243,20 +222,42 @@ def question(message: pb.TargetProblem, limits: Limits, found: list[Violation]) 
     return targeting
 
 
-def _check_size(message: pb.TargetProblem, count: int, slots: int, limits: Limits) -> None:
+def points(message: pb.TargetProblem) -> int:
+    """The values of all columns of a question, as many as there are where each has its own."""
+    its = message.customers
+    count, levels = max(its.count, len(its.names)), max(1, len(its.price_per_kwh))
+    slots = max(1, message.grid.count, len(message.grid.steps))
+    return COLUMNS * max(count * levels, len(message.network.names)) * slots
+
+
+def check_size(message: pb.TargetProblem, limits: Limits) -> None:
     """Checks that there are not too many customers, nor values of one of their columns.
 
     Raises:
         Refusal: there are.
     """
-    path = "problem.customers"
+    path, its = "problem.customers", message.customers
+    count = max(its.count, len(its.names))
+    slots = max(1, message.grid.count, len(message.grid.steps))
     if count > limits.customers:
         raise refusal.too_large(path, "customers", count, limits.customers)
-    levels = max(1, len(message.customers.price_per_kwh))
+    levels = max(1, len(its.price_per_kwh))
     asked = max(count * levels, len(message.network.names)) * slots
     if asked > limits.customer_points:
         what = "values of customers, one for each level and interval"
         raise refusal.too_large(path, what, asked, limits.customer_points)
+
+
+def _check_told(network: Network, slots: int, limits: Limits) -> None:
+    """Checks that there are not more needs than an answer can tell of.
+
+    Raises:
+        Refusal: there are.
+    """
+    asked = int(np.count_nonzero(network.needed.any(axis=1))) * slots * NODE_BYTES
+    if asked > limits.message_bytes:
+        what = "bytes of the figures of nodes with needs"
+        raise refusal.too_large("problem.network.need_kw", what, asked, limits.message_bytes)
 
 
 def _check_names(checks: Checks, path: str, names: Sequence[str]) -> None:
@@ -405,46 +406,6 @@ def _quotas(
             cost_max=message.cost_max if message.HasField("cost_max") else inf,
         )
         for message in messages
-    )
-
-
-def detail_of(
-    checks: Checks, message: pb.TargetDetail, count: int, reserve_count: int = 0
-) -> Detail:
-    """What to tell of a plan, as far as it makes sense."""
-    reasons = chosen(checks, "detail.reasons", message.reasons, max(count, 1))
-    return Detail(
-        reasons=tuple(reasons.tolist()),
-        reserve_count=(
-            message.reserve_count if message.HasField("reserve_count") else reserve_count
-        ),
-        mean_ranking=message.mean_ranking,
-        samples=message.samples,
-        confirmed=message.confirmed,
-        law=law("detail.law", checks, message.law, count) if message.HasField("law") else None,
-    )
-
-
-def law(path: str, checks: Checks, message: pb.ResponseLaw, count: int) -> TrueLaw:
-    """The law of what customers do, as far as it is told."""
-    shares = groups = None
-    if message.HasField("shock_share"):
-        its, where = message.shock_share, f"{path}.shock_share"
-        shares = table(checks, where, its, count, its.cols, low=-1e3, high=1e3)
-    for name in ("degrees_of_freedom", "shock_degrees_of_freedom"):
-        value = getattr(message, name)
-        said = f"is {value:g}; must be above 2, or 0 for a normal law"
-        checks.require(value == 0.0 or value > 2.0, f"{path}.{name}", said)
-    if message.outage_groups:
-        where = f"{path}.outage_groups"
-        groups = places(checks, where, message.outage_groups, count, 2**32, 0)
-        groups = np.broadcast_to(groups, (count,)).copy()
-    return TrueLaw(
-        degrees_of_freedom=message.degrees_of_freedom or inf,
-        shock_degrees_of_freedom=message.shock_degrees_of_freedom or inf,
-        shock_share=shares,
-        outage_probability=message.outage_probability,
-        outage_group=groups,
     )
 
 

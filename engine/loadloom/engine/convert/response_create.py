@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from loadloom.engine.answers.response_measure import on_one_day
 from loadloom.engine.answers.response_settle import reliabilities
-from loadloom.engine.convert import common
+from loadloom.engine.convert import common, response
 from loadloom.engine.convert.response import (
     RESERVES,
     Targeting,
-    detail_of,
     limited,
     question,
     task,
@@ -18,6 +18,8 @@ from loadloom.engine.convert.response import (
     without_missing,
 )
 from loadloom.engine.convert.response_columns import table
+from loadloom.engine.convert.response_detail import detail_of
+from loadloom.engine.guard import refusal
 from loadloom.engine.settings import Limits
 from loadloom.engine.store.event_accounts import Known
 from loadloom.engine.store.event_rows import Call
@@ -26,6 +28,7 @@ from loadloom.engine.store.events import NewCall
 from loadloom.engine.task import Task
 from loadloom.models.checks import Checks, InvalidProblem, Violation
 from loadloom.models.response.events import Answers, State, retargeted
+from loadloom.models.response.pay import HIGHEST_PRICE, payable
 from loadloom.models.response.problem import NOT_CALLED, OfferArray
 from loadloom.v1 import common_pb2
 from loadloom.v1 import response_pb2 as pb
@@ -33,6 +36,10 @@ from loadloom.wire.arrays import to_floats
 
 RETARGET_S = 0.8
 """The longest time to plan the rest of an event anew unless asked otherwise."""
+
+MESSAGES, FLOAT_BYTES = 4, 8
+"""The size of the request of an event that is kept, in that of the largest message; and that of a
+number in it."""
 
 LEAST_CHANCE = 1e-3
 """Prior probabilities are taken to be at least this far from 0 and 1 where history moves them."""
@@ -45,6 +52,24 @@ STATES = {
     CallState.CANCELLED: State.PENDING,
 }
 """What a plan makes of the states of calls; one that was cancelled may be made again."""
+
+
+def check_size(message: pb.CreateEventRequest, limits: Limits) -> None:
+    """Checks that a request is not too large, also with what is known of its customers.
+
+    Raises:
+        Refusal: it is.
+    """
+    problem = message.problem
+    response.check_size(problem, limits)
+    if not message.use_reliabilities:
+        return
+    its, count = problem.customers, len(problem.customers.names)
+    values = its.size_kw.cols + its.size_sd_kw.cols + len(its.price_per_kwh) + 1
+    asked, most = message.ByteSize() + count * values * FLOAT_BYTES, MESSAGES * limits.message_bytes
+    if asked > most:
+        what = "bytes of an event with what is known of its customers"
+        raise refusal.too_large("problem.customers", what, asked, most)
 
 
 def write_known(
@@ -69,6 +94,23 @@ def write_known(
             customers.calls_left[:] = left.tolist()
     if message.use_reliabilities and known:
         _learn(customers, known, message.problem.grid)
+
+
+def write_left(
+    message: pb.CreateEventRequest, called: dict[str, int], standing: Sequence[int]
+) -> None:
+    """Writes into the request of an event how many calls its customers have left by now.
+
+    Args:
+        message: the request, completed when the event was made, with a season.
+        called: how often customers are called this season, by this event too.
+        standing: the places of those whom this event calls; their calls may stay.
+    """
+    customers = message.problem.customers
+    counts = np.array([called.get(name, 0) for name in customers.names], dtype=np.int64)
+    left = np.minimum(customers.calls_left, np.maximum(0, message.season.call_max - counts))
+    left[list(standing)] = np.maximum(1, left[list(standing)])
+    customers.calls_left[:] = left.tolist()
 
 
 def _learn(
@@ -135,8 +177,10 @@ def parse(message: pb.CreateEventRequest, limits: Limits) -> Task[Targeting]:
     ):
         if common.instant(stamp) is None:
             found.append(Violation(path, "must lie within the years 1 to 9999"))
-    start = problem.grid.start_time
-    if message.HasField("answer_time") and message.answer_time.seconds > start.seconds:
+    _check_settling(problem, limits, found)
+    start, latest = problem.grid.start_time, message.answer_time
+    late = (latest.seconds, latest.nanos) > (start.seconds, start.nanos)
+    if message.HasField("answer_time") and late:
         found.append(Violation("answer_time", "must not be after the event has begun"))
     return task(
         message,
@@ -147,6 +191,26 @@ def parse(message: pb.CreateEventRequest, limits: Limits) -> Task[Targeting]:
         *found,
         reserve_count=RESERVES,
     )
+
+
+def _check_settling(problem: pb.TargetProblem, limits: Limits, found: list[Violation]) -> None:
+    """Notes what would keep the event from being measured or paid once it is over."""
+    prices = np.array(problem.customers.price_per_kwh)
+    for index in np.flatnonzero(~payable(prices)).tolist():
+        path, price = f"problem.customers.price_per_kwh[{index}]", float(prices[index])
+        said = f"is {price!r}; must be from 0 to {HIGHEST_PRICE:g}, with at most 6 decimals"
+        found.append(Violation(path, said))
+    axis = common.grid(problem.grid, limits)
+    if axis.violations or axis.count is None:  # told with the rest of the question
+        return
+    start, end = axis.horizon.boundary(0), axis.horizon.boundary(axis.count)
+    whole_minutes = all(each.second == each.microsecond == 0 for each in (start, end))
+    if not (whole_minutes and on_one_day(start, end)):
+        said = (
+            f"is from {start:%Y-%m-%d %H:%M:%S %Z} to {end:%Y-%m-%d %H:%M:%S %Z}; must begin and "
+            "end on whole minutes of one local day, as events are measured by days"
+        )
+        found.append(Violation("problem.grid", said))
 
 
 def new_calls(asked: Targeting, offer: OfferArray) -> list[NewCall]:

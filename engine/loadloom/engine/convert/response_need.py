@@ -29,6 +29,9 @@ METHODS = {
 QUANTILES = (0.05, 0.5, 0.95)
 """The shares of outcomes that are told of unless asked otherwise."""
 
+FIGURES = 6
+"""The figures of each interval ahead that are told beside quantiles, and those found on the way."""
+
 CONFIDENCE = 0.95
 """The confidence with which ratings are kept unless asked otherwise."""
 
@@ -100,6 +103,11 @@ def parse(message: pb.ForecastNeedRequest, limits: Limits) -> Task[Foretelling]:
         confidence >= 0.5, "confidence", f"is {confidence:g}; must be at least 0.5 and below 1"
     )
     ahead = message.days_ahead or 1
+    told = len(message.quantiles or QUANTILES) + FIGURES
+    asked = nodes * ahead * round(24 / float(axis.horizon.step_h[0])) * told
+    if asked > limits.customer_points:
+        what = "values foretold of nodes"
+        raise refusal.too_large("days_ahead", what, asked, limits.customer_points)
     day_count = round(float(axis.horizon.boundaries_h[-1]) / 24)
     drivers = tuple(
         NamedDriver(

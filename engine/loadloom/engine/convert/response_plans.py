@@ -8,8 +8,9 @@ from loadloom.engine.answers.agency import Answer
 from loadloom.engine.answers.response import THREADS, Choice, Targets
 from loadloom.engine.convert import common
 from loadloom.engine.convert.agency import provenance
-from loadloom.engine.convert.response import Targeting, law, question, without_missing
+from loadloom.engine.convert.response import Targeting, question, without_missing
 from loadloom.engine.convert.response_columns import chosen
+from loadloom.engine.convert.response_detail import law
 from loadloom.engine.settings import Limits
 from loadloom.engine.task import Origin, Task
 from loadloom.models.checks import Checks, Violation

@@ -1,13 +1,11 @@
 """The service of an agent that buys for many users and settles with each of them."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar, TypeVarTuple, Unpack
 
 import grpc
-from google.protobuf.message import Message
 
 from loadloom.engine.answers import agency as answers
 from loadloom.engine.answers import load_sums as sums
@@ -26,8 +24,8 @@ from loadloom.engine.guard import refusal
 from loadloom.engine.guard.calls import caller, deadline, note
 from loadloom.engine.services import settlements as kept
 from loadloom.engine.services.agency_jobs import FORM, NAME, commission
-from loadloom.engine.services.desk import checked
 from loadloom.engine.services.load_stream import LoadStream
+from loadloom.engine.services.methods import Methods
 from loadloom.engine.services.operations import Operations
 from loadloom.engine.services.settlements import Desk, Past
 from loadloom.engine.settings import Settings
@@ -41,10 +39,6 @@ FAMILY = "agency"
 REQUEST_ID = re.compile(r"[ -~]{1,200}")
 SETTLEMENT = re.compile(r"settlements/[0-9a-f]{32}")
 
-M = TypeVar("M", bound=Message)
-A = TypeVar("A")
-Arguments = TypeVarTuple("Arguments")
-
 
 class AgencyService:
     """The methods of the service, from bytes to bytes."""
@@ -53,6 +47,7 @@ class AgencyService:
         self._operations, self._runner = operations, runner
         self._settings: Settings = operations.settings
         self._roots = Roots(self._settings.data_roots)
+        self._methods = Methods(operations, runner, self._desk, _refused)
         self._assess = Family(
             name=FAMILY,
             request=pb.AssessPricesRequest,
@@ -101,18 +96,19 @@ class AgencyService:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The methods by their names in the proto; none has a (de)serializer, as all take bytes."""
+        its = self._methods
         methods = {
-            "AggregateLoads": self._solved(self._sum),
-            "AssessPrices": self._solved(self._assess),
-            "ShareCost": self._solved(self._share),
-            "PlanPurchase": self._solved(self._purchase),
+            "AggregateLoads": its.solved(self._sum),
+            "AssessPrices": its.solved(self._assess),
+            "ShareCost": its.solved(self._share),
+            "PlanPurchase": its.solved(self._purchase),
             "FormPortfolio": self.form_portfolio,
             "CreateSettlement": self.create_settlement,
             "CorrectSettlement": self.correct_settlement,
-            "GetSettlement": self._looked_up(pb.GetSettlementRequest, kept.get),
-            "ListSettlements": self._looked_up(pb.ListSettlementsRequest, kept.page),
-            "ListStatements": self._looked_up(pb.ListStatementsRequest, kept.page_statements),
-            "GetStatement": self._looked_up(pb.GetStatementRequest, kept.statement),
+            "GetSettlement": its.looked_up(pb.GetSettlementRequest, kept.get),
+            "ListSettlements": its.looked_up(pb.ListSettlementsRequest, kept.page),
+            "ListStatements": its.looked_up(pb.ListStatementsRequest, kept.page_statements),
+            "GetStatement": its.looked_up(pb.GetStatementRequest, kept.statement),
         }
         unary = grpc.unary_unary_rpc_method_handler
         handlers = {name: unary(method) for name, method in methods.items()}
@@ -120,25 +116,6 @@ class AgencyService:
         return grpc.method_handlers_generic_handler(
             NAME, {**handlers, "AggregateLoadStream": chunks}
         )
-
-    def _solved(self, family: Family):  # noqa: ANN202 -- a method
-        """The method that solves a request in a worker process."""
-
-        async def method(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
-            return await self._runner.respond(family, raw, deadline(context, self._settings))
-
-        return method
-
-    def _looked_up(self, kind: type[M], answer: Callable[[Desk, M], Message]):  # noqa: ANN202
-        """The method that answers a message from the database."""
-
-        async def method(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:  # noqa: ARG001
-            def asked(desk: Desk) -> bytes:
-                return answer(desk, checked(kind, raw)).SerializeToString()
-
-            return self._runner.sized(await self._ask(asked))
-
-        return method
 
     async def add_stream(
         self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext
@@ -174,10 +151,10 @@ class AgencyService:
         asked = await self._runner.bulk.run(read, pb.CreateSettlementRequest, raw)
         found = None
         if REQUEST_ID.fullmatch(asked.message.request_id):  # else it is told with all other faults
-            found = await self._ask(kept.known, asked)
+            found = await self._methods.ask(kept.known, asked)
         if found is None:
             answered = await self._runner.answered(self._settle, asked, until)
-            found = await self._ask(kept.keep, asked, answered)
+            found = await self._methods.ask(kept.keep, asked, answered)
         note(settlement=found.name)
         return pb.CreateSettlementResponse(settlement=found).SerializeToString()
 
@@ -188,9 +165,9 @@ class AgencyService:
         its = asked.message
         if not (REQUEST_ID.fullmatch(its.request_id) and SETTLEMENT.fullmatch(its.name)):
             raise refusal.invalid(declared(its))
-        found = await self._ask(kept.known, asked)
+        found = await self._methods.ask(kept.known, asked)
         if found is None:
-            past: Past = await self._ask(kept.past, its.name)
+            past: Past = await self._methods.ask(kept.past, its.name)
             following = partial(
                 corrections.parse,
                 roots=self._roots,
@@ -202,22 +179,13 @@ class AgencyService:
                 name=FAMILY, parse=following, solve=self._settle.solve, sizes=self._settle.sizes
             )
             answered = await self._runner.answered(kind, asked, until)
-            found = await self._ask(kept.keep, asked, answered, past, its.reason)
+            found = await self._methods.ask(kept.keep, asked, answered, past, its.reason)
         note(settlement=found.name)
         return pb.CorrectSettlementResponse(settlement=found).SerializeToString()
 
-    async def _ask(
-        self, question: Callable[[Desk, Unpack[Arguments]], A], *arguments: *Arguments
-    ) -> A:
-        """What a function returns from a desk, in a thread of the store."""
-
-        def asked(database: Database) -> A:
-            most = self._runner.limits.message_bytes
-            desk = Desk(database=database, caller=caller(), message_bytes=most)
-            with _refused():
-                return question(desk, *arguments)
-
-        return await self._operations.ask(asked)
+    def _desk(self, database: Database) -> Desk:
+        most = self._runner.limits.message_bytes
+        return Desk(database=database, caller=caller(), message_bytes=most)
 
 
 @contextmanager

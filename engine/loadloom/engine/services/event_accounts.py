@@ -1,4 +1,4 @@
-"""Events in OpenADR's words, settled, and what they teach of customers."""
+"""Events settled, and what they teach of customers."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,7 +11,6 @@ from loadloom.engine.answers.agency import Answer
 from loadloom.engine.answers.response_settle import Settled, Settling, reliabilities
 from loadloom.engine.convert import common
 from loadloom.engine.convert import response_events as convert
-from loadloom.engine.convert import response_openadr as openadr
 from loadloom.engine.convert.agency import provenance
 from loadloom.engine.convert.notices import page_token, place
 from loadloom.engine.convert.response import without_missing
@@ -22,7 +21,6 @@ from loadloom.engine.convert.settlements import DIGITS
 from loadloom.engine.datasets.roots import Roots
 from loadloom.engine.family import Asked
 from loadloom.engine.guard import refusal
-from loadloom.engine.services import event_life as life
 from loadloom.engine.services.event_desk import Desk
 from loadloom.engine.settings import Limits
 from loadloom.engine.store import event_accounts as store
@@ -32,11 +30,9 @@ from loadloom.engine.store.event_tables import CallState, EventState
 from loadloom.engine.store.schedules import WrongState
 from loadloom.engine.task import Answered, Task
 from loadloom.models.agency.problem import Currency
-from loadloom.models.checks import InvalidProblem, Violation
-from loadloom.models.horizon import Horizon
+from loadloom.models.checks import Violation
 from loadloom.models.options import SolveOptions
 from loadloom.v1 import response_pb2 as pb
-from loadloom.wire.arrays import to_floats
 
 PAGE = 1_000
 """The payments, or the customers, in a page unless asked otherwise."""
@@ -48,77 +44,30 @@ SAMPLE = 10_000
 """The customers whose history says what to start with of those who are new."""
 
 
-def export(desk: Desk, request: pb.ExportEventRequest) -> pb.ExportEventResponse:
-    """An event as OpenADR 3 objects."""
-    event = desk.found(request.name)
-    message = convert.public(event)
-    with desk.database.reading() as connection:
-        calls = list(rows.calls(connection, event, (), None))
-    return pb.ExportEventResponse(
-        program=openadr.program(message),
-        events=openadr.events(message, _horizon(message, desk.limits), calls, request.program_id),
-        version=openadr.VERSION,
-    )
-
-
-def _horizon(event: pb.ResponseEvent, limits: Limits) -> Horizon:
-    return common.grid(event.grid, limits).horizon
-
-
-def take_reports(desk: Desk, request: pb.ImportReportsRequest) -> pb.ImportReportsResponse:
-    """What reports say, their answers recorded.
-
-    Customers that the event does not know, and acceptances of those it does not call, are passed
-    over: reports of a whole program may come.
-    """
-    event = desk.found(request.name)
-    horizon = _horizon(convert.public(event), desk.limits)
-    try:
-        said = openadr.read(request.reports, horizon)
-    except InvalidProblem as error:
-        raise refusal.invalid(error.violations) from error
-    names = set(desk.request(event).problem.customers.names)
-    with desk.database.reading() as connection:
-        calls = rows.calls(connection, event, (), None)
-        called = {
-            call.customer for call in calls if call.number and call.state != CallState.CANCELLED
-        }
-    answers = []
-    for customer, (state, kw) in said.answers.items():
-        if customer in called or (customer in names and state is CallState.OPTED_OUT):
-            answers.append(
-                pb.Answer(customer=customer, state=convert.CALL_STATES[state], accepted_kw=kw)
-            )
-    recorded = life.record(desk, pb.RecordAnswersRequest(name=request.name, answers=answers))
-    metered = [name for name in said.load_kw if name in names]
-    loads = np.array([said.load_kw[name] for name in metered]).reshape(-1, horizon.count)
-    return pb.ImportReportsResponse(
-        answers=answers,
-        names=metered,
-        load_kw=to_floats(loads),
-        counts=recorded.counts,
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
     """An event that is to be settled, and what it is settled by.
 
     Attributes:
         event: the event.
-        calls: those to customers whose time to answer is over.
-        expected_kwh: what was expected of all calls when they were made.
+        standing: its calls that are not cancelled.
+        expected_kwh: what was expected of them when they were made.
         known: what is known of their customers.
         others: what is known of some customers.
         settled_count: the settlements on which that rests.
     """
 
     event: Event
-    calls: list[Call]
+    standing: list[Call]
     expected_kwh: float
     known: dict[str, store.Known]
     others: list[store.Known]
     settled_count: int
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls that were answered, or not answered in time."""
+        return [call for call in self.standing if call.state is not CallState.PENDING]
 
 
 def known(desk: Desk, asked: Asked[pb.SettleEventRequest]) -> pb.EventSettlement | None:
@@ -138,25 +87,21 @@ def past(desk: Desk, name: str) -> Past:
 
     Raises:
         NoSuchEvent: the tenant has none of this name.
-        WrongState: it is cancelled, or settled.
+        WrongState: it is cancelled, settled, or not over.
     """
-    over = {CallState.ACCEPTED, CallState.OPTED_OUT, CallState.NO_ANSWER}
     with desk.database.reading() as connection:
         event = rows.find(connection, desk.tenant, name)
         if event.state is not EventState.OPEN:
             raise WrongState(f"{name} is {event.state.lower()}; it cannot be settled")
-        live = [
-            call
-            for call in rows.calls(connection, event, (), None)
-            if call.number and call.state is not CallState.CANCELLED
-        ]
-        calls = [call for call in live if call.state in over]
+        if desk.clock(connection) < event.end_time:
+            raise WrongState(f"{name} is not over; it cannot be settled yet")
+        standing = rows.standing(connection, event)
         hours = (event.end_time - event.start_time) / 3600.0
         return Past(
             event=event,
-            calls=calls,
-            expected_kwh=hours * sum(call.expected_kw for call in live),
-            known=store.known(connection, desk.tenant, (call.customer for call in calls)),
+            standing=standing,
+            expected_kwh=hours * sum(call.expected_kw for call in standing),
+            known=store.known(connection, desk.tenant, (call.customer for call in standing)),
             others=store.known_latest(connection, desk.tenant, SAMPLE),
             settled_count=store.settled_count(connection, desk.tenant),
         )
@@ -196,7 +141,11 @@ def parse(
         prices=prices,
     )
     settling = Settling(
-        measuring=asked, answered=_answered(past), known=past.known, others=past.others
+        measuring=asked,
+        allow_missing=message.allow_missing,
+        answered=_answered(past),
+        known=past.known,
+        others=past.others,
     )
     return Task(problem=settling, options=SolveOptions(), detail=0)
 
@@ -243,7 +192,9 @@ def keep(
         payments=found.payments,
         known=found.known,
     )
-    return _told(store.settle(desk.database, past.event, new, desk.clock, past.settled_count))
+    return _told(
+        store.settle(desk.database, past.event, past.standing, new, desk.clock, past.settled_count)
+    )
 
 
 def _told(found: store.Settlement) -> pb.EventSettlement:

@@ -1,5 +1,6 @@
 """The life of events: made, looked at, answered, planned anew, cancelled."""
 
+from collections.abc import Iterable, Mapping
 from functools import partial
 from uuid import uuid4
 
@@ -11,7 +12,7 @@ from loadloom.engine.convert import response_events as convert
 from loadloom.engine.convert.common import declared, instant
 from loadloom.engine.convert.notices import page_token, place
 from loadloom.engine.convert.response import Targeting
-from loadloom.engine.convert.response_create import Standing, new_calls, write_known
+from loadloom.engine.convert.response_create import Standing, new_calls, write_left
 from loadloom.engine.convert.response_plans import plan
 from loadloom.engine.family import Asked
 from loadloom.engine.guard import refusal
@@ -21,7 +22,7 @@ from loadloom.engine.store import event_rows as rows
 from loadloom.engine.store import events as store
 from loadloom.engine.store.event_rows import Event
 from loadloom.engine.store.event_tables import EventState
-from loadloom.engine.store.events import NewAnswer, NewEvent, NewRevision
+from loadloom.engine.store.events import MoreThanAsked, NewAnswer, NewEvent, NewRevision
 from loadloom.engine.store.schedules import Overtaken, WrongState
 from loadloom.engine.task import Answered
 from loadloom.models.checks import Violation
@@ -42,14 +43,19 @@ Planned = Answered[Targeting, Answer[Targets]]
 
 def check_names(
     request: pb.CreateEventRequest | pb.RetargetEventRequest | pb.SettleEventRequest,
-) -> None:
+) -> bool:
     """Checks the fields by which something is looked up.
+
+    Returns:
+        Whether the others keep their declared rules too.
 
     Raises:
         Refusal: one of them is none.
     """
-    if faults := [each for each in declared(request) if each.path in CHECKED]:
-        raise refusal.invalid(faults)
+    faults = declared(request)
+    if wrong := [each for each in faults if each.path in CHECKED]:
+        raise refusal.invalid(wrong)
+    return not faults
 
 
 def known(desk: Desk, asked: Asked, request_id: str) -> pb.ResponseEvent | None:
@@ -63,16 +69,31 @@ def known(desk: Desk, asked: Asked, request_id: str) -> pb.ResponseEvent | None:
         return None if found is None else _whole(connection, *found)
 
 
-def complete(desk: Desk, request: pb.CreateEventRequest) -> None:
-    """Writes into a request what is known of its customers, as far as it asks for that."""
-    counts, history = {}, {}
+def history(
+    desk: Desk, request: pb.CreateEventRequest
+) -> tuple[dict[str, accounts.Known], dict[str, int]]:
+    """What is known of the customers of a request, and their calls, as far as it asks for that.
+
+    Raises:
+        Refusal: the event is yet to come, and the time to answer its calls is over.
+    """
+    counts, found = {}, {}
     with desk.database.reading() as connection:
+        _check_answer_time(request, desk.clock(connection))
         if request.HasField("season"):
             counts = rows.calls_since(connection, desk.tenant, _season_start(request))
         if request.use_reliabilities:
             names = request.problem.customers.names
-            history = accounts.known(connection, desk.tenant, names)
-    write_known(request, history, counts)
+            found = accounts.known(connection, desk.tenant, names)
+    return found, counts
+
+
+def _check_answer_time(request: pb.CreateEventRequest, time_s: float) -> None:
+    if not request.HasField("answer_time"):
+        return
+    if request.answer_time.seconds < time_s < request.problem.grid.start_time.seconds:
+        said = "is over by now; whoever is called must have time to answer"
+        raise refusal.invalid([Violation("answer_time", said)])
 
 
 def _season_start(request: pb.CreateEventRequest) -> float:
@@ -105,14 +126,14 @@ def keep(desk: Desk, asked: Asked[pb.CreateEventRequest], planned: Planned) -> p
         header=convert.header(request).SerializeToString(),
         request=request.SerializeToString(),
     )
-    check = partial(_check_season, desk, request, {call.customer for call in revision.calls})
+    check = partial(_check_season, desk, request)
     event = store.create(desk.database, new, revision, desk.clock, check)
     with desk.database.reading() as connection:
-        return _whole(connection, event, event.revision)
+        return _whole(connection, event, store.FIRST)
 
 
 def _check_season(
-    desk: Desk, request: pb.CreateEventRequest, called: set[str], connection: Connection
+    desk: Desk, request: pb.CreateEventRequest, connection: Connection, called: Iterable[str]
 ) -> None:
     """Checks that nobody is called more often than a season allows, whoever else calls now."""
     if not request.HasField("season"):
@@ -171,29 +192,40 @@ def standing(desk: Desk, name: str) -> tuple[Event, Standing]:
         if event.state is not EventState.OPEN:
             raise WrongState(f"{name} is {event.state.lower()}; it cannot be planned anew")
         need = rows.need(connection, event)
+        request = pb.CreateEventRequest.FromString(rows.request(connection, event))
+        calls = list(rows.calls(connection, event, (), None))
+        if request.HasField("season"):
+            counts = rows.calls_since(connection, desk.tenant, _season_start(request))
+            write_left(request, counts, [call.place for call in calls if call.called])
         return event, Standing(
-            request=pb.CreateEventRequest.FromString(rows.request(connection, event)),
-            calls=list(rows.calls(connection, event, (), None)),
+            request=request,
+            calls=calls,
             need=None if need is None else common_pb2.Matrix.FromString(need),
         )
 
 
 def revise(
-    desk: Desk, asked: Asked[pb.RetargetEventRequest], event: Event, planned: Planned
+    desk: Desk,
+    asked: Asked[pb.RetargetEventRequest],
+    event: Event,
+    standing: Standing,
+    planned: Planned,
 ) -> pb.ResponseEvent:
     """The event with a new plan, once it is on the disk.
 
     Raises:
         OtherRequest: the request id was used for another request meanwhile.
-        Overtaken: another call changed the event meanwhile.
+        Overtaken: another call changed the event meanwhile, or gave a customer its last call of
+            the season.
         Refusal: there is no plan, or it is too large to be told.
     """
     request = asked.message
     need = request.need_kw if request.HasField("need_kw") else None
     revision = _revision(desk, asked, request.request_id, request.reason, planned, need)
-    moved = store.revise(desk.database, event, revision, desk.clock)
+    check = partial(_check_season, desk, standing.request)
+    moved, number = store.revise(desk.database, event, revision, desk.clock, check)
     with desk.database.reading() as connection:
-        return _whole(connection, moved, moved.revision)
+        return _whole(connection, moved, number)
 
 
 def _whole(connection: Connection, event: Event, revision: int) -> pb.ResponseEvent:
@@ -225,16 +257,16 @@ def page(desk: Desk, request: pb.ListEventsRequest) -> pb.ListEventsResponse:
     with desk.database.reading() as connection:
         before = None if after is None else int(after[0])
         events = rows.latest(connection, desk.tenant, before, size + 1, desk.member)
-        response = pb.ListEventsResponse()
-        for event in events[:size]:
-            told = (
-                convert.public(event)
-                if desk.member
-                else convert.whole(event, rows.counts(connection, event))
-            )
-            response.events.append(told)
-    if len(events) > size:
-        response.next_page_token = page_token(events[size - 1].number)
+        counts = {} if desk.member else rows.counts_of(connection, events[:size])
+    response, room = pb.ListEventsResponse(), desk.page_bytes
+    for event in events[:size]:
+        told = convert.public(event) if desk.member else convert.whole(event, counts[event.number])
+        room -= told.ByteSize()
+        if room < 0 and response.events:
+            break
+        response.events.append(told)
+    if len(events) > len(response.events):
+        response.next_page_token = page_token(events[len(response.events) - 1].number)
     return response
 
 
@@ -275,19 +307,39 @@ def record(desk: Desk, request: pb.RecordAnswersRequest) -> pb.RecordAnswersResp
     answers = _answers(desk, event, request, found)
     if found:
         raise refusal.invalid(found)
-    counts = store.answer(desk.database, event, answers, desk.clock, close=request.close)
+    try:
+        counts = store.answer(desk.database, event, answers, desk.clock, close=request.close)
+    except MoreThanAsked as error:
+        raise refusal.invalid(_too_much(request, error.asked_kw)) from error
     if desk.member:
         return pb.RecordAnswersResponse()
     return pb.RecordAnswersResponse(counts=convert.render_counts(counts))
+
+
+def _too_much(request: pb.RecordAnswersRequest, asked_kw: Mapping[str, float]) -> list[Violation]:
+    return [
+        Violation(
+            f"answers[{index}].accepted_kw",
+            f"is {answer.accepted_kw:g}; must be at most the {asked_kw[answer.customer]:g} kW "
+            "that are asked for",
+        )
+        for index, answer in enumerate(request.answers)
+        if answer.customer in asked_kw
+    ]
 
 
 def _check_member(desk: Desk, event: Event, request: pb.RecordAnswersRequest) -> None:
     """Checks that a member answers for itself, and in time."""
     if request.close or any(answer.customer != desk.member for answer in request.answers):
         raise refusal.other_user()
-    if any(answer.state == pb.CALL_STATE_NO_ANSWER for answer in request.answers):
-        said = "must be that it accepts or opts out"
-        raise refusal.invalid([Violation("answers[0].state", said)])
+    said = "must be that it accepts or opts out"
+    silent = [
+        Violation(f"answers[{index}].state", said)
+        for index, answer in enumerate(request.answers)
+        if answer.state == pb.CALL_STATE_NO_ANSWER
+    ]
+    if silent:
+        raise refusal.invalid(silent)
     with desk.database.reading() as connection:
         if desk.clock(connection) > event.answer_time:
             raise WrongState(f"the time to answer {event.name} is over")

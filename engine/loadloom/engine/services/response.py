@@ -1,11 +1,9 @@
 """The service that calls customers for less load, from the plan of an event to the payment."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import TypeVar, TypeVarTuple, Unpack
 
 import grpc
-from google.protobuf.message import Message
 
 from loadloom.engine.answers import response as answers
 from loadloom.engine.answers import response_measure, response_need, response_settle
@@ -24,8 +22,10 @@ from loadloom.engine.guard.calls import caller, deadline, note
 from loadloom.engine.run.watch import Watch
 from loadloom.engine.services import event_accounts as accounts
 from loadloom.engine.services import event_life as life
+from loadloom.engine.services import event_openadr as openadr
 from loadloom.engine.services.desk import checked
 from loadloom.engine.services.event_desk import Desk, refused
+from loadloom.engine.services.methods import Methods
 from loadloom.engine.services.operations import Operations
 from loadloom.engine.settings import Settings
 from loadloom.engine.store import event_rows as rows
@@ -39,10 +39,6 @@ NAME = pb.DESCRIPTOR.services_by_name["ResponseService"].full_name
 
 CALLS_AT_ONCE = 500
 """The most calls that one question brings to a watcher."""
-
-M = TypeVar("M", bound=Message)
-A = TypeVar("A")
-Arguments = TypeVarTuple("Arguments")
 
 
 def _sizes(asked: response.Targeting) -> dict[str, int]:
@@ -58,6 +54,7 @@ class ResponseService:
         self._operations, self._runner, self._clock = operations, runner, clock
         self._settings: Settings = operations.settings
         self._roots = Roots(self._settings.data_roots)
+        self._methods = Methods(operations, runner, self._desk, refused)
         self.watch = Watch(self._latest, operations.settings.waiting_calls)
         self._forecast = Family(
             name=FAMILY,
@@ -70,6 +67,7 @@ class ResponseService:
         )
         self._plan = Family(
             name=FAMILY,
+            points=lambda message: response.points(message.problem),
             request=pb.PlanTargetsRequest,
             parse=response.parse,
             solve=answers.planned,
@@ -79,6 +77,7 @@ class ResponseService:
         )
         self._check = Family(
             name=FAMILY,
+            points=lambda message: response.points(message.problem),
             request=pb.CheckConfidenceRequest,
             parse=response_plans.parse_choice,
             solve=answers.checked,
@@ -96,90 +95,103 @@ class ResponseService:
             large="readings",
         )
         self._create = Kind(
-            name=FAMILY, parse=response_create.parse, solve=answers.planned, sizes=_sizes
+            name=FAMILY,
+            points=lambda message: response.points(message.problem),
+            parse=response_create.parse,
+            solve=answers.planned,
+            sizes=_sizes,
         )
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The methods by their names in the proto; none has a (de)serializer, as all take bytes."""
+        its = self._methods
         methods = {
-            "ForecastNeed": self._solved(self._forecast),
-            "PlanTargets": self._solved(self._plan),
-            "CheckConfidence": self._solved(self._check),
-            "MeasureResponse": self._solved(self._measure),
+            "ForecastNeed": its.solved(self._forecast),
+            "PlanTargets": its.solved(self._plan),
+            "CheckConfidence": its.solved(self._check),
+            "MeasureResponse": its.solved(self._measure),
             "CreateEvent": self.create_event,
             "RetargetEvent": self.retarget_event,
             "SettleEvent": self.settle_event,
-            "GetEvent": self._looked_up(pb.GetEventRequest, life.get),
-            "ListEvents": self._looked_up(pb.ListEventsRequest, life.page),
-            "CancelEvent": self._looked_up(pb.CancelEventRequest, life.cancel),
-            "ListCalls": self._looked_up(pb.ListCallsRequest, life.page_calls),
-            "RecordAnswers": self._looked_up(pb.RecordAnswersRequest, life.record),
-            "ExportEvent": self._looked_up(pb.ExportEventRequest, accounts.export),
-            "ImportReports": self._looked_up(pb.ImportReportsRequest, accounts.take_reports),
-            "GetEventSettlement": self._looked_up(pb.GetEventSettlementRequest, accounts.get),
-            "ListPayments": self._looked_up(pb.ListPaymentsRequest, accounts.page_payments),
-            "ListReliabilities": self._looked_up(pb.ListReliabilitiesRequest, accounts.page_known),
+            "GetEvent": its.looked_up(pb.GetEventRequest, life.get),
+            "ListEvents": its.looked_up(pb.ListEventsRequest, life.page),
+            "CancelEvent": its.looked_up(pb.CancelEventRequest, life.cancel),
+            "ListCalls": its.looked_up(pb.ListCallsRequest, life.page_calls),
+            "RecordAnswers": its.looked_up(pb.RecordAnswersRequest, life.record),
+            "ExportEvent": its.looked_up(pb.ExportEventRequest, openadr.export),
+            "ImportReports": self.import_reports,
+            "GetEventSettlement": its.looked_up(pb.GetEventSettlementRequest, accounts.get),
+            "ListPayments": its.looked_up(pb.ListPaymentsRequest, accounts.page_payments),
+            "ListReliabilities": its.looked_up(pb.ListReliabilitiesRequest, accounts.page_known),
         }
         unary = grpc.unary_unary_rpc_method_handler
         handlers = {name: unary(method) for name, method in methods.items()}
         handlers["WatchCalls"] = grpc.unary_stream_rpc_method_handler(self.watch_calls)
         return grpc.method_handlers_generic_handler(NAME, handlers)
 
-    def _solved(self, family: Family):  # noqa: ANN202 -- a method
-        """The method that solves a request in a worker process."""
-
-        async def method(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
-            return await self._runner.respond(family, raw, deadline(context, self._settings))
-
-        return method
-
-    def _looked_up(self, kind: type[M], answer: Callable[[Desk, M], Message]):  # noqa: ANN202
-        """The method that answers a message from the database."""
-
-        async def method(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:  # noqa: ARG001
-            def asked(desk: Desk) -> bytes:
-                return answer(desk, checked(kind, raw)).SerializeToString()
-
-            return self._runner.sized(await self._ask(asked))
-
-        return method
-
     async def create_event(self, raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
         """The event of a request, which is on the disk with all its calls."""
         until = deadline(context, self._settings)
         asked = await self._runner.bulk.run(read, pb.CreateEventRequest, raw)
-        life.check_names(asked.message)
-        found = await self._ask(life.known, asked, asked.message.request_id)
+        sound = await self._runner.bulk.run(life.check_names, asked.message)
+        found = await self._methods.ask(life.known, asked, asked.message.request_id)
         if found is None:
-            await self._ask(life.complete, asked.message)
+            if sound:  # the others are refused when they are parsed
+                await self._complete(asked.message)
             planned = await self._runner.answered(self._create, asked, until)
-            found = await self._ask(life.keep, asked, planned)
+            found = await self._methods.ask(life.keep, asked, planned)
         note(event=found.name)
         return self._runner.sized(pb.CreateEventResponse(event=found).SerializeToString())
+
+    async def _complete(self, request: pb.CreateEventRequest) -> None:
+        """Writes what is known of its customers into a request that is not too large for that."""
+        limits = self._settings.limits
+        await self._runner.bulk.run(response_create.check_size, request, limits)
+        known, called = await self._methods.ask(life.history, request)
+        await self._runner.bulk.run(response_create.write_known, request, known, called)
 
     async def retarget_event(self, raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
         """The event with its new plan, which is on the disk."""
         until = deadline(context, self._settings)
         asked = await self._runner.bulk.run(read, pb.RetargetEventRequest, raw)
-        life.check_names(asked.message)
-        found = await self._ask(life.known, asked, asked.message.request_id)
+        await self._runner.bulk.run(life.check_names, asked.message)
+        found = await self._methods.ask(life.known, asked, asked.message.request_id)
         if found is None:
-            event, standing = await self._ask(life.standing, asked.message.name)
+            event, standing = await self._methods.ask(life.standing, asked.message.name)
             rest = partial(response_create.parse_rest, standing=standing)
-            kind = Kind(name=FAMILY, parse=rest, solve=answers.planned, sizes=_sizes)
+            kind = Kind(
+                name=FAMILY,
+                points=lambda _: response.points(standing.request.problem),
+                parse=rest,
+                solve=answers.planned,
+                sizes=_sizes,
+            )
             planned = await self._runner.answered(kind, asked, until)
-            found = await self._ask(life.revise, asked, event, planned)
+            found = await self._methods.ask(life.revise, asked, event, standing, planned)
         note(event=found.name, revision=found.revision)
         return self._runner.sized(pb.RetargetEventResponse(event=found).SerializeToString())
+
+    async def import_reports(
+        self,
+        raw: bytes,
+        context: grpc.aio.ServicerContext,  # noqa: ARG002
+    ) -> bytes:
+        """What reports say, their answers on the disk; they are read aside from the store."""
+        request = await self._runner.bulk.run(checked, pb.ImportReportsRequest, raw)
+        expected = await self._methods.ask(openadr.expected, request.name)
+        limits = self._settings.limits
+        said = await self._runner.bulk.run(openadr.read, request, expected, limits)
+        found = await self._methods.ask(openadr.record, request, expected, said)
+        return self._runner.sized(found.SerializeToString(), "reports")
 
     async def settle_event(self, raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
         """The settlement of an event, which is on the disk."""
         until = deadline(context, self._settings)
         asked = await self._runner.bulk.run(read, pb.SettleEventRequest, raw)
-        life.check_names(asked.message)
-        found = await self._ask(accounts.known, asked)
+        await self._runner.bulk.run(life.check_names, asked.message)
+        found = await self._methods.ask(accounts.known, asked)
         if found is None:
-            past = await self._ask(accounts.past, asked.message.name)
+            past = await self._methods.ask(accounts.past, asked.message.name)
             kind = Kind(
                 name=FAMILY,
                 parse=partial(accounts.parse, roots=self._roots, past=past),
@@ -187,7 +199,7 @@ class ResponseService:
                 sizes=lambda settling: {"customers": settling.customer_count},
             )
             answered = await self._runner.answered(kind, asked, until)
-            found = await self._ask(accounts.keep, asked, past, answered)
+            found = await self._methods.ask(accounts.keep, asked, past, answered)
         note(event=found.event)
         return self._runner.sized(pb.SettleEventResponse(settlement=found).SerializeToString())
 
@@ -199,20 +211,21 @@ class ResponseService:
         """The calls beyond a number, as they change; ends with the call or the server."""
         request = checked(pb.WatchCallsRequest, raw)
         if request.event:
-            await self._ask(Desk.found, request.event)
+            await self._methods.ask(Desk.found, request.event)
         who = caller()
         tenant, customer, after = who.tenant, who.seen_as(request.customer), request.after_number
         whole = customer != who.user or not who.user
         with self._operations.waiting():
             while True:
                 last = (await self._latest((tenant,)))[tenant][0]
-                asked = (rows.calls_after, tenant, customer, request.event, after, CALLS_AT_ONCE)
-                while news := await self._operations.ask_once(*asked):
+                wanted = (tenant, customer, request.event)
+                while news := await self._operations.ask_once(
+                    rows.calls_after, *wanted, after, last, CALLS_AT_ONCE
+                ):
                     for call in news:
                         told = response_events.render_call(call, whole=whole)
                         yield pb.WatchCallsResponse(call=told).SerializeToString()
                     after = news[-1].number
-                    asked = (*asked[:4], after, CALLS_AT_ONCE)
                 after = max(after, last)
                 await self.watch.beyond(tenant, after)
 
@@ -221,15 +234,6 @@ class ResponseService:
         ask = self._operations.ask_once
         return {each: (await ask(rows.last_number, each), False) for each in tenants}
 
-    async def _ask(
-        self, question: Callable[[Desk, Unpack[Arguments]], A], *arguments: *Arguments
-    ) -> A:
-        """What a function returns from a desk, in a thread of the store."""
-
-        def asked(database: Database) -> A:
-            limits = self._settings.limits
-            desk = Desk(database=database, caller=caller(), clock=self._clock, limits=limits)
-            with refused():
-                return question(desk, *arguments)
-
-        return await self._operations.ask(asked)
+    def _desk(self, database: Database) -> Desk:
+        limits = self._settings.limits
+        return Desk(database=database, caller=caller(), clock=self._clock, limits=limits)

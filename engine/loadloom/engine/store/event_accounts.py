@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from loadloom.engine.store.database import Database
-from loadloom.engine.store.event_rows import COUNTER, Event, find
+from loadloom.engine.store.event_rows import COUNTER, Call, Event, find, standing
 from loadloom.engine.store.event_tables import (
     EventState,
     event_payments,
@@ -78,20 +78,27 @@ class Settlement:
 
 
 def settle(
-    database: Database, event: Event, new: NewSettlement, clock: Clock, last: int
+    database: Database,
+    event: Event,
+    calls: Sequence[Call],
+    new: NewSettlement,
+    clock: Clock,
+    last: int,
 ) -> Settlement:
     """The settlement of an event, which is on the disk with all that belongs to it.
 
     Args:
         database: where to write.
         event: the event as it was when it was measured.
+        calls: its standing calls as they were then.
         new: what to write.
         clock: tells the time.
         last: the number of settlements of the tenant that `new.known` builds on.
 
     Raises:
         OtherRequest: the request id was used for another request.
-        Overtaken: the event, or what is known of customers, was changed at the same time.
+        Overtaken: the event, an answer to it, or what is known of customers, was changed at the
+            same time.
         StoreAway: the database cannot be used now; whether it is settled is not known.
     """
     with database.writing() as connection:
@@ -102,6 +109,8 @@ def settle(
         now = find(connection, event.tenant, event.name)
         if now != event or settled_count(connection, event.tenant) != last:
             raise Overtaken(event.name)
+        if standing(connection, now) != list(calls):
+            raise Overtaken(f"the calls of {event.name}")
         time_s = clock(connection)
         moved = {"state": EventState.SETTLED, "update_time": time_s}
         connection.execute(update(events).where(events.c.number == event.number).values(moved))

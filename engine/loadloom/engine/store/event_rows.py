@@ -35,7 +35,10 @@ class NoSuchEvent(Exception):  # noqa: N818 -- it names what was found
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """An event; times are seconds since 1970, and the header is a message."""
+    """An event; times are seconds since 1970, and the header is a message.
+
+    One that was made after its end is the record of a past event.
+    """
 
     number: int
     name: str
@@ -52,6 +55,10 @@ class Event:
     cancel_reason: str
     header: bytes
 
+    def is_past(self, time_s: float) -> bool:
+        """Whether it has taken place; never so for the record of a past event."""
+        return self.create_time < self.end_time <= time_s
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
@@ -67,7 +74,13 @@ class Revision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A call, with what is told of its event; `number` is 0 for who opted out before any call."""
+    """A call, with what is told of its event.
+
+    Attributes:
+        number: the number of its latest change; 0 for who opted out before any call.
+        called: whether the customer is called, or was when it opted out; what was cancelled, or
+            was cancelled before the customer opted out, is no call.
+    """
 
     event: str
     place: int
@@ -75,6 +88,7 @@ class Call:
     number: int
     revision: int
     state: CallState
+    called: bool
     level: int
     price_per_kwh: float
     asked_kw: float
@@ -190,7 +204,8 @@ def latest(
     if before is not None:
         chosen = chosen.where(COLUMNS.number < before)
     if customer:
-        chosen = chosen.where(exists().where(CALLS.event == COLUMNS.number, _calls(customer)))
+        its = and_(CALLS.event == COLUMNS.number, CALLS.tenant == tenant, _calls(customer))
+        chosen = chosen.where(exists().where(its))
     ordered = chosen.order_by(COLUMNS.number.desc()).limit(size)
     return [as_event(row) for row in connection.execute(ordered)]
 
@@ -242,15 +257,24 @@ def calls(
     return (_call(row) for row in connection.execute(chosen.order_by(CALLS.place)))
 
 
+def standing(connection: Connection, event: Event) -> list[Call]:
+    """The calls of an event that are not cancelled, by the places of the customers."""
+    return [call for call in calls(connection, event, (), None) if call.called]
+
+
 def calls_after(
-    database: Database, tenant: str, customer: str, event: str, after: int, most: int
+    database: Database, tenant: str, customer: str, event: str, after: int, last: int, most: int
 ) -> list[Call]:
-    """The calls with numbers beyond one, in order; of a customer, of an event, or all.
+    """The calls with numbers beyond one up to another; of a customer, of an event, or all.
+
+    Whoever knows that there was a number `last` and shares the answer with others who ask for it
+    gets all changes up to it, as the question was asked when it was there.
 
     Raises:
         StoreAway: the database cannot be used now.
     """
-    chosen = _joined().where(CALLS.tenant == tenant, CALLS.number > after)
+    between = and_(CALLS.number > after, CALLS.number <= last)
+    chosen = _joined().where(CALLS.tenant == tenant, between)
     if customer:
         chosen = chosen.where(CALLS.customer == customer)
     if event:
@@ -273,17 +297,29 @@ def last_number(database: Database, tenant: str) -> int:
 
 def counts(connection: Connection, event: Event) -> Counts:
     """How the calls of an event stand."""
+    return counts_of(connection, [event])[event.number]
+
+
+def counts_of(connection: Connection, found: Sequence[Event]) -> dict[int, Counts]:
+    """How the calls of events stand, by the numbers of the events."""
     kw = func.coalesce(CALLS.accepted_kw, CALLS.asked_kw)
     taken = case((CALLS.state == CallState.ACCEPTED, kw), else_=CALLS.expected_kw)
-    chosen = select(CALLS.state, func.count(), func.sum(taken)).where(CALLS.event == event.number)
-    by_state, sums = {}, {}
-    for state, count, total in connection.execute(chosen.group_by(CALLS.state)):
-        by_state[CallState(state)], sums[CallState(state)] = count, float(total)
-    return Counts(
-        by_state=by_state,
-        accepted_kw=sums.get(CallState.ACCEPTED, 0.0),
-        pending_kw=sums.get(CallState.PENDING, 0.0),
-    )
+    numbers = [event.number for event in found]
+    by_state: dict[int, dict[CallState, int]] = {number: {} for number in numbers}
+    sums: dict[int, dict[CallState, float]] = {number: {} for number in numbers}
+    chosen = select(CALLS.event, CALLS.state, func.count(), func.sum(taken))
+    grouped = chosen.where(CALLS.event.in_(numbers)).group_by(CALLS.event, CALLS.state)
+    for number, state, count, total in connection.execute(grouped):
+        by_state[number][CallState(state)] = count
+        sums[number][CallState(state)] = float(total)
+    return {
+        number: Counts(
+            by_state=by_state[number],
+            accepted_kw=sums[number].get(CallState.ACCEPTED, 0.0),
+            pending_kw=sums[number].get(CallState.PENDING, 0.0),
+        )
+        for number in numbers
+    }
 
 
 def calls_since(connection: Connection, tenant: str, start_time: float) -> dict[str, int]:
@@ -292,8 +328,7 @@ def calls_since(connection: Connection, tenant: str, start_time: float) -> dict[
         COLUMNS.tenant == tenant,
         COLUMNS.start_time >= start_time,
         COLUMNS.state != EventState.CANCELLED,
-        CALLS.number.is_not(None),
-        CALLS.state != CallState.CANCELLED,
+        CALLS.called,
     )
     chosen = select(CALLS.customer, func.count()).join(events, COLUMNS.number == CALLS.event)
     rows = connection.execute(chosen.where(counted).group_by(CALLS.customer))
@@ -318,6 +353,7 @@ def _call(row: Row) -> Call:
         number=row.number or 0,
         revision=row.revision,
         state=CallState(row.state),
+        called=row.called,
         level=row.level,
         price_per_kwh=row.price_per_kwh,
         asked_kw=row.asked_kw,

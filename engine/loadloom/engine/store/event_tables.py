@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -91,6 +92,7 @@ event_calls = Table(
     Column("number", NUMBER),  # of the latest change; null for who opted out before any call
     Column("revision", Integer, nullable=False),
     Column("state", String, nullable=False),
+    Column("called", Boolean, nullable=False),  # or was, when it opted out
     Column("level", Integer, nullable=False),
     Column("price_per_kwh", Float(53), nullable=False),
     Column("asked_kw", Float(53), nullable=False),
@@ -98,6 +100,7 @@ event_calls = Table(
     Column("accepted_kw", Float(53)),
     Column("answered_time", Float(53)),
     UniqueConstraint("tenant", "number", name="event_calls_by_number"),
+    UniqueConstraint("event", "customer", name="event_calls_of_customer"),
 )
 
 Index("event_calls_by_customer", event_calls.c.tenant, event_calls.c.customer, event_calls.c.number)

@@ -7,6 +7,7 @@ answered is never touched by a plan, whatever was known when the plan was made.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 
 from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 
@@ -38,6 +39,12 @@ CALLS = event_calls.c
 
 AT_ONCE = 1_000
 """The rows that one statement writes."""
+
+FIRST, REVISIONS = 1, 1_000
+"""The number of the plan that an event is made with, and the most plans of one."""
+
+ROUNDING = 1e-6
+"""What an acceptance may lie above what is asked for, as a share of it."""
 
 OPEN_TO_PLANS = (CallState.PENDING, CallState.CANCELLED)
 """The states of calls that a plan may change."""
@@ -90,8 +97,16 @@ class NewEvent:
     request: bytes
 
 
-Check = Callable[[Connection], None]
-"""What must still hold when an event is written; raises if it does not."""
+Check = Callable[[Connection, Iterable[str]], None]
+"""What must still hold of customers when calls to them are written; raises if it does not."""
+
+
+class MoreThanAsked(Exception):  # noqa: N818 -- it names what was found
+    """Customers accept more than they are asked for: by customer, that in kW."""
+
+    def __init__(self, asked_kw: Mapping[str, float]) -> None:
+        super().__init__(dict(asked_kw))
+        self.asked_kw = asked_kw
 
 
 def create(
@@ -110,46 +125,53 @@ def create(
         found = of_request(connection, new.tenant, plan.request_id, plan.digest)
         if found is not None:
             return found[0]
-        check(connection)
+        check(connection, (call.customer for call in plan.calls))
         time_s = clock(connection)
         values = {
             **asdict(new),
             "state": EventState.OPEN,
-            "revision": 1,
+            "revision": FIRST,
             "create_time": time_s,
             "update_time": time_s,
         }
         made = insert(events).values(values).returning(*WITHOUT_REQUEST)
         event = as_event(connection.execute(made).one())
-        _write_plan(connection, event, 1, plan, time_s, (len(plan.calls), 0))
-        rows = _numbered(event, 1, plan.calls, last)
+        _write_plan(connection, event, FIRST, plan, time_s, (len(plan.calls), 0))
+        rows = _numbered(event, FIRST, plan.calls, last)
         for part in _parts(rows):
             connection.execute(insert(event_calls), part)
         _count_to(connection, new.tenant, last + len(rows))
         return event
 
 
-def revise(database: Database, event: Event, plan: NewRevision, clock: Clock) -> Event:
-    """The event with a new plan.
+def revise(
+    database: Database, event: Event, plan: NewRevision, clock: Clock, check: Check
+) -> tuple[Event, int]:
+    """The event with a new plan, and the number of that.
 
     Calls that are not answered are made, changed or cancelled as the plan says; those that are stay
     as they are, and what happened to them since the plan was asked for is kept.
 
     Raises:
         OtherRequest: the request id was used for another request.
-        Overtaken: another call planned the event anew, or closed it, at the same time.
+        WrongState: it has as many plans as there may be.
+        Overtaken: another call planned the event anew, or closed it, at the same time; or what the
+            check raises.
         StoreAway: the database cannot be used now.
     """
     with database.writing() as connection:
         last = lock(database, connection, event.tenant, COUNTER)
         found = of_request(connection, event.tenant, plan.request_id, plan.digest)
         if found is not None:
-            return found[0]
+            return found
+        if event.revision >= REVISIONS:
+            raise WrongState(f"{event.name} has {REVISIONS:,} plans, the most there may be")
         time_s, revision = clock(connection), event.revision + 1
         moved = _moved(connection, event, revision=revision, update_time=time_s)
         before = _standing(connection, moved)
         wanted = {call.place: call for call in plan.calls}
         added, changed, cancelled = _differences(before, wanted)
+        check(connection, (call.customer for call in added))
         kept = sum(each.state == CallState.ACCEPTED for each in before.values())
         called = kept + sum(
             before[place].state in OPEN_TO_PLANS if place in before else True for place in wanted
@@ -165,10 +187,10 @@ def revise(database: Database, event: Event, plan: NewRevision, clock: Clock) ->
         ]
         for part in _parts(fresh):
             connection.execute(insert(event_calls), part)
-        _change(connection, moved, again, state=CallState.PENDING)
-        _change(connection, moved, gone, state=CallState.CANCELLED)
+        _change(connection, moved, again, state=CallState.PENDING, called=True)
+        _change(connection, moved, gone, state=CallState.CANCELLED, called=False)
         _count_to(connection, event.tenant, last + len(new) + len(gone))
-        return moved
+        return moved, revision
 
 
 def _standing(connection: Connection, event: Event) -> dict[int, Row]:
@@ -202,7 +224,7 @@ def cancel(database: Database, event: Event, reason: str, clock: Clock) -> Event
     """The event, cancelled with all its calls; one that was cancelled before stays as it is.
 
     Raises:
-        WrongState: it is settled.
+        WrongState: it is settled, or over.
         StoreAway: the database cannot be used now.
     """
     with database.writing() as connection:
@@ -213,6 +235,8 @@ def cancel(database: Database, event: Event, reason: str, clock: Clock) -> Event
         if now.state is EventState.SETTLED:
             raise WrongState(f"{event.name} is settled; it cannot be cancelled")
         time_s = clock(connection)
+        if now.is_past(time_s):
+            raise WrongState(f"{event.name} took place; it can be settled, and not be cancelled")
         found = _moved(
             connection,
             now,
@@ -226,7 +250,7 @@ def cancel(database: Database, event: Event, reason: str, clock: Clock) -> Event
             {"place": place, "number": last + index, "revision": now.revision}
             for index, place in enumerate(places, start=1)
         ]
-        _change(connection, now, gone, state=CallState.CANCELLED)
+        _change(connection, now, gone, state=CallState.CANCELLED, called=False)
         _count_to(connection, event.tenant, last + len(gone))
         return found
 
@@ -253,6 +277,7 @@ def answer(
 
     Raises:
         WrongState: the event is not open, or somebody accepts or is silent who is not called.
+        MoreThanAsked: somebody accepts more than is asked for.
         StoreAway: the database cannot be used now.
     """
     with database.writing() as connection:
@@ -262,11 +287,14 @@ def answer(
             raise WrongState(f"{event.name} is {now.state.lower()}; it takes no more answers")
         time_s = clock(connection)
         known = _called(connection, now, [each.place for each in answers])
-        fresh, again = [], []
+        fresh, again, uncalled, too_much = [], [], [], {}
         for each in answers:
-            is_called = known.get(each.place, False)
-            if each.state is not CallState.OPTED_OUT and not is_called:
-                raise WrongState(f"{each.customer} is not called by {event.name}; it may opt out")
+            asked_kw = known.get(each.place)
+            if each.state is not CallState.OPTED_OUT and asked_kw is None:
+                uncalled.append(each.customer)
+            most_kw = inf if asked_kw is None else asked_kw * (1.0 + ROUNDING)
+            if each.accepted_kw is not None and each.accepted_kw > most_kw:
+                too_much[each.customer] = asked_kw
             row = {
                 "place": each.place,
                 "state": each.state,
@@ -274,6 +302,12 @@ def answer(
                 "answered_time": time_s,
             }
             (again if each.place in known else fresh).append((each, row))
+        if uncalled:
+            more = f" and {len(uncalled) - 3} more" if len(uncalled) > 3 else ""
+            said = f"not called by {event.name}, and may only opt out"
+            raise WrongState(f"{said}: {', '.join(uncalled[:3])}{more}")
+        if too_much:
+            raise MoreThanAsked(too_much)
         for part in _parts([_uncalled(now, each, row) for each, row in fresh]):
             connection.execute(insert(event_calls), part)
         _change(connection, now, [row for _, row in again])
@@ -284,15 +318,15 @@ def answer(
         return counts(connection, now)
 
 
-def _called(connection: Connection, event: Event, places: Sequence[int]) -> dict[int, bool]:
-    """The places among these that have a row, and whether their customer is called now."""
-    found: dict[int, bool] = {}
+def _called(connection: Connection, event: Event, places: Sequence[int]) -> dict[int, float | None]:
+    """The places among these that have a row, and what is asked of them; None if not called."""
+    found: dict[int, float | None] = {}
     for part in _parts(places):
-        chosen = select(CALLS.place, CALLS.state, CALLS.number).where(
+        chosen = select(CALLS.place, CALLS.called, CALLS.asked_kw).where(
             CALLS.event == event.number, CALLS.place.in_(part)
         )
         for row in connection.execute(chosen):
-            found[row.place] = row.number is not None and row.state != CallState.CANCELLED
+            found[row.place] = row.asked_kw if row.called else None
     return found
 
 
@@ -305,6 +339,7 @@ def _uncalled(event: Event, new: NewAnswer, row: dict[str, object]) -> dict[str,
         "customer": new.customer,
         "number": None,
         "revision": event.revision,
+        "called": False,
         "level": 0,
         "price_per_kwh": 0.0,
         "asked_kw": 0.0,
@@ -347,6 +382,7 @@ def _numbered(
         "tenant": event.tenant,
         "revision": revision,
         "state": CallState.PENDING,
+        "called": True,
     }
     return [{**asdict(call), **shared, "number": last + index} for index, call in enumerate(new, 1)]
 

@@ -207,16 +207,19 @@ def lock(database: Database, connection: Connection, tenant: str, name: str) -> 
 
 
 def due_after(
-    database: Database, tenant: str, wanted: Wanted, after: int, most: int
+    database: Database, tenant: str, wanted: Wanted, after: int, last: int, most: int
 ) -> list[Notice]:
-    """The notices that have fallen due beyond a number, in order.
+    """The notices that have fallen due beyond a number up to another, in order.
+
+    Whoever knows that there was a number `last` and shares the answer with others who ask for it
+    gets all notices up to it, as the question was asked when it was there.
 
     Raises:
         StoreAway: the database cannot be used now.
     """
     chosen = (
         _joined()
-        .where(*wanted.conditions(tenant), COLUMNS.number > after)
+        .where(*wanted.conditions(tenant), COLUMNS.number > after, COLUMNS.number <= last)
         .order_by(COLUMNS.number)
         .limit(most)
     )

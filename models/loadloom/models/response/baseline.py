@@ -39,8 +39,8 @@ from loadloom.models.response.baseline_rule import (
 from loadloom.models.response.control_group import matches, moved_as_controls, profiles
 from loadloom.models.response.similar_days import BoolArray, Readings, Span
 from loadloom.models.response.weather import features
-from loadloom.solvers.kernels.least_squares import fit
-from loadloom.solvers.kernels.recent import recent_means, weighted_sums
+from loadloom.solvers.kernels.least_squares import predict
+from loadloom.solvers.kernels.recent import recent_means
 
 RIDGE = 1e-6
 """Tells features apart that say the same; 90 days of readings weigh 90."""
@@ -173,8 +173,8 @@ def _by_weather(
 ) -> None:
     """Fills in what the weather of the event's day says, after the days before it.
 
-    Where customers learn from the same days, each slot is one weighted sum of readings, with the
-    same weights for all; who lacks a reading, or was called on other days, is fitted alone.
+    Customers share days and temperatures, so each slot is one weighted sum of readings but where
+    one is missing, or a customer was called on one of the days.
     """
     past = np.sort(readings.before(event.day, rule.lookback_days, alike=False))
     excluded = _of(readings.excluded, rows)[:, past]
@@ -182,31 +182,11 @@ def _by_weather(
     ordinals = np.array([each.toordinal() for each in readings.dates])
     origin = int(ordinals[event.day])
     table = features(readings.kinds, ordinals, readings.temperature_c, shown, origin)
-    x, asked = table[past], table[[event.day]]
-    common = ~excluded.all(axis=0) if excluded.shape[0] == 1 else ~excluded.any(axis=0)
-    weights = np.zeros((readings.shape[1], shown.count))
-    for t in range(shown.count):
-        rest = x[common, t]
-        gram = rest.T @ rest + np.diag([0.0] + [RIDGE] * (rest.shape[1] - 1))
-        weights[past[common], t] = rest @ np.linalg.lstsq(gram, asked[0, t], rcond=None)[0]
-    weighted_sums(load_kw, weights, shown.first, kw)
-    day_count[:] = int(common.sum())
-    own = np.isnan(kw).any(axis=1)
-    if excluded.shape[0] > 1:
-        own |= (excluded != ~common).any(axis=1)
-    alone = np.flatnonzero(own)
-    if alone.size:
-        values = load_kw[alone][:, past]
-        weight = 1.0 - (excluded[alone] if excluded.shape[0] > 1 else excluded).astype(np.float64)
-        shape = (alone.size, 1, shown.count)
-        found, variance = np.empty(shape), np.empty(shape)
-        freedom = np.empty((alone.size, shown.count), dtype=np.int64)
-        ones = x[None], asked[None]
-        fit(values, weight, *ones, RIDGE, shown.first, found, variance, freedom)
-        kw[alone] = found[:, 0]
-        window = values[:, :, event.window.slots]
-        whole = ~np.isnan(window).any(axis=2) & (weight > 0.0)
-        day_count[alone] = whole.sum(axis=1)
+    x, asked = table[past], table[event.day]
+    some = ~excluded.all(axis=0)
+    past, x, excluded = past[some], x[some], np.ascontiguousarray(excluded[:, some])
+    span = np.array([event.window.first, event.window.end])
+    predict(load_kw, past, excluded, x, asked, RIDGE, shown.first, span, kw, day_count)
     kw[day_count < rule.fewest] = np.nan
 
 

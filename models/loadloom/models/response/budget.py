@@ -62,8 +62,9 @@ def most_confident(
     if at.bound > budget:
         return -inf, -inf
     # Plans are looked for between `low` and `high`; above `top` there can be none.
+    # Where none was found at 0, none is looked for above it: the bound alone is.
     low = max(at.z, 0.0) if at.cost <= budget else -inf
-    high = LARGEST_Z if at.cost <= budget else 0.0
+    high = LARGEST_Z if at.cost <= budget else -inf
     top, tried = LARGEST_Z, LARGEST_Z
     for _ in range(_MOST_HALVINGS):
         if low >= high - Z_STEP or race.budget.spent():
@@ -76,7 +77,7 @@ def most_confident(
             top = min(top, tried) if at.bound > budget else top
         tried = 0.5 * (low + high)
     # Nor are there any above the smallest z whose bound the budget does not pay for.
-    high = max(low, high)
+    high = max(low, high, 0.0)
     for _ in range(_MOST_HALVINGS):
         if high >= top - Z_STEP or race.budget.spent():
             break

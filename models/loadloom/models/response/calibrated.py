@@ -21,6 +21,7 @@ from loadloom.models.response.problem import OfferArray, Problem
 from loadloom.models.response.referee import figures
 from loadloom.models.response.solution import PlanOptions, Report, Solution, Unsecured
 from loadloom.models.response.solve import plan
+from loadloom.models.response.unsecured import unsecured_by
 from loadloom.solvers.coupled.budget import Clock
 from loadloom.solvers.termination import Reason
 
@@ -86,7 +87,7 @@ def calibrated(
         if after.offer is None or len(after.unsecured) > len(first.unsecured):
             break
         offer, raised = after.offer, higher
-        solution = _of_the_needs(after, first)
+        solution = _of_the_needs(problem, offer, after, first)
         found = tried(offer, turn)
     return Calibrated(solution=solution, check=found, raised_kw=raised)
 
@@ -107,9 +108,12 @@ def _raised(
     return np.maximum(raised, np.where(missed, over, 0.0))
 
 
-def _of_the_needs(after: Solution, first: Solution) -> Solution:
+def _of_the_needs(
+    problem: Problem, offer: OfferArray, after: Solution, first: Solution
+) -> Solution:
     """A plan of raised needs as one of the needs themselves, with their bound."""
     cost = after.termination.objective
     bound = min(first.termination.bound, cost)
     ended = replace(after.termination, reason=Reason.FEASIBLE, bound=bound)
-    return replace(after, termination=ended, unsecured=first.unsecured)
+    short = unsecured_by(problem, offer) if problem.best_effort else ()
+    return replace(after, termination=ended, unsecured=short)

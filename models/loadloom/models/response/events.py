@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from loadloom.models.response.problem import (
     Offers,
     Problem,
 )
+from loadloom.models.response.referee import figures
 
 
 class State(IntEnum):
@@ -68,7 +70,8 @@ def retargeted(problem: Problem, offer: OfferArray, answers: Answers) -> Retarge
 
     Those who accepted are called in any case, under the offer they accepted; all that is uncertain
     of them is the size. Those who opted out, or did not answer in time, are never called. What
-    cannot be secured is secured as far as it can be, unless there is a budget.
+    cannot be secured is secured as far as it can be, unless there is a budget. Quotas, headrooms
+    and the budget give way to what those who accepted take, and to how few are left.
 
     Raises:
         InvalidProblem: somebody accepted or opted out who was not called, or a reduction is
@@ -82,20 +85,56 @@ def retargeted(problem: Problem, offer: OfferArray, answers: Answers) -> Retarge
     kept[offer[accepted]] = True
     origin = np.flatnonzero(kept)
     left = customers.calls_left
-    return Retargeted(
-        problem=replace(
-            problem,
-            customers=replace(
-                customers,
-                must_call=(customers.musts & ~gone) | accepted,
-                never_call=~accepted & (gone | ~customers.callable),
-                calls_left=None if left is None else np.where(accepted, np.maximum(left, 1), left),
-            ),
-            offers=_certain(problem.offers, origin, accepted, answers.accepted_kw),
-            best_effort=problem.budget is None,
+    after = replace(
+        problem,
+        customers=replace(
+            customers,
+            must_call=(customers.musts & ~gone) | accepted,
+            never_call=~accepted & (gone | ~customers.callable),
+            calls_left=None if left is None else np.where(accepted, np.maximum(left, 1), left),
         ),
-        origin=origin,
+        offers=_certain(problem.offers, origin, accepted, answers.accepted_kw),
+        best_effort=problem.budget is None,
     )
+    return Retargeted(problem=_promised(after), origin=origin)
+
+
+def _promised(problem: Problem) -> Problem:
+    """The problem with limits that leave room for what must be, and ask for no more than there is.
+
+    Once many accept, they cost and rebound more than was expected of them, but what was promised
+    stands; once many opt out, fewer than the least number may be left.
+    """
+    customers, network, offers = problem.customers, problem.network, problem.offers
+    cheapest, dearest = np.full(customers.count, inf), np.zeros(customers.count)
+    np.minimum.at(cheapest, offers.customers, offers.cost)
+    np.maximum.at(dearest, offers.customers, offers.cost)
+    musts = np.flatnonzero(customers.musts[offers.customers])
+    must = np.full(customers.count, NOT_CALLED, np.int32)
+    must[offers.customers[musts]] = musts
+    due = figures(problem, must)
+    quotas = []
+    for quota in problem.quotas:
+        own = customers.group == quota.group
+        free, held = own & customers.callable & (dearest > 0.0), own & customers.musts
+        most = None if quota.call_max is None else max(quota.call_max, int(held.sum()))
+        quotas.append(
+            replace(
+                quota,
+                call_min=min(quota.call_min, int((own & customers.callable).sum())),
+                call_max=most,
+                cost_min=min(quota.cost_min, float(dearest[free].sum())),
+                cost_max=max(quota.cost_max, float(cheapest[held].sum())),
+            )
+        )
+    room = network.headroom_kw
+    if room is not None:
+        room = np.maximum(room, due.rebound_kw + network.z[:, None] * due.rebound_sd_kw)
+    budget = problem.budget
+    if budget is not None:
+        budget = max(budget, float(cheapest[customers.musts].sum()))
+    tree = replace(network, headroom_kw=room)
+    return replace(problem, quotas=tuple(quotas), network=tree, budget=budget)
 
 
 def _certain(

@@ -9,7 +9,14 @@ import numpy as np
 from loadloom.models.checks import InvalidProblem, Violation
 from loadloom.models.horizon import FloatArray
 from loadloom.models.response import referee
-from loadloom.models.response.problem import NOT_CALLED, IndexArray, OfferArray, Problem
+from loadloom.models.response.network import FlagArray
+from loadloom.models.response.problem import (
+    NO_GROUP,
+    NOT_CALLED,
+    IndexArray,
+    OfferArray,
+    Problem,
+)
 from loadloom.models.response.ranking import ranked_by_mean
 from loadloom.models.response.rows import needed
 from loadloom.models.response.solution import Solution
@@ -24,6 +31,7 @@ class Cause(Enum):
     MUST = "called because it must be"
     DEAR = "not called because it costs more than the needs above it pay"
     SPARE = "not called because the needs are met without it"
+    NO_ROOM = "not called because its group's quota, or the budget, has no room for it"
     NO_NEED = "not called because no need above it binds"
     BARRED = "not called because it must not be"
     NO_CALLS_LEFT = "not called because it has no calls left this season"
@@ -102,17 +110,23 @@ def explain(problem: Problem, solution: Solution, customers: Sequence[int]) -> t
     ]
     if solution.offer is None or solution.price_per_kw is None:
         wrong.append(Violation("solution", "has no call list with prices that could be explained"))
-    if wrong:
+    if wrong or solution.offer is None:
         raise InvalidProblem(wrong)
-    ranks = _Ranks(problem, worth(problem, solution))
+    z = solution.common_z
+    common = None if z is None else np.full(problem.network.count, z)
+    planned = referee.figures(problem, solution.offer, common)
+    binding = _binding(problem, solution.offer, planned)
+    ranks = _Ranks(problem, worth(problem, solution), planned, binding)
     return tuple(_why(problem, solution, ranks, customer) for customer in customers)
 
 
 class _Ranks:
     """Offers by cost per risk-adjusted kW and per expected kW, among those under the same needs."""
 
-    def __init__(self, problem: Problem, at: Worth) -> None:
-        self.problem, self.at = problem, at
+    def __init__(
+        self, problem: Problem, at: Worth, planned: referee.Figures, binding: FlagArray
+    ) -> None:
+        self.problem, self.at, self.planned, self.binding = problem, at, planned, binding
         cost, mean = problem.offers.cost, problem.mean_kw.mean(axis=1)
         self.mean = mean
         self.cost_per_kw = _per(cost, at.adjusted_kw)
@@ -158,6 +172,23 @@ def _regions(problem: Problem) -> IndexArray:
     return found
 
 
+def _binding(problem: Problem, offer: OfferArray, planned: referee.Figures) -> FlagArray:
+    """Whether some need at or above each node would be missed without one of the calls, (V,).
+
+    A need that decides may have no price, where prices alone do not find the plan.
+    """
+    network, free = problem.network, (offer != NOT_CALLED) & ~problem.customers.musts
+    largest = np.zeros(network.need_kw.shape)
+    np.maximum.at(largest, problem.customers.nodes[free], problem.mean_kw[offer[free]])
+    for nodes in network.levels[:0:-1]:
+        np.maximum.at(largest, network.parent[nodes], largest[nodes])
+    binds = needed(problem) & (planned.secured_kw - largest < network.need_kw)
+    found = np.asarray(binds.any(axis=1))
+    for nodes in network.levels[1:]:
+        found[nodes] |= found[network.parent[nodes]]
+    return found
+
+
 def _why(problem: Problem, solution: Solution, ranks: _Ranks, customer: int) -> Why:
     called = NOT_CALLED if solution.offer is None else int(solution.offer[customer])
     offer = called if called != NOT_CALLED else ranks.best(customer)
@@ -173,7 +204,7 @@ def _why(problem: Problem, solution: Solution, ranks: _Ranks, customer: int) -> 
     cause = _cause(problem, ranks, customer, called, offer)
     rank, by_mean, ranked = place
     sentence = f"{problem.customers.name(customer)} is {cause.value}."
-    if cause in {Cause.CHEAP, Cause.FILLS, Cause.DEAR, Cause.SPARE}:
+    if cause in {Cause.CHEAP, Cause.FILLS, Cause.DEAR, Cause.SPARE, Cause.NO_ROOM}:
         region = problem.network.name(int(ranks.region[customer]))
         sentence = (
             f"{sentence[:-1]}: {ratio:.4g} per risk-adjusted kW against {price:.4g}. In {region} it"
@@ -207,9 +238,25 @@ def _cause(problem: Problem, ranks: _Ranks, customer: int, called: int, offer: i
     pays = float(ranks.at.value[offer]) >= float(problem.offers.cost[offer])
     if called != NOT_CALLED:
         return Cause.CHEAP if pays else Cause.FILLS
-    if ranks.at.price_per_kw[offer] <= 0.0:
+    if ranks.at.price_per_kw[offer] <= 0.0 and not ranks.binding[who.nodes[customer]]:
         return Cause.NO_NEED
-    return Cause.SPARE if pays else Cause.DEAR
+    if not pays:
+        return Cause.DEAR
+    return Cause.NO_ROOM if _no_room(problem, ranks.planned, customer, offer) else Cause.SPARE
+
+
+def _no_room(problem: Problem, planned: referee.Figures, customer: int, offer: int) -> bool:
+    """Whether one more call would pass the most of the customer's quota, or the budget."""
+    group = NO_GROUP if problem.customers.group is None else problem.customers.group[customer]
+    cost = float(problem.offers.cost[offer])
+    if problem.budget is not None and planned.cost + cost > problem.budget:
+        return True
+    return any(
+        (quota.call_max is not None and planned.group_calls[group] >= quota.call_max)
+        or planned.group_cost[group] + cost > quota.cost_max
+        for quota in problem.quotas
+        if quota.group == group
+    )
 
 
 def mean_ranking(problem: Problem, solution: Solution) -> MeanRanking:

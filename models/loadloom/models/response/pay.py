@@ -116,6 +116,14 @@ def prices_micro(terms: Terms) -> IntArray:
     return np.rint(np.atleast_2d(terms.price_per_kwh) * PRICE_STEPS).astype(np.int64)
 
 
+def payable(price_per_kwh: FloatArray) -> BoolArray:
+    """Whether each price is from 0 to a million and has at most 6 decimals, in the shape given."""
+    micro = price_per_kwh * PRICE_STEPS
+    with np.errstate(invalid="ignore"):  # inf has no decimals, and is too high
+        whole = np.abs(micro - np.rint(micro)) <= _FLOAT_NOISE
+    return whole & (price_per_kwh >= 0.0) & (price_per_kwh <= HIGHEST_PRICE)
+
+
 def energy_nano(delivered_wh: IntArray, price_micro: IntArray) -> IntArray:
     """What the delivered energy is worth in billionths of the currency, exactly, (n,)."""
     return (delivered_wh * price_micro).sum(axis=1)
@@ -201,8 +209,7 @@ def _check(measured: Measured, terms: Terms) -> None:
 def _check_prices(checks: Checks, measured: Measured, terms: Terms, price: FloatArray) -> None:
     """Notes prices of too many decimals, and amounts too large to be told to the minor unit."""
     path = "terms.price_per_kwh"
-    noise = np.abs(price * PRICE_STEPS - np.rint(price * PRICE_STEPS))
-    fine = noise > _FLOAT_NOISE
+    fine = ~payable(price)
     if fine.any():
         first = float(price[fine][0])
         checks.require(False, path, f"is {first!r}; must have at most 6 decimals")

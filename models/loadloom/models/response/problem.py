@@ -24,7 +24,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from loadloom.models.checks import Checks
+from loadloom.models.checks import MAGNITUDE, Checks
 from loadloom.models.horizon import FloatArray
 from loadloom.models.response.network import FlagArray, IndexArray, Network
 
@@ -309,7 +309,8 @@ def _check_offers(checks: Checks, offers: Offers, count: int, slots: int) -> Non
     for name in ("mean_kw", "variance_kw2"):
         values = getattr(offers, name)
         if values.shape in shapes:
-            checks.numbers(f"offers.{name}", values, low=0.0)
+            most = MAGNITUDE**2 if name == "variance_kw2" else MAGNITUDE
+            checks.numbers(f"offers.{name}", values, low=0.0, high=most)
         else:
             message = f"has shape {values.shape}; must have one row for each of {m} offers"
             checks.require(False, f"offers.{name}", f"{message}, and 1 or {slots} columns")

@@ -18,10 +18,16 @@ from loadloom.models.response.problem import (
     Problem,
     Quota,
 )
-from loadloom.models.response.solution import Solution
+from loadloom.models.response.solution import PlanOptions, Solution
+from loadloom.solvers.termination import Reason
 
 RELATIVE = 1e-7
 """The share by which a limit may be passed by rounding."""
+
+_CLOSED = 1e-6
+"""The relative gap that solvers' own tolerances leave, whatever smaller one is asked for."""
+
+_EXCUSES = 20  # of the needs that are said not to be securable are looked at
 
 NINETY_FIVE = float(quantile(np.array(0.95)))
 """The normal quantile by which the cost is told that is not exceeded in 95 of 100 events."""
@@ -193,11 +199,15 @@ def _groups(
     return calls.astype(np.int64), spent.astype(np.float64)
 
 
-def violations(problem: Problem, solution: Solution) -> list[Violation]:
+def violations(
+    problem: Problem, solution: Solution, options: PlanOptions | None = None
+) -> list[Violation]:
     """Every rule that an answer breaks; one without a call list breaks none.
 
     A need that the answer says cannot be secured is held to what it says can be, and only in a
-    problem that asks for the best effort.
+    problem that asks for the best effort. What it says must be what the call list secures and, in
+    an answer with a bound, the most that can be. An answer that says it is optimal is held to the
+    gap of `options`, or of the usual ones.
     """
     if solution.offer is None:
         return []
@@ -210,7 +220,12 @@ def violations(problem: Problem, solution: Solution) -> list[Violation]:
     wrong, least = _least(problem, solution)
     found = broken(problem, solution.offer, z, least)
     if not found:
-        found = _claims(problem, solution)
+        gap = (options or PlanOptions()).relative_gap
+        found = [
+            *_claims(problem, solution, gap),
+            *_shortfalls(problem, solution, solution.offer),
+            *_excused(problem, solution),
+        ]
     return [*wrong, *found]
 
 
@@ -276,6 +291,64 @@ def _least(problem: Problem, solution: Solution) -> tuple[list[Violation], Float
     return [], least
 
 
+def _shortfalls(problem: Problem, solution: Solution, offer: OfferArray) -> list[Violation]:
+    """What an answer tells of needs that it does not secure, other than what its calls leave."""
+    told = solution.unsecured if problem.best_effort else ()
+    if not told:
+        return []
+    secured, found = figures(problem, offer).secured_kw, []
+    for each in told:
+        own = float(secured[each.node, each.slot])
+        rounding = RELATIVE * max(1.0, abs(own))
+        right = (
+            abs(each.attainable_kw - own) <= rounding
+            and abs(each.need_kw - own - each.missing_kw) <= rounding
+            and each.missing_kw >= 0.0
+        )
+        if not right:
+            words = (
+                f"tells {each.attainable_kw:.9g} kW and {each.missing_kw:.9g} missing;"
+                f" {own:.9g} of {each.need_kw:.9g} are secured"
+            )
+            found.append(Violation(f"unsecured: {problem.network.name(each.node)}", words))
+    return found
+
+
+def _excused(problem: Problem, solution: Solution) -> list[Violation]:
+    """Needs that an answer says cannot be secured, and that could be further.
+
+    With several offers a customer, or shared shocks, nobody knows the most without a search; nor is
+    more than some rows looked at. Without a bound other rules may have stood in the way.
+    """
+    simple = problem.offers.loading is None and int(problem.offer_count.max()) <= 1
+    if not simple or solution.termination.bound == -inf:
+        return []
+    found = []
+    for each in solution.unsecured[:: max(1, len(solution.unsecured) // _EXCUSES)]:
+        most = min(_most_kw(problem, each.node, each.slot), each.need_kw)
+        if each.attainable_kw < most - RELATIVE * max(1.0, abs(most)):
+            words = f"says {each.attainable_kw:.9g} kW can be secured; {most:.9g} can be"
+            found.append(Violation(f"unsecured: {problem.network.name(each.node)}", words))
+    return found
+
+
+def _most_kw(problem: Problem, node: int, slot: int) -> float:
+    """The most that is secured at a node, whoever is called below it; with an offer a customer."""
+    network, customers, whose = problem.network, problem.customers, problem.offers.customers
+    first, last = network.span
+    place = first[customers.nodes[whose]]
+    can = (place >= first[node]) & (place < last[node]) & customers.callable[whose]
+    mean, variance = problem.mean_kw[:, slot], problem.variance_kw2[:, slot]
+    sure, free = can & customers.musts[whose], np.flatnonzero(can & ~customers.musts[whose])
+    # The best choice begins the order of variance per mean, whatever its deviation is.
+    free = free[mean[free] > 0.0]
+    free = free[np.argsort(variance[free] / mean[free], kind="stable")]
+    sums = mean[sure].sum() + np.append(0.0, np.cumsum(mean[free]))
+    spread = network.spread_kw[node, slot] ** 2 + variance[sure].sum()
+    spread = spread + np.append(0.0, np.cumsum(variance[free]))
+    return float((sums - network.z[node] * np.sqrt(spread)).max())
+
+
 def _needs(problem: Problem, least: FloatArray, found: Figures) -> list[Violation]:
     short = found.secured_kw < least - RELATIVE * np.maximum(1.0, np.abs(least))
     counts = problem.network.needed
@@ -332,7 +405,7 @@ def _budget(problem: Problem, found: Figures) -> list[Violation]:
     return [Violation("budget", f"is {budget:.9g}; the calls cost {found.cost:.9g}")]
 
 
-def _claims(problem: Problem, solution: Solution) -> list[Violation]:
+def _claims(problem: Problem, solution: Solution, relative_gap: float) -> list[Violation]:
     """What an answer claims of its cost or confidence, and of its bound."""
     claimed, bound = solution.termination.objective, solution.termination.bound
     if problem.budget is not None and solution.common_z is not None:
@@ -345,4 +418,8 @@ def _claims(problem: Problem, solution: Solution) -> list[Violation]:
         found.append(Violation("objective", f"is {claimed:.12g}; the referee finds {own:.12g}"))
     if not beyond <= RELATIVE * max(1.0, abs(own)):
         found.append(Violation("bound", f"is {bound:.12g}, beyond the objective {claimed:.12g}"))
+    closed = max(relative_gap, _CLOSED) * max(1.0, abs(own))
+    if solution.termination.reason is Reason.OPTIMAL and not -beyond <= closed:
+        message = f"is {bound:.12g}, too far from {claimed:.12g} to call that optimal"
+        found.append(Violation("bound", message))
     return found

@@ -8,8 +8,7 @@ import numpy as np
 from loadloom.models.horizon import FloatArray
 from loadloom.models.response.network import NO_NODE
 from loadloom.models.response.problem import NOT_CALLED, IndexArray, OfferArray, Problem
-
-FREE, TAKEN, BARRED = 0, 1, -1
+from loadloom.solvers.covering.terms import BARRED, TAKEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

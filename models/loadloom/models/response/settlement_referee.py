@@ -51,7 +51,12 @@ def _shapes(request: SettlementRequest, answer: Settlement) -> list[Violation]:
     window, measured = event.window.count, event.measured.count
     shapes = {
         "baselines.kw": (answer.baselines.kw, (count, measured)),
+        "baselines.unadjusted_kw": (answer.baselines.unadjusted_kw, (count, measured)),
+        "baselines.adjustment": (answer.baselines.adjustment, (count,)),
+        "baselines.day_count": (answer.baselines.day_count, (count,)),
+        "baselines.days": (answer.baselines.days, (count, request.baseline_rule.last)),
         "baselines.note": (answer.baselines.note, (count,)),
+        "baselines.noise_kw": (answer.baselines.noise_kw, (count,)),
         "measured.delivered_wh": (answer.measured.delivered_wh, (count, window)),
         "measured.rebound_kwh": (answer.measured.rebound_kwh, (count,)),
         "measured.net_kw": (answer.measured.net_kw, (count,)),
@@ -83,6 +88,21 @@ def _days_looked_at(readings: Readings, request: SettlementRequest, i: int) -> l
     return looked_at
 
 
+def _days_kept(
+    readings: Readings, request: SettlementRequest, i: int, looked_at: list[int]
+) -> list[int]:
+    """The days of which a baseline is the mean, the latest first."""
+    rule, window = request.baseline_rule, request.event.window
+    if rule.method is not Method.HIGHEST_DAYS:
+        return looked_at
+    level = {
+        day: float(readings.load_kw[i, day, window.slots].astype(np.float64).mean())
+        for day in looked_at
+    }
+    highest = sorted(looked_at, key=lambda day: (-level[day], -day))[: rule.kept]
+    return sorted(highest, reverse=True)
+
+
 def _usual_load(
     readings: Readings, request: SettlementRequest, i: int, slots: slice
 ) -> tuple[FloatArray, float] | None:
@@ -91,10 +111,8 @@ def _usual_load(
     looked_at = _days_looked_at(readings, request, i)
     if len(looked_at) < rule.fewest:
         return None
+    kept = _days_kept(readings, request, i, looked_at)
     window = readings.load_kw[i, :, event.window.slots].astype(np.float64).mean(axis=1)
-    kept = looked_at
-    if rule.method is Method.HIGHEST_DAYS:
-        kept = sorted(looked_at, key=lambda day: (-window[day], -day))[: rule.kept]
     load = readings.load_kw[i, kept, slots].astype(np.float64)
     known = ~np.isnan(load)
     with np.errstate(invalid="ignore"):
@@ -189,34 +207,81 @@ def _baseline(request: SettlementRequest, answer: Settlement, i: int) -> list[Vi
     span = rule.adjustment.span if rule.adjustment.kind is not Adjust.NONE else None
     first = event.window.first if span is None else span.first
     shown = Span(first=first, count=event.measured.end - first)
+    wrong = _days_told(request, answer, i)
     if rule.method is Method.REGRESSION:
         right = _fitted_load(request, i, shown)
     elif rule.method is Method.CONTROL_GROUP:
         right = _moved_load(request, i, shown.slots)
     else:
         right = _usual_load(request.readings, request, i, shown.slots)
-    none = found.note[i] in {Note.TOO_FEW_DAYS, Note.NO_CONTROLS}
-    if right is None or none:
-        if right is None and none and np.isnan(found.kw[i]).all():
-            return []
-        return [Violation(f"baselines.kw[{i}]", "is there without days to find it by, or lacks")]
-    load, noise = right
-    if not np.isclose(found.noise_kw[i], noise, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
-        words = f"is {found.noise_kw[i]:.9g}; must be {noise:.9g}"
-        return [Violation(f"baselines.noise_kw[{i}]", words)]
-    if span is not None:
-        load = _adjusted(request, i, load, span)
-    expected = load[event.window.first - first :]
-    near = np.isclose(found.kw[i], expected, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
-    if near.all():
-        return []
-    t = int(np.argmin(near))
-    words = f"is {found.kw[i, t]:.9g}; is {expected[t]:.9g} by {rule.method.value}"
-    return [Violation(f"baselines.kw[{i}, {t}]", words)]
+    change = None
+    if right is None:
+        load, note = np.full(shown.count, np.nan), _why_none(request, i)
+        noise, after = found.noise_kw[i], load
+    else:
+        (load, noise), note = right, Note.NONE
+        after = load
+        if span is not None:
+            after, change = _adjusted(request, i, load, span)
+            note = Note.NONE if change is not None else Note.NOT_ADJUSTED
+    nothing = 1.0 if rule.adjustment.kind is Adjust.RATIO else 0.0
+    start = event.window.first - first
+    for name, values, expected in (
+        ("note", found.note[i], note),
+        ("noise_kw", found.noise_kw[i], noise),
+        ("adjustment", found.adjustment[i], nothing if change is None else change),
+        ("unadjusted_kw", found.unadjusted_kw[i], load[start:]),
+        ("kw", found.kw[i], after[start:]),
+    ):
+        own, by_hand = np.atleast_1d(values), np.atleast_1d(expected)
+        near = np.isclose(own, by_hand, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+        if not near.all():
+            t = int(np.argmin(near))
+            words = f"is {own[t]:.9g}; is {by_hand[t]:.9g} by {rule.method.value}"
+            where = f"{i}, {t}" if own.size > 1 else f"{i}"
+            wrong.append(Violation(f"baselines.{name}[{where}]", words))
+    return wrong
 
 
-def _adjusted(request: SettlementRequest, i: int, load: FloatArray, span: Span) -> FloatArray:
-    """The load after the same-day adjustment."""
+def _days_told(request: SettlementRequest, answer: Settlement, i: int) -> list[Violation]:
+    """What is wrong with the days that a customer's baseline is said to come from."""
+    readings, rule, event = request.readings, request.baseline_rule, request.event
+    if rule.method is Method.REGRESSION:
+        today, kept = readings.dates[event.day], []
+        count = sum(
+            0 < (today - date).days <= rule.lookback_days
+            and not _was_called(readings, i, day)
+            and not np.isnan(readings.load_kw[i, day, event.window.slots]).any()
+            for day, date in enumerate(readings.dates)
+        )
+    else:
+        looked_at = _days_looked_at(readings, request, i)
+        count = len(looked_at)
+        kept = _days_kept(readings, request, i, looked_at) if count >= rule.fewest else []
+    found, wrong = answer.baselines, []
+    if found.day_count[i] != count:
+        words = f"is {found.day_count[i]}; there are {count}"
+        wrong.append(Violation(f"baselines.day_count[{i}]", words))
+    if found.days[i].tolist() != kept + [-1] * (rule.last - len(kept)):
+        words = f"is {found.days[i].tolist()}; must be {kept}, and -1 beyond"
+        wrong.append(Violation(f"baselines.days[{i}]", words))
+    return wrong
+
+
+def _why_none(request: SettlementRequest, i: int) -> Note:
+    """Why a customer has no baseline: its own days, or else its controls."""
+    if request.baseline_rule.method is not Method.CONTROL_GROUP:
+        return Note.TOO_FEW_DAYS
+    whole = slice(0, request.readings.shape[2])
+    own = _usual_load(request.readings, request, i, whole)
+    known = own is not None and not np.isnan(own[0]).any()
+    return Note.NO_CONTROLS if known else Note.TOO_FEW_DAYS
+
+
+def _adjusted(
+    request: SettlementRequest, i: int, load: FloatArray, span: Span
+) -> tuple[FloatArray, float | None]:
+    """The load after the same-day adjustment, and the ratio or difference; None without one."""
     rule, event = request.baseline_rule.adjustment, request.event
     spoiled = event.spoiled
     usual, drawn = [], []
@@ -227,16 +292,17 @@ def _adjusted(request: SettlementRequest, i: int, load: FloatArray, span: Span) 
             usual.append(float(load[t - span.first]))
             drawn.append(actual)
     if not usual:
-        return load
+        return load, None
     expected, actual = sum(usual) / len(usual), sum(drawn) / len(drawn)
     if rule.kind is Adjust.RATIO:
         if expected <= 0.0 or actual < 0.0:
-            return load
-        return load * min(max(actual / expected, rule.lowest), rule.highest)
+            return load, None
+        ratio = min(max(actual / expected, rule.lowest), rule.highest)
+        return load * ratio, ratio
     start = event.window.first - span.first
     size = abs(float(load[start : start + event.window.count].mean()))
     change = min(max(actual - expected, (rule.lowest - 1.0) * size), (rule.highest - 1.0) * size)
-    return load + change
+    return load + change, change
 
 
 def _delivery(request: SettlementRequest, answer: Settlement, i: int) -> list[Violation]:
@@ -285,10 +351,25 @@ def _delivery(request: SettlementRequest, answer: Settlement, i: int) -> list[Vi
         ("rebound_kwh", m.rebound_kwh[i], rebound),
         ("net_kw", m.net_kw[i], net_kw),
         ("missing_count", m.missing_count[i], missing),
+        ("offered_kwh", m.offered_kwh[i], np.nan if offered is None else offered_kwh),
     ):
         if not np.isclose(value, right, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
             found.append(Violation(f"measured.{name}[{i}]", f"is {value:.9g}; must be {right:.9g}"))
-    return found
+    return found + _as_read(request, answer, i, by_slot)
+
+
+def _as_read(
+    request: SettlementRequest, answer: Settlement, i: int, saved_kwh: list[float]
+) -> list[Violation]:
+    """What is not as a customer's readings say."""
+    event, found = request.event, answer.measured
+    drawn = request.readings.load_kw[i, event.day, event.measured.slots]
+    pairs = (("saved_kwh", found.saved_kwh, saved_kwh), ("actual_kw", found.actual_kw, drawn))
+    return [
+        Violation(f"measured.{name}[{i}]", "is not what the readings say")
+        for name, values, right in pairs
+        if not np.allclose(values[i], right, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+    ]
 
 
 def _payments(request: SettlementRequest, answer: Settlement) -> list[Violation]:

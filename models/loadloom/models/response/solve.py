@@ -18,7 +18,6 @@ from loadloom.models.response.budget import Z_STEP, Costed, most_confident, own_
 from loadloom.models.response.constraints import covering_problem
 from loadloom.models.response.problem import IndexArray, OfferArray, Offers, Problem, one_node
 from loadloom.models.response.rows import (
-    TAKEN,
     Reduced,
     needed_above,
     offer_of,
@@ -39,6 +38,7 @@ from loadloom.solvers.covering.batch import Batch, cover_batch
 from loadloom.solvers.covering.nested import cover as cover_nested
 from loadloom.solvers.covering.row import Row
 from loadloom.solvers.covering.single import cover
+from loadloom.solvers.covering.terms import TAKEN
 from loadloom.solvers.termination import Reason, Termination
 
 ROUNDING = 1e-9
@@ -87,7 +87,9 @@ def plan(
     )
     rows = reduced(problem)
     if problem.budget is not None:
-        return _within_budget(problem, rows, problem.budget, options, race, course)
+        # Three calls of 0.1 add up to a little more than 0.3.
+        paid = problem.budget * (1.0 + ROUNDING)
+        return _within_budget(problem, rows, paid, options, race, course)
     road, owner = _road(problem, rows, options)
     need = lowered(problem, rows) if problem.best_effort else rows.need
     found = _solve(problem, rows, need, road, owner, options, race, start)

@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from loadloom.solvers.covering.row import TOLERANCE, Flags, Floats, States, column_faults
+from loadloom.solvers.covering.row import column_faults
+from loadloom.solvers.covering.terms import Flags, Floats, States, slack
 from loadloom.solvers.kernels.covering_rows import cover_rows
 
 
@@ -64,12 +65,7 @@ class Batch:
 
     def needed(self) -> Floats:
         """What choices must reach at least: the thresholds less what rounding may take, (R,)."""
-        largest = np.zeros(self.row_count)
-        filled = np.flatnonzero(np.diff(self.starts))
-        if filled.size:
-            largest[filled] = np.maximum.reduceat(np.abs(self.mean), self.starts[filled])
-        size = np.maximum(largest, np.where(np.isfinite(self.threshold), np.abs(self.threshold), 0))
-        return self.threshold - TOLERANCE * size
+        return self.threshold - slack(self.threshold)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -7,7 +7,8 @@ import numpy as np
 
 from loadloom.solvers.coupled.budget import Race
 from loadloom.solvers.covering.nested import Cover, cover
-from loadloom.solvers.covering.rows import Flags, Floats, Problem, summed
+from loadloom.solvers.covering.rows import Problem, summed
+from loadloom.solvers.covering.terms import Flags, Floats
 
 MOST = 9.0
 """The largest z that is looked for: one in 10^19."""

@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from loadloom.solvers.covering.rows import BARRED, TAKEN, Flags, Floats, Indices, Problem, States
+from loadloom.solvers.covering.rows import Problem
+from loadloom.solvers.covering.terms import BARRED, TAKEN, Flags, Floats, Indices, States
 
 MOST_OWN = 1_000
 """Up to so many items several rows of one node are their block's own; beyond they have prices."""

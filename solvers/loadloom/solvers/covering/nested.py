@@ -17,7 +17,8 @@ from loadloom.solvers.covering.layout import Layout, lay_out
 from loadloom.solvers.covering.passes import Passes, Prices, node_sums
 from loadloom.solvers.covering.plan import Plan
 from loadloom.solvers.covering.proof import Prover
-from loadloom.solvers.covering.rows import Flags, Floats, Indices, Problem, keeps, shortfall
+from loadloom.solvers.covering.rows import Problem, keeps, shortfall
+from loadloom.solvers.covering.terms import Flags, Floats, Indices
 from loadloom.solvers.covering.tolls import Tolls, tangents
 from loadloom.solvers.covering.whole import is_small, search_whole
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from loadloom.solvers.covering.layout import Layout, Positions
-from loadloom.solvers.covering.rows import Floats, Indices
+from loadloom.solvers.covering.terms import Floats, Indices
 from loadloom.solvers.kernels.nested_blocks import relax_blocks, search_blocks
 
 CHUNKS = 16

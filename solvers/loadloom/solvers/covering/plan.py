@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from loadloom.solvers.covering.passes import Passes, Planes, Prices
-from loadloom.solvers.covering.rows import Flags, Floats, Indices
+from loadloom.solvers.covering.terms import Flags, Floats, Indices, slack
 from loadloom.solvers.kernels.nested_plan import (
     exchange,
     mend,
@@ -167,8 +167,9 @@ class Plan:
     def _outside(self) -> Floats:
         """One over its limit for each quota below it, minus that above, else 0, (Q,)."""
         quotas = self.passes.layout.problem.quotas
-        slack = 1e-9 * np.maximum(1.0, np.abs(self.counted))
-        below, above = self.counted < quotas.low - slack, self.counted > quotas.high + slack
+        rounding = slack(self.counted)
+        below = self.counted < quotas.low - rounding
+        above = self.counted > quotas.high + rounding
         limit = np.where(below, quotas.low, np.where(above, quotas.high, 1.0))
         return (below * 1.0 - above * 1.0) / np.maximum(1.0, np.abs(limit))
 

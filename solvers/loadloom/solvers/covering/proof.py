@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from loadloom.solvers.covering.passes import Passes, Planes, Prices, Searched, node_sums
-from loadloom.solvers.covering.rows import TOLERANCE, Flags, Floats, Indices
+from loadloom.solvers.covering.terms import Flags, Floats, Indices, slack
 from loadloom.solvers.kernels.nested_blocks import lean_blocks, ratio_blocks
 
 _RATES = np.geomspace(0.35, 4.0, 8)
@@ -170,10 +170,9 @@ class Prover:
     def _values(self, question: _Question, box: Box, bounds: Floats) -> Floats:
         """What the rows of each node and the blocks right below it are worth, (V + 1,)."""
         lay, prices, planes = self.passes.layout, question.prices, question.planes
-        slack = TOLERANCE * np.maximum(1.0, np.abs(lay.need))
         constant = planes.root * _slope(box) * (lay.base + box[0] * box[1])
         price = np.where(lay.upper, prices.row, 0.0)
-        needed = np.where(price > 0.0, lay.need, 0.0) - slack + lay.z * constant
+        needed = np.where(price > 0.0, lay.need, 0.0) - slack(lay.need) + lay.z * constant
         held = np.where(price > 0.0, price * np.where(price > 0.0, needed, 0.0), 0.0).sum(axis=1)
         blocks = np.where(np.isfinite(bounds), bounds, 0.0)
         return held + np.bincount(lay.path[:, 0], weights=blocks, minlength=held.size)
@@ -181,8 +180,8 @@ class Prover:
     def _quotas(self, prices: Prices) -> float:
         """What the quotas' prices are worth."""
         quotas = self.passes.layout.problem.quotas
-        low = quotas.low - TOLERANCE * np.maximum(1.0, np.abs(quotas.low))
-        high = quotas.high + TOLERANCE * np.maximum(1.0, np.abs(quotas.high))
+        low = quotas.low - slack(quotas.low)
+        high = quotas.high + slack(quotas.high)
         up, down = prices.quota > 0.0, prices.quota < 0.0
         return float(prices.quota[up] @ low[up] + prices.quota[down] @ high[down])
 

@@ -7,19 +7,9 @@ subject to mean.x - quantile * sqrt(base_variance + variance.x) >= threshold
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from loadloom.solvers.covering.terms import FREE, TAKEN, Flags, Floats, States, slack
 from loadloom.solvers.kernels.covering import most_prefix
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-States = NDArray[np.int8]
-
-FREE, TAKEN, BARRED = 0, 1, -1
-"""What an item's state says: it may be chosen, it must be, or it must not be."""
-
-TOLERANCE = 1e-9
-"""By what share of the threshold, or of the largest mean, a row may be missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,10 +90,7 @@ def cost_of(row: Row, chosen: Flags) -> float:
 
 def needed(row: Row) -> float:
     """What a choice must reach at least: the threshold less what rounding may take."""
-    if row.threshold == -np.inf:
-        return -np.inf
-    size = max(abs(row.threshold), float(np.abs(row.mean).max(initial=0.0)))
-    return row.threshold - TOLERANCE * size
+    return row.threshold - float(slack(row.threshold))
 
 
 def most(row: Row) -> tuple[Flags, float]:

@@ -19,18 +19,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from loadloom.solvers.covering.terms import (
+    BARRED,
+    TAKEN,
+    Flags,
+    Floats,
+    Indices,
+    States,
+    slack,
+)
 from loadloom.solvers.kernels.nested_tree import add_chosen, best_level
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int32]
-States = NDArray[np.int8]
-Flags = NDArray[np.bool_]
-
-FREE, TAKEN, BARRED = 0, 1, -1
-"""What an item's state says: it may be chosen, it must be, or it must not be."""
-
-TOLERANCE = 1e-9
-"""By what share of its need, or of one, a row may be missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -294,15 +292,15 @@ def shortfall(problem: Problem, chosen: Flags) -> Floats:
     """How much each row lacks of its need, (V, S), 0 within the tolerance."""
     need = problem.rows.need
     lack = np.where(np.isfinite(need), need - levels(problem, chosen), 0.0)
-    return np.where(lack > TOLERANCE * np.maximum(1.0, np.abs(need)), lack, 0.0)
+    return np.where(lack > slack(need), lack, 0.0)
 
 
 def keeps(problem: Problem, chosen: Flags) -> bool:
     """Whether a choice keeps all rows, quotas, choosers and states."""
     items, quotas = problem.items, problem.quotas
     sums = quotas.sums(chosen)
-    slack = TOLERANCE * np.maximum(1.0, np.abs(sums))
-    if (sums < quotas.low - slack).any() or (sums > quotas.high + slack).any():
+    rounding = slack(sums)
+    if (sums < quotas.low - rounding).any() or (sums > quotas.high + rounding).any():
         return False
     if (chosen & (problem.state == BARRED)).any() or (~chosen & (problem.state == TAKEN)).any():
         return False

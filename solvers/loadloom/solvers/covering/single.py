@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loadloom.solvers.covering.row import Flags, Floats, Row, cost_of, freedom, needed, taken
+from loadloom.solvers.covering.row import Row, cost_of, freedom, needed, taken
+from loadloom.solvers.covering.terms import Flags, Floats
 from loadloom.solvers.kernels.covering_rows import cover_items, workspace
 
 _STEPPED = 20_000

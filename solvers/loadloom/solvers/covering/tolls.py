@@ -13,7 +13,7 @@ import numpy as np
 from loadloom.solvers.coupled.budget import Race
 from loadloom.solvers.covering.layout import Positions
 from loadloom.solvers.covering.passes import Passes, Planes, Prices, Relaxed, node_sums
-from loadloom.solvers.covering.rows import Floats, Indices
+from loadloom.solvers.covering.terms import Floats, Indices
 from loadloom.solvers.kernels.nested_prices import next_tree_prices
 
 MOST_CUTS = 40

@@ -6,7 +6,7 @@ import numpy as np
 
 from loadloom.solvers.covering.layout import Layout
 from loadloom.solvers.covering.passes import Planes
-from loadloom.solvers.covering.rows import Floats, Indices
+from loadloom.solvers.covering.terms import Floats, Indices
 from loadloom.solvers.kernels.nested_search import search
 
 MOST_ITEMS, MOST_ENTRIES = 300, 6_000

@@ -13,8 +13,16 @@ column without a gap takes the factor that all of them have: a third of the work
 import numpy as np
 from numba import njit
 
+from loadloom.solvers.kernels.recent import weighted_sums
+
 _PIVOT = 1e-10
 """The share of its diagonal below which a pivot is rounding."""
+
+_ALMOST_ALONE = 1e-3
+"""A page that the others say so little of is not filled in: rounding would be divided by it."""
+
+_ROWS_AT_ONCE = 16
+"""Rows of a hundred pages that a core's cache holds, so that gaps are read from there."""
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -81,6 +89,121 @@ def _backward(gram, size, live, right):
         for k in range(j + 1, size):
             total -= gram[k, j] * right[k]
         right[j] = total / gram[j, j]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def predict(values, pages, excluded, features, asked, ridge, first, span, predicted, counts):
+    """Fills in what least squares say of rows that share features, pages counting all alike.
+
+    What all rows have in common is found once, and a row without a gap is a weighted sum. One
+    missing value of a column takes the value that the fit without it gives it, which changes no
+    coefficient: by the hat matrix, hat = X (X'X + ridge)^-1 X', that is
+    sum_(c not m) hat[m, c] y[c] / (1 - hat[m, m]). Of more than one the pages are taken off the
+    normal equations.
+
+    Args:
+        values: (n, P, S), NaN where there is none.
+        pages: (C,) the pages that count.
+        excluded: (1 or n, C) bool: which of them are not for the row.
+        features: (C, T, K); the first is the constant.
+        asked: (T, K).
+        ridge: the penalty on every coefficient but the first.
+        first: the column of values that belongs to column 0 of T.
+        span: (2,) the first column of values and that after the last in which gaps are counted.
+        predicted: (n, T), filled in; NaN with no value at all.
+        counts: (n,) filled in with the pages that the row has without a gap in the span.
+    """
+    columns, size = asked.shape
+    x = np.empty((columns, pages.size, size))  # one column after the other in memory
+    whole = np.zeros((columns, size, size))
+    # Of each column, the hat matrix and, as its last row, the weights of the asked prediction.
+    hat = np.zeros((columns, pages.size + 1, pages.size))
+    half = np.empty((pages.size + 1, size))
+    weights = np.zeros((values.shape[1], columns))
+    gram = np.empty((size, size))
+    right = np.empty(size)
+    live = np.empty(size, np.bool_)
+    for t in range(columns):
+        for c in range(pages.size):
+            for j in range(size):
+                x[t, c, j] = features[c, t, j]
+                for k in range(j + 1):
+                    whole[t, j, k] += features[c, t, j] * features[c, t, k]
+        for j in range(1, size):
+            whole[t, j, j] += ridge
+        for j in range(size):
+            for k in range(j + 1):
+                gram[j, k] = whole[t, j, k]
+        _factor(gram, size, live)
+        for c in range(pages.size + 1):
+            for j in range(size):
+                right[j] = x[t, c, j] if c < pages.size else asked[t, j]
+            _forward(gram, size, live, right)
+            for j in range(size):
+                half[c, j] = right[j]
+        for c in range(pages.size + 1):
+            for d in range(pages.size):
+                for j in range(size):
+                    hat[t, c, d] += half[c, j] * half[d, j]
+        for c in range(pages.size):
+            weights[pages[c], t] = hat[t, pages.size, c]
+    gone = np.empty(pages.size, np.bool_)
+    for i in range(values.shape[0]):
+        if i % _ROWS_AT_ONCE == 0:
+            end = i + _ROWS_AT_ONCE
+            weighted_sums(values[i:end], weights, first, predicted[i:end])
+        row = min(i, excluded.shape[0] - 1)
+        some = pages.size == 0
+        for c in range(pages.size):
+            gone[c] = excluded[row, c]
+            some |= gone[c]
+        for t in range(columns):
+            if not (some or np.isnan(predicted[i, t])):
+                continue
+            counted = span[0] <= first + t < span[1]
+            gaps, gap = 0, 0
+            for c in range(pages.size):
+                if np.isnan(values[i, pages[c], first + t]) or excluded[row, c]:
+                    gone[c] |= counted
+                    gaps += 1
+                    gap = c
+            if gaps == pages.size:
+                predicted[i, t] = np.nan
+                continue
+            rest = 1.0 - hat[t, gap, gap]
+            if gaps == 1 and rest > _ALMOST_ALONE:
+                value, filled = 0.0, 0.0
+                for c in range(pages.size):
+                    if c != gap:
+                        known = values[i, pages[c], first + t]
+                        value += hat[t, pages.size, c] * known
+                        filled += hat[t, gap, c] * known
+                predicted[i, t] = value + hat[t, pages.size, gap] * filled / rest
+                continue
+            for j in range(size):
+                right[j] = 0.0
+                for k in range(j + 1):
+                    gram[j, k] = whole[t, j, k]
+            for c in range(pages.size):
+                known = values[i, pages[c], first + t]
+                if np.isnan(known) or excluded[row, c]:
+                    for j in range(size):
+                        for k in range(j + 1):
+                            gram[j, k] -= x[t, c, j] * x[t, c, k]
+                else:
+                    for j in range(size):
+                        right[j] += x[t, c, j] * known
+            _factor(gram, size, live)
+            _forward(gram, size, live, right)
+            _backward(gram, size, live, right)
+            value = 0.0
+            for j in range(size):
+                value += asked[t, j] * right[j]
+            predicted[i, t] = value
+        count = pages.size
+        for c in range(pages.size):
+            count -= gone[c]
+        counts[i] = count
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

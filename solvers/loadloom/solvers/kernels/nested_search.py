@@ -108,7 +108,9 @@ def search(
             closed = min(closed, bound)
             bounds[k] = np.inf
             continue
-        cut, widest = _loosest(variance, under, over, part, low, high, root, z, base, price, slope)
+        cut, widest, middle = _loosest(
+            variance, under, over, part, low, high, root, z, base, price, mend
+        )
         split = _NONE
         if mend and (cut < 0 or widest < _CHORD * (value - bound)):
             if value < np.inf:
@@ -133,7 +135,6 @@ def search(
             _leave(cost, mean, variance, loading, heads, states[used], split)
             _take(state, heads, split)
         else:
-            middle = _middle(variance, under, over, part, base, cut)
             highs[k, cut] = middle
             lows[used, cut] = middle
         used += 1
@@ -263,20 +264,27 @@ def _middle(variance, under, over, part, base, r):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _loosest(variance, under, over, part, low, high, root, z, base, price, slope):
-    """The row whose chord is furthest off, in cost, at the mixed choice; -1 if none is."""
-    cut, widest = _NONE, 0.0
+def _loosest(variance, under, over, part, low, high, root, z, base, price, mend):
+    """The row whose chord is furthest off, in cost, by how much, and where to cut it; -1 if none.
+
+    It is cut where the mixed choice is, or in the middle if that is not within the interval and
+    nothing else can be cut.
+    """
+    cut, widest, at = _NONE, 0.0, 0.0
     for r in range(base.size):
         if z[r] == 0.0 or price[r] == 0.0 or high[r] <= low[r] * (1.0 + 1e-9):
             continue
         middle = _middle(variance, under, over, part, base, r)
         if not low[r] * (1.0 + 1e-12) < middle < high[r] * (1.0 - 1e-12):
-            continue
-        chord = slope[r] * (middle * middle + low[r] * high[r])
+            # Items decide sooner than ever smaller intervals, where they may.
+            if mend:
+                continue
+            middle = 0.5 * (low[r] + high[r])
+        chord = (middle * middle + low[r] * high[r]) / (low[r] + high[r])
         off = price[r] * z[r] * root[r] * (middle - chord)
         if off > widest:
-            cut, widest = r, off
-    return cut, widest
+            cut, widest, at = r, off, middle
+    return cut, widest, at
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

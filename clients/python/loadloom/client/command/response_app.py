@@ -333,6 +333,10 @@ def settle(
     temperature: Temperature = None,
     holiday: Holidays = None,
     time_zone: Zone = None,
+    allow_missing: Annotated[
+        bool,
+        typer.Option("--allow-missing", help="Pay nothing to who accepted and has no readings."),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Write the payments here, .csv or .parquet.")
     ] = None,
@@ -348,7 +352,8 @@ def settle(
     )
     outputs = verbs.Outputs(out=out, plot=plot, as_json=as_json)
     span = verbs.Span(time_zone=time_zone)
-    verbs.settle(place, event, readings, rule, temperature, holiday or [], span, outputs)
+    its = place, event, readings, rule, temperature, holiday or [], span, outputs
+    verbs.settle(*its, allow_missing=allow_missing)
 
 
 def _targeting(customers: Path, network: Path, asked: dict[str, Any]) -> Any:  # noqa: ANN401 -- a Targeting

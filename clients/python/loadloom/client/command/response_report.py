@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -14,6 +15,9 @@ from loadloom.client.response_events import Call, Event, EventSettlement
 
 ROWS_TOLD = 20
 """The nodes that are told at a terminal; files hold all."""
+
+LEAST_BELOW = 0.93
+"""If fewer loads were below what 95 % should be below, overloads are likelier than foretold."""
 
 PREFIX = "events/"
 ID_LETTERS = 8
@@ -37,11 +41,18 @@ def needs_report(found: Needs, ratings: Mapping[str, float] | None = None) -> Re
             f"{row['mean_kw']:,.1f}",
             f"{row['sd_kw']:,.1f}",
             f"{row['overload_probability']:.1%}",
-            Text(f"{row['need_kw']:,.1f}", style="bold red" if row["need_kw"] > 0.0 else ""),
+            Text(f"{row['need_kw']:,.1f}", style="bold red" if float(row["need_kw"]) > 0.0 else ""),
             str(row["method"]),
         )
-    more = len(order) - ROWS_TOLD
-    return Group(table, Text(f"and {more:,} more", style="dim")) if more > 0 else table
+    parts: list[RenderableType] = [table]
+    if (more := len(order) - ROWS_TOLD) > 0:
+        parts.append(Text(f"and {more:,} more", style="dim"))
+    shares = found.scores["below_95_share"].to_numpy()
+    if (known := shares[~np.isnan(shares)]).size:
+        below = float(known.mean())
+        words = f"On their last days {below:.1%} of loads were below what 95 % should be below."
+        parts.append(Text(words, style="yellow" if below < LEAST_BELOW else "dim"))
+    return Group(*parts)
 
 
 def plan_report(found: TargetPlan, currency: str = "") -> RenderableType:

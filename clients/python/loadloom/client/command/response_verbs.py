@@ -43,9 +43,17 @@ from loadloom.client.files.response_customers import read_answers
 from loadloom.client.grid import Grid
 from loadloom.client.response import Answer, BaselineRule
 from loadloom.client.response_answers import Needs, TargetPlan
-from loadloom.client.response_charts import SUFFIXES, EventLoad, write_event_chart
+from loadloom.client.response_charts import (
+    SUFFIXES,
+    EventLoad,
+    worst_interval,
+    write_event_chart,
+)
 from loadloom.client.response_events import Event, EventSettlement, calls_frame
 from loadloom.client.response_wishes import EventWishes, ForecastWishes, TargetWishes
+
+LOADS_DRAWN = 3
+"""The nodes whose loads a chart shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,12 +181,43 @@ def target(place: Place, said: Targeting, outputs: Outputs) -> None:
     written = Written()
     if found.exists:
         written.add("Calls", outputs.out, lambda f: write_table(found.calls.reset_index(), f))
-        written.add(
-            "Chart", outputs.plot, lambda file: write_event_chart(found, file, question.parents)
-        )
+        written.add("Chart", outputs.plot, lambda file: draw(found, question, file))
     tell(found.message, report.plan_report(found, said.currency.upper()), as_json=outputs.as_json)
     _end_without_plan(found)
     written.tell()
+
+
+def draw(plan: TargetPlan, question: TargetInput, file: Path) -> None:
+    """Writes the chart of a plan: its tree, and the loads of the nodes that need most."""
+    write_event_chart(plan, file, question.parents, expected_loads(plan, question))
+
+
+def expected_loads(plan: TargetPlan, question: TargetInput) -> list[EventLoad]:
+    """The loads of the nodes that need most, with the event and without, where they are known.
+
+    A forecast tells what exceeds the rating, and with it the load.
+    """
+    excess, ratings = question.network.need_kw, question.nodes.rating_kw
+    if question.network.need_sd_kw is None or ratings is None:
+        return []
+    if not isinstance(excess, pd.DataFrame):
+        return []
+    saved = plan.node_figures["mean_kw"]
+    worst = worst_interval(plan.node_figures).nlargest(LOADS_DRAWN, "need_kw")
+    limits = dict(zip(question.nodes.names, ratings.tolist(), strict=True))
+    without = {node: excess[node].to_numpy() + limits[node] for node in worst.index}
+    return [
+        EventLoad(
+            title=str(node),
+            grid=plan.grid,
+            without_kw=load_kw,
+            with_kw=load_kw - np.asarray(saved.loc[node]),
+            start=0,
+            stop=plan.grid.count,
+            limit_kw=limits[node],
+        )
+        for node, load_kw in without.items()
+    ]
 
 
 def create(
@@ -200,8 +239,7 @@ def create(
         )
         written = Written()
         _write_calls(client, event, outputs, written)
-    plan, parents = event.plan, question.parents
-    written.add("Chart", outputs.plot, lambda file: write_event_chart(plan, file, parents))
+    written.add("Chart", outputs.plot, lambda file: draw(event.plan, question, file))
     tell(event.message, report.event_report(event), as_json=outputs.as_json)
     written.tell()
     note(f"{event.name} is kept in {place.words}")
@@ -322,6 +360,8 @@ def settle(
     holidays: Iterable[str],
     span: Span,
     outputs: Outputs,
+    *,
+    allow_missing: bool,
 ) -> None:
     """Measures and pays an event, tells it, and writes the payments."""
     place.check()
@@ -334,7 +374,14 @@ def settle(
         its = between(air, times[0], times[-1])
     with opened(place, lambda violation: f"{readings}: {of_option(violation)}") as client:
         event = named(client, said, place)
-        made = client.settle_event(event, curves, rule=rule, temperature_c=its, holidays=holidays)
+        made = client.settle_event(
+            event,
+            curves,
+            allow_missing=allow_missing,
+            rule=rule,
+            temperature_c=its,
+            holidays=holidays,
+        )
         payments = client.event_payments(made)
     written = Written()
     written.add("Payments", outputs.out, lambda file: write_table(payments.reset_index(), file))

@@ -56,6 +56,7 @@ def upgrade() -> None:
         sa.Column("number", NUMBER),
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("state", sa.String, nullable=False),
+        sa.Column("called", sa.Boolean, nullable=False),
         sa.Column("level", sa.Integer, nullable=False),
         sa.Column("price_per_kwh", sa.Float(53), nullable=False),
         sa.Column("asked_kw", sa.Float(53), nullable=False),
@@ -63,6 +64,7 @@ def upgrade() -> None:
         sa.Column("accepted_kw", sa.Float(53)),
         sa.Column("answered_time", sa.Float(53)),
         sa.UniqueConstraint("tenant", "number", name="event_calls_by_number"),
+        sa.UniqueConstraint("event", "customer", name="event_calls_of_customer"),
     )
     op.create_index("event_calls_by_customer", "event_calls", ["tenant", "customer", "number"])
     _accounts()
