@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
 # Tests wait for servers and solvers more than they compute, so processes share them file by file.
-SHARED := -n auto --maxprocesses 4 --dist loadfile
+SHARED := -n 3 --dist loadfile
 .DEFAULT_GOAL := help
 
 .PHONY: help demo test test-slow check bench serve proto lock clean
