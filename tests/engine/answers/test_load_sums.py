@@ -1,5 +1,6 @@
 """Sums of curves as worker processes make them: faults at the paths of the messages."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -50,8 +51,9 @@ def test_quantiles_that_would_take_too_much_are_told_as_such(monkeypatch):
     ("kind", "name"), [(np.float64, "load_kw"), (np.float32, "load_kw_float32")]
 )
 def test_a_load_at_fault_is_told_at_its_place(kind, name):
-    wrong = chunk(kind)
-    wrong.load_kw[1, 7] = np.inf
+    load_kw = np.ones((3, 24), kind)
+    load_kw[1, 7] = np.inf
+    wrong = replace(chunk(kind), load_kw=load_kw)
     assert paths(lambda: summed(wrong)) == [f"curves.{name}[1][7]"]
     adding = Adding(HORIZON, wishes(), Limits())
     assert paths(lambda: adding.add(wrong)) == [f"curves.{name}[1][7]"]

@@ -15,11 +15,12 @@ SERVICES = (
     "loadloom.v1.OperationEventService",
     "loadloom.v1.OrderlyService",
     "loadloom.v1.AgencyService",
+    "loadloom.v1.ResponseService",
     "google.longrunning.Operations",
     "grpc.health.v1.Health",
     "grpc.reflection.v1alpha.ServerReflection",
 )
-ENDLESS = {"StreamNotices"}
+ENDLESS = {"StreamNotices", "WatchCalls"}
 """Streams that say nothing for as long as nothing happens; their own tests send them such bytes."""
 
 BYTES = (b"\xff", b"\x0a\xff", b"\x08", b"\x0a\x05\x0a\x03\xff\xff\xff", b"\x00" * 10)
@@ -149,7 +150,7 @@ def test_reflection_lists_the_services_and_finds_their_symbols(channel):
     assert missing.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 
-@pytest.mark.parametrize("service", ["", *SERVICES[:4]])
+@pytest.mark.parametrize("service", ["", *SERVICES[:6]])
 def test_health_is_told_by_service(channel, service):
     stub = health_pb2_grpc.HealthStub(channel)
     answer = stub.Check(health_pb2.HealthCheckRequest(service=service))

@@ -15,7 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from loadloom.engine.guard.roles import TABLE
 from loadloom.engine.settings import Limits
-from loadloom.v1 import agency_pb2, common_pb2, orderly_pb2
+from loadloom.v1 import agency_pb2, common_pb2, orderly_pb2, response_pb2
 from loadloom.v1 import dispatch_pb2 as pb
 from loadloom.wire.columns import Plans, decode_response
 from tests.engine.mutants import mutant, singles
@@ -30,6 +30,13 @@ from tests.engine.services.agency_calls import (
     sum_request,
 )
 from tests.engine.services.orderly_weeks import SHORT, Planner, planning, shortage, week_request
+from tests.engine.services.response_calls import (
+    accepts,
+    event_request,
+    problem_by_hand,
+    problem_of_homes,
+    readings,
+)
 
 FAULTS = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL}
 FAULT_NUMBERS = {code.value[0] for code in FAULTS}
@@ -37,6 +44,9 @@ FAULT_NUMBERS = {code.value[0] for code in FAULTS}
 PATHS = [f"{service}/{name}" for service, methods in TABLE.items() for name in methods]
 DISPATCH = "loadloom.v1.DispatchService/"
 AGENT = "loadloom.v1.AgencyService/"
+CALLER = "loadloom.v1.ResponseService/"
+TURNS = {DISPATCH: 100, AGENT: 60, CALLER: 30}
+"""The mutants of each method; of the others 15."""
 
 LIMITS = Limits(intervals=2_000, points=50_000, solve_seconds=1.0)
 """Small enough for a request that is large by chance to be refused, or solved, in a moment."""
@@ -124,8 +134,8 @@ def requests_of(path: str, turn: int, names: dict[str, str]) -> list[Message]:
         return [setup_message(turn), sites_message(), sites_message()]
     if method == "CreateSchedule":
         return [week_request()]
-    if method in AGENCY:
-        return list(AGENCY[method]())
+    if method in WORKING:
+        return list(WORKING[method]())
     kind = descriptor_pool.Default().FindMethodByName(path.replace("/", ".")).input_type
     message = GetMessageClass(kind)()
     for field, value in names.items():
@@ -145,7 +155,28 @@ def correction_request() -> agency_pb2.CorrectSettlementRequest:
     return agency_pb2.CorrectSettlementRequest(request_id="fix", name=name, curves=curves())
 
 
-AGENCY = {
+def need_request() -> response_pb2.ForecastNeedRequest:
+    """Three weeks of a node, and its day ahead."""
+    past = readings(["north"])
+    request = response_pb2.ForecastNeedRequest(grid=past.grid, names=["north"], rating_kw=[2.0])
+    load = past.curves.load_kw
+    request.load_kw.rows, request.load_kw.cols = load.rows, load.cols
+    request.load_kw.values.extend(load.values.values)
+    return request
+
+
+def measure_request() -> response_pb2.MeasureResponseRequest:
+    """An evening of two homes, measured and paid."""
+    request = response_pb2.MeasureResponseRequest(readings=readings(["anna", "bert"], 3.0, (1, 2)))
+    grid = event_request().problem.grid
+    request.start_time.CopyFrom(grid.start_time)
+    request.end_time.seconds = grid.start_time.seconds + 2 * 3600
+    request.terms.price_per_kwh.append(0.2)
+    request.terms.currency_code = "EUR"
+    return request
+
+
+WORKING = {
     "AggregateLoads": lambda: [sum_request()],
     "AggregateLoadStream": lambda: chunks(curves(), curves(((1, 1),), ("cora",)), users=True),
     "AssessPrices": lambda: [assess_request()],
@@ -154,8 +185,24 @@ AGENCY = {
     "FormPortfolio": lambda: [portfolio_request()],
     "CreateSettlement": lambda: [settlement_request()],
     "CorrectSettlement": lambda: [correction_request()],
+    "ForecastNeed": lambda: [need_request()],
+    "PlanTargets": lambda: [response_pb2.PlanTargetsRequest(problem=problem_of_homes(8, (4, 3)))],
+    "CheckConfidence": lambda: [
+        response_pb2.CheckConfidenceRequest(problem=problem_by_hand(), called=[0, 1], samples=100)
+    ],
+    "CreateEvent": lambda: [event_request()],
+    "RecordAnswers": lambda: [
+        response_pb2.RecordAnswersRequest(name=EVENT, answers=[accepts("home 01")])
+    ],
+    "RetargetEvent": lambda: [response_pb2.RetargetEventRequest(request_id="anew", name=EVENT)],
+    "MeasureResponse": lambda: [measure_request()],
+    "SettleEvent": lambda: [
+        response_pb2.SettleEventRequest(request_id="pay", name=EVENT, readings=readings(["anna"]))
+    ],
 }
-"""Valid messages for the methods of the agency that work."""
+"""Valid messages for the methods of agencies and of response that work."""
+
+EVENT = f"events/{'0' * 32}"
 
 
 def sent(channel: grpc.Channel, path: str, messages: list[Message]) -> Iterator[int]:
@@ -169,7 +216,7 @@ def sent(channel: grpc.Channel, path: str, messages: list[Message]) -> Iterator[
                     yield read.error.code
         elif path.endswith("/AggregateLoadStream"):
             channel.stream_unary(f"/{path}")(iter(raw), timeout=20)
-        elif path.endswith(("/StreamNotices", "/WatchOperation")):
+        elif path.endswith(("/StreamNotices", "/WatchOperation", "/WatchCalls")):
             next(channel.unary_stream(f"/{path}")(raw[0], timeout=0.2), None)
         else:
             limit_s = 0.5 if path.endswith("WaitOperation") else 20
@@ -227,8 +274,8 @@ def waiting(new_url) -> Iterator[tuple[Planner, str]]:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_mutants_are_never_unknown_nor_internal(waiting, path):
-    count = 100 if path.startswith(DISPATCH) else 60 if path.startswith(AGENT) else 15
-    assert not faults(*waiting, path, count)
+    service = path.rpartition("/")[0] + "/"
+    assert not faults(*waiting, path, TURNS.get(service, 15))
 
 
 EVEN, UNEVEN = 1, 3
@@ -256,7 +303,7 @@ def test_no_field_with_any_odd_value_is_a_fault_of_the_server(waiting, method, t
 
 @pytest.mark.parametrize("method", ["ShareCost", "CreateSettlement", "AggregateLoads"])
 def test_no_field_of_the_agency_with_any_odd_value_is_a_fault_of_the_server(waiting, method):
-    (message,) = AGENCY[method]()
+    (message,) = WORKING[method]()
     channel, path = waiting[0].channel, AGENT + method
     assert not [str(odd) for odd in singles(message) if faulty(channel, path, odd)]
 
