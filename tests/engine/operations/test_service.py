@@ -76,8 +76,8 @@ def test_waiting_ends_with_the_time_and_tells_how_it_is(caller):
     began = time.monotonic()
     assert not caller.wait(made.name, 0.3).done
     request = longrunning.WaitOperationRequest(name=made.name)
-    assert not caller.operations.WaitOperation(request, timeout=1.0).done
-    assert 1.0 < time.monotonic() - began < 3.0
+    assert not caller.operations.WaitOperation(request, timeout=3.0).done
+    assert 1.0 < time.monotonic() - began < 3.3 + SLACK_S
     caller.cancel(made.name)
 
 
