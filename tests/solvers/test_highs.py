@@ -100,7 +100,8 @@ def test_a_limit_of_time_leaves_a_plan_with_a_gap():
 def test_a_limit_of_time_holds_for_each_run_anew():
     model = Model(knapsack())
     runs = [model.solve(time_limit_s=0.1) for _ in range(3)]
-    assert all(run.seconds > 0.05 and "limit" in run.termination.detail for run in runs)
+    assert all(0.05 < run.seconds < 0.4 for run in runs)
+    assert all("limit" in run.termination.detail for run in runs)
 
 
 def test_a_search_ends_when_it_is_told_to_and_can_go_on():

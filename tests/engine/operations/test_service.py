@@ -77,7 +77,7 @@ def test_waiting_ends_with_the_time_and_tells_how_it_is(caller):
     assert not caller.wait(made.name, 0.3).done
     request = longrunning.WaitOperationRequest(name=made.name)
     assert not caller.operations.WaitOperation(request, timeout=3.0).done
-    assert 1.0 < time.monotonic() - began < 3.3 + SLACK_S
+    assert 2.5 < time.monotonic() - began < 5.0
     caller.cancel(made.name)
 
 
