@@ -12,6 +12,7 @@ search goes without heuristics, which took a third of its time.
 
 from dataclasses import dataclass, field, replace
 from math import inf
+from time import perf_counter
 
 import numpy as np
 
@@ -128,7 +129,7 @@ class _Search:
     values: Values | None = None
     proof: Proof = Proof.NONE
     pairs: Pairs = field(init=False)
-    seconds: float = 0.0
+    began_s: float = field(default_factory=perf_counter)
     ended: Termination | None = None
 
     def __post_init__(self) -> None:
@@ -213,12 +214,10 @@ class _Search:
         return fitted
 
     def _solve(self, model: Model) -> Outcome:
-        left_s = max(0.0, self.options.time_limit_s - self.seconds)
+        left_s = max(0.0, self.options.time_limit_s - (perf_counter() - self.began_s))
         gap = self.options.relative_gap
         nearer = gap - min(ROOM_FOR_ROUNDING, 0.5 * gap)
-        outcome = model.solve(time_limit_s=left_s, relative_gap=nearer)
-        self.seconds += outcome.seconds
-        return outcome
+        return model.solve(time_limit_s=left_s, relative_gap=nearer)
 
     def _try(self, outcome: Outcome) -> None:
         """Takes over the values of a solved linear programme, and its plan if it is the best."""
