@@ -49,13 +49,15 @@ def random_problem(random, *, flat=False, levels=False, shocks=False, rules=Fals
     m = owner.size
     columns = 1 if random.random() < 0.5 else slots
     mean = random.lognormal(1.0, 0.6, (m, columns))
+    share = random.uniform(0.0, 0.9, (m, columns))
     given = {
         "mean_kw": mean,
-        "variance_kw2": (mean * random.uniform(0.0, 0.9, (m, columns))) ** 2,
+        "variance_kw2": (mean * share) ** 2,
         "cost": random.uniform(0.2, 3.0, m),
         "customer": owner,
         "fixed_cost": 0.1,
-        "acceptance": random.uniform(0.3, 1.0, m),
+        # Refusals alone make a part of the variance, (1 - acceptance) / acceptance of mean^2.
+        "acceptance": 1.0 / (1.0 + random.uniform(0.0, 1.0, m) * share.min(axis=1) ** 2),
     }
     if shocks:
         given["loading"] = random.normal(0.0, 0.2, (m, int(random.integers(1, 3))))

@@ -48,3 +48,21 @@ def test_plans_and_bound_enclose_what_the_budget_buys():
         assert z == pytest.approx(min(LARGEST_Z, (10.0 - start - gap) / slope), abs=1e-6)
         assert z_bound == pytest.approx(min(LARGEST_Z, (10.0 - start) / slope), abs=1e-6)
         assert all(0.0 <= tried <= LARGEST_Z for tried in asked)
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0, 4.0])
+def test_few_plans_are_made_where_costs_are_smooth(power):
+    def cost(z):
+        return 5.0 + 0.3 * (1.0 + z) ** power
+
+    asked = []
+
+    def cheapest(z):
+        asked.append(z)
+        slope = 0.3 * power * (1.0 + z) ** (power - 1.0)
+        return Costed(cost=cost(z), bound=cost(z) * 0.999, z=z, slope=slope)
+
+    z, z_bound = most_confident(cheapest, cost(2.0), RACE, step=1e-4)
+    assert z == pytest.approx(2.0, abs=2e-4)
+    assert z - 1e-9 <= 2.0 <= z_bound <= 2.1
+    assert len(asked) <= 22

@@ -52,6 +52,25 @@ def test_who_accepted_is_kept_and_certain_but_for_size():
     assert after.best_effort
 
 
+def test_a_fixed_payment_does_not_depend_on_how_much_was_accepted():
+    problem, offer = two_levels()
+    promising = offers_of(
+        np.array([0.2, 0.5]),
+        np.array([[0.4, 0.5]] * 4),
+        size_kw=np.array([2.0, 3.0, 4.0, 5.0]),
+        size_sd_kw=np.array([0.5, 0.5, 1.0, 1.0]),
+        hours=1.0,
+        contact_cost=0.1,
+        fixed_payment=np.array([1.0, 3.0]),
+    )
+    problem = replace(problem, offers=promising)
+    for kw, cost in ((np.nan, 0.1 + 3.0 + 0.5 * 2.0), (1.0, 0.1 + 3.0 + 0.5), (0.0, 0.1 + 3.0)):
+        told = answers(State.ACCEPTED, 0, 0, 0, kw=[kw, np.nan, np.nan, np.nan])
+        after = retargeted(problem, offer, told).problem
+        assert after.offers.cost[0] == pytest.approx(cost)
+        assert after.offers.cost[1] == problem.offers.cost[2]
+
+
 def test_a_reduction_that_was_told_scales_mean_deviation_and_payment():
     problem, offer = two_levels()
     told = answers(State.ACCEPTED, 0, 0, 0, kw=[3.0, np.nan, np.nan, np.nan])
@@ -145,7 +164,7 @@ def test_limits_give_way_to_what_was_promised(need, states, rules, kept):
     """Half of four customers are expected to accept; then three do, or two opt out."""
     tree = {"headroom_kw": rules.pop("headroom_kw", [[np.inf]]), "rebound_profile": [1.0]}
     offers = calls.offers(
-        mean_kw=[1.0] * 4, variance_kw2=[0.25] * 4, cost=[1.0] * 4, acceptance=[0.5] * 4
+        mean_kw=[1.0] * 4, variance_kw2=[1.0] * 4, cost=[1.0] * 4, acceptance=[0.5] * 4
     )
     problem = Problem(
         offers=offers,

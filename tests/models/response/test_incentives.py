@@ -5,6 +5,9 @@ import pytest
 
 from loadloom.models.checks import InvalidProblem
 from loadloom.models.response.incentives import logistic, offers_of
+from loadloom.models.response.problem import Problem
+from loadloom.models.response.referee import figures
+from tests.models.response import calls
 
 
 def test_a_logistic_curve_by_hand():
@@ -105,3 +108,24 @@ def test_bad_curves_are_refused_by_their_path(change, path):
     with pytest.raises(InvalidProblem) as refused:
         offers_of(given.pop("incentive"), given.pop("acceptance"), **given)
     assert path in {violation.path for violation in refused.value.violations}
+
+
+def test_what_is_promised_for_taking_part_is_part_of_the_cost_and_of_its_spread():
+    offers = offers_of(
+        np.array([0.2, 0.5]),
+        np.array([[0.25, 0.75]]),
+        size_kw=np.array([2.0]),
+        size_sd_kw=np.array([0.5]),
+        hours=3.0,
+        contact_cost=0.1,
+        fixed_payment=np.array([1.0, 4.0]),
+    )
+    assert offers.cost == pytest.approx([0.1 + 0.25 * (1.2 + 1.0), 0.1 + 0.75 * (3.0 + 4.0)])
+    problem = Problem(
+        offers=offers, customers=calls.customers(1), network=calls.network([1.0], confidence=0.5)
+    )
+    found = figures(problem, np.array([1], np.int32))
+    # Whoever accepts is paid 4 and 1.5 for each kW, of which there are 2, give or take 0.5.
+    accepted = 0.75 * 0.25 * (4.0 + 1.5 * 2.0) ** 2 + 0.75 * (1.5 * 0.5) ** 2
+    assert found.cost_sd == pytest.approx(accepted**0.5)
+    assert problem.offers.fixed_payment.tolist() == [1.0, 4.0]

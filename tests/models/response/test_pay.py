@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -144,6 +145,7 @@ def test_the_referee_agrees_with_every_settlement(seed):
     assert violations(request, settle(request)) == []
 
 
+@cache
 def sound(method=Method.LAST_DAYS, rounding=Rounding.NEAREST):
     """A settlement with money in it, by a method and a way to round."""
     for seed in range(1000, 3000):

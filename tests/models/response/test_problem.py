@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from loadloom.models.checks import InvalidProblem
+from loadloom.models.response.constraints import covering_problem
 from loadloom.models.response.network import Network
 from loadloom.models.response.normal import probability, quantile
 from loadloom.models.response.problem import Problem, Quota
+from loadloom.models.response.rows import reduced
 from tests.models.response import calls
 
 NAN = float("nan")
@@ -37,6 +39,8 @@ def paths(make):
         ({"incentive": [0.1, -0.1, 0.1]}, "offers.incentive[1]"),
         ({"loading": [0.1, 0.1, 0.1]}, "offers.loading"),
         ({"loading": [[0.1], [NAN], [0.1]]}, "offers.loading[1]"),
+        ({"acceptance": [1.0, 1.0, 0.5]}, "offers.variance_kw2[2]"),
+        ({"acceptance": [1.0, 0.0, 1.0]}, "offers.variance_kw2[1]"),
         ({"customer": [0, 2, 1]}, "offers.customer[2]"),
         ({"customer": [0, 1, 3]}, "offers.customer[2]"),
         ({"customer": [0.0, 1.0]}, "offers.customer"),
@@ -188,3 +192,26 @@ def test_quantile_and_probability_are_inverse():
         np.array([[0.5, 0.95], [0.975, calls.ONE_SIGMA]]), abs=1e-12
     )
     assert probability(np.array([-np.inf, np.inf])).tolist() == [0.0, 1.0]
+
+
+def test_an_offer_may_vary_as_little_as_refusals_make_it():
+    """7 kW expected at an acceptance of 0.7 are 10 or none: a variance of 21."""
+    exact = calls.HAND | {"variance_kw2": [0.0, 0.0, 21.0], "acceptance": [1.0, 1.0, 0.7]}
+    assert calls.hand(offers=calls.offers(**exact)).offers.count == 3
+    with pytest.raises(InvalidProblem, match=r"refusals alone make it at least .* 21$"):
+        calls.hand(offers=calls.offers(**(exact | {"variance_kw2": [0.0, 0.0, 20.9]})))
+
+
+def test_customers_with_several_offers_who_must_be_called_share_one_quota():
+    """Three must be called, two of them with two offers each: two calls among four offers."""
+    twice = {name: [v for v in values for _ in range(2)] for name, values in calls.HAND.items()}
+    offers = calls.offers(**{name: values[:5] for name, values in twice.items()})
+    problem = calls.hand(
+        offers=replace(offers, customer=np.array([0, 0, 1, 1, 2])),
+        customers=calls.customers(3, must_call=[True] * 3),
+    )
+    quotas = covering_problem(problem, reduced(problem), reduced(problem).need).quotas
+    assert quotas.count == 1
+    assert quotas.items.tolist() == [0, 1, 2, 3]
+    assert (quotas.low.tolist(), quotas.high.tolist()) == ([2.0], [np.inf])
+    assert (calls.planned(problem).offer >= 0).all()

@@ -9,6 +9,8 @@ import pytest
 from loadloom.models.response import referee
 from loadloom.models.response.problem import NOT_CALLED
 from loadloom.models.response.reference import reference_plan
+from loadloom.models.response.solution import PlanOptions, Road
+from loadloom.models.response.solve import plan
 from loadloom.solvers.termination import Reason
 from tests.models.response import calls
 
@@ -58,3 +60,15 @@ def test_with_a_budget_it_finds_the_most_confident_of_all_call_lists():
             assert not calls.kept(problem, taken, found.common_z + 1e-5).any()
             seen += 1
     assert seen > 5
+
+
+def test_a_limit_of_time_ends_it_and_a_wide_one_changes_nothing():
+    problem = calls.hand()
+    ticks = iter(range(1_000))
+    hurried = PlanOptions(road=Road.REFERENCE, time_limit_s=0.5)
+    ended = plan(problem, hurried, clock=lambda: float(next(ticks)))
+    assert ended.termination.reason is Reason.NO_SOLUTION_FOUND
+    assert ended.offer is None
+    wide = plan(problem, PlanOptions(road=Road.REFERENCE, time_limit_s=1e6), clock=lambda: 0.0)
+    assert wide.termination.reason is Reason.OPTIMAL
+    assert wide.termination.objective == 2.0

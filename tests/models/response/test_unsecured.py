@@ -53,9 +53,46 @@ def test_needs_that_exclude_each_other_are_secured_in_part():
     assert found.offer is not None
     assert (found.offer != NOT_CALLED).sum() == 2
     assert {short.node for short in found.unsecured} <= {1, 2}
-    assert found.unsecured
+    assert sum(short.missing_kw for short in found.unsecured) == pytest.approx(4.0)
     strict = plan(replace(problem, best_effort=False))
-    assert strict.termination.reason in {Reason.INFEASIBLE, Reason.NO_SOLUTION_FOUND}
+    assert strict.termination.reason is Reason.INFEASIBLE
+    assert sum(short.missing_kw for short in strict.unsecured) == pytest.approx(4.0)
+    assert "4 kW are missing in all" in strict.termination.detail
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_trees_with_headroom_end_with_a_plan_or_with_what_is_missing(seed):
+    """Needs and headrooms close to each other at 30 customers: no ending is left open."""
+    random = np.random.default_rng(seed)
+    mean = random.lognormal(0.0, 0.7, 30)
+    node = np.repeat([1, 2, 3], 10)
+    need = np.append(0.3 * mean.sum(), np.add.reduceat(mean, [0, 10, 20]) * 0.3)
+    problem = Problem(
+        offers=Offers(
+            mean_kw=mean,
+            variance_kw2=(mean * random.uniform(0.0, 0.8, 30)) ** 2,
+            cost=mean * random.uniform(0.5, 1.5, 30),
+        ),
+        customers=calls.customers(30, node=node, rebound_share=0.9),
+        network=calls.network(
+            need[:, None],
+            (-1, 0, 0, 0),
+            0.95,
+            headroom_kw=need[:, None] * random.uniform(1.2, 2.0, (4, 1)),
+            rebound_profile=[1.0],
+        ),
+    )
+    found = calls.planned(problem, relative_gap=0.01)
+    if found.offer is None:
+        assert found.termination.reason is Reason.INFEASIBLE
+        assert found.unsecured
+        assert all(short.missing_kw > 0.0 for short in found.unsecured)
+        some = calls.planned(replace(problem, best_effort=True), relative_gap=0.01)
+        told = sum(short.missing_kw for short in found.unsecured)
+        assert sum(short.missing_kw for short in some.unsecured) <= told * 1.05 + 1e-6
+    else:
+        assert np.isfinite(found.termination.bound)
+        assert found.relative_gap < 0.05
 
 
 def test_even_the_best_effort_cannot_call_whose_rebound_must_not_be():

@@ -52,8 +52,9 @@ def _quotas(problem: Problem) -> covering.Quotas:
                 found.append((items, np.ones(items.size), float(quota.call_min), most))
             if quota.cost_min > 0.0 or quota.cost_max < inf:
                 found.append((items, offers.cost[items], quota.cost_min, quota.cost_max))
-    first = problem.first_offer
-    for customer in np.flatnonzero(customers.musts & (problem.offer_count != 1)).tolist():
-        items = np.arange(first[customer], first[customer + 1], dtype=np.int32)
-        found.append((items, np.ones(items.size), 1.0, 1.0))
+    # Nobody has more than one call, so as many calls as must be are one each.
+    musts = customers.musts & (problem.offer_count != 1)
+    if musts.any():
+        items = np.flatnonzero(musts[offers.customers]).astype(np.int32)
+        found.append((items, np.ones(items.size), float(musts.sum()), inf))
     return covering.Quotas.of(found) if found else covering.Quotas.none()

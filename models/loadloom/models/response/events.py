@@ -150,12 +150,14 @@ def _certain(
     p = np.maximum(chance[sure], 1e-300)[:, None]
     size = mean[sure] / p
     spread = size_variance(mean[sure], variance[sure], p)
+    promised = np.broadcast_to(offers.fixed_payment, offers.cost.shape)[origin]
     told = accepted_kw[customer[sure]]
     usual = size.mean(axis=1)
     part = np.divide(told, usual, out=np.ones_like(told), where=~np.isnan(told) & (usual > 0.0))
     mean[sure] = size * part[:, None]
     variance[sure] = spread * part[:, None] ** 2
-    cost[sure] = fixed[sure] + (cost[sure] - fixed[sure]) / p[:, 0] * part
+    paid = (cost[sure] - fixed[sure]) / p[:, 0] - promised[sure]  # what comes by the kWh
+    cost[sure] = fixed[sure] + np.maximum(paid, 0.0) * part + promised[sure]
     chance[sure] = 1.0
     return Offers(
         mean_kw=mean,
@@ -165,6 +167,7 @@ def _certain(
         customer=customer,
         acceptance=chance,
         incentive=None if offers.incentive is None else offers.incentive[origin],
+        fixed_payment=promised,
         loading=None if offers.loading is None else offers.loading[origin],
     )
 

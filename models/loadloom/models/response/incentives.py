@@ -36,13 +36,14 @@ def offers_of(
     contact_cost: FloatArray | float = 0.0,
     fatigue_cost: FloatArray | float = 0.0,
     loading: FloatArray | None = None,
+    fixed_payment: FloatArray | float = 0.0,
 ) -> Offers:
     """An offer for each of n customers at each of L incentives, by customer.
 
     A reduction R is the size, if the call is accepted, or else nothing:
 
         mean = p * a                    variance = p * sd^2 + p * (1 - p) * a^2
-        payment = incentive * mean * hours
+        payment = incentive * mean * hours + p * fixed_payment
 
     Args:
         incentive: what is promised per kWh at each level, (L,).
@@ -53,6 +54,7 @@ def offers_of(
         contact_cost: what a call costs, accepted or not, () or (n,).
         fatigue_cost: what a customer's patience is worth, () or (n,).
         loading: see `Offers`; (n, F).
+        fixed_payment: what is promised to who accepts, beside it, () or at each level, (L,).
 
     Raises:
         InvalidProblem: data that breaks a rule, all of it named by paths.
@@ -67,15 +69,17 @@ def offers_of(
     mean = p * a
     energy = mean @ hours if hours.size == mean.shape[1] else mean[:, 0] * hours.sum()
     paid = np.tile(incentive, count)
+    promised = np.tile(np.broadcast_to(np.asarray(fixed_payment, np.float64), levels), count)
     fixed = np.broadcast_to(np.asarray(contact_cost) + np.asarray(fatigue_cost), (count,))[for_all]
     return Offers(
         mean_kw=mean,
         variance_kw2=p * sd**2 + p * (1.0 - p) * a**2,
-        cost=fixed + paid * energy,
+        cost=fixed + paid * energy + p[:, 0] * promised,
         fixed_cost=fixed,
         customer=for_all,
         acceptance=p[:, 0],
         incentive=paid,
+        fixed_payment=promised,
         loading=None if loading is None else loading[for_all],
     )
 

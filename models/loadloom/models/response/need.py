@@ -1,12 +1,14 @@
 """The need: loads of nodes ahead, how likely they are above the rating, and by how much.
 
-    load ahead ~ Normal(mean, spread^2)
+    P(load ahead <= mean + g(z) spread) = Phi(z)
     overload probability = P(load > rating)         excess = mean - rating
-    need                 = max(0, mean + z spread - rating)
+    need                 = max(0, mean + g(z) spread - rating)
 
-for each node, day and slot, z being the normal quantile of the confidence. The need has the
+for each node, day and slot, z being the normal quantile of the confidence and g what the errors of
+held-out days say (`tails`): loads may be skewed, and errors last for days. The need has the
 forecast's own spread on top of the excess. Who plans reductions under one root takes excess and
-spread instead: mean.x - z sqrt(variance.x + spread^2) >= excess needs less than both apart.
+the spread g(z) / z * spread instead: mean.x - z sqrt(variance.x + spread^2) >= excess needs less
+than both apart.
 
 Two forecasts, of which each node takes the one that would have done better on its last days:
 
@@ -20,9 +22,6 @@ Two forecasts, of which each node takes the one that would have done better on i
 rewards the mean and the spread alike. The least squares are a kernel of ours: 20,000 nodes by 96
 slots with gaps and drivers of their own are two million small fits, and forecasting libraries make
 two million models of them.
-
-Quantiles are those of the normal law. Where loads are skewed, or errors last for days, loads above
-the 95 % quantile are 7 or 8 in 100 instead of 5; `below_share` tells what it was on the last days.
 """
 
 from collections.abc import Collection
@@ -31,6 +30,7 @@ from datetime import date
 from enum import Enum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loadloom.models.checks import Checks
 from loadloom.models.horizon import FloatArray
@@ -54,15 +54,20 @@ from loadloom.models.response.similar_days import (
     check_slots,
     day_kinds,
 )
+from loadloom.models.response.tails import shrunk, stretched, tails
 from loadloom.solvers.kernels.scores import normal_scores
 
 TESTED_DAYS = 14
 """The last days, on which the two forecasts are compared."""
 
+_FEWEST_TAUGHT = 56
+"""With so many days those before the last ones teach the errors, too, and the last ones test it."""
+
 _FEWEST_FITTED = 6
 """A regression has three features at least, and its spread needs three errors more."""
 
 _LEAST_SPREAD = 1e-9
+_MEDIAN = 0.1  # up to this z a confidence is taken for the median
 
 
 class ForecastMethod(Enum):
@@ -166,7 +171,8 @@ class Forecast:
         score_kw: (2, m) the continuous ranked probability score of similar days and regression on
             the last days, lower is better; NaN where it could not be found.
         below_share: (m,) the share of loads of the last days that were below the 95 % quantile of
-            the forecast taken; NaN likewise.
+            the forecast taken, as the days before them taught it; NaN likewise.
+        tail: (m, K) what quantiles are in units of the spread; see `tails`. None for a normal law.
     """
 
     mean_kw: FloatArray
@@ -174,11 +180,13 @@ class Forecast:
     regression: BoolArray
     score_kw: FloatArray
     below_share: FloatArray
+    tail: FloatArray | None = None
 
     def quantile_kw(self, levels: FloatArray) -> FloatArray:
         """The load that each is below with each of q probabilities, (q, m, H, T)."""
         z = quantile(np.asarray(levels, dtype=np.float64))
-        return self.mean_kw + z[:, None, None, None] * self.spread_kw
+        each = np.broadcast_to(stretched(self.tail, z), (len(self.mean_kw), z.size))
+        return self.mean_kw + each.T[:, :, None, None] * self.spread_kw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +196,7 @@ class Need:
     Attributes:
         overload_probability: without any reduction.
         excess_kw: mean load less rating, negative where there is room.
-        spread_kw: the forecast's.
+        spread_kw: the deviation of a normal law with the same quantile at the confidence.
         need_kw: the reduction that is enough with the confidence, if it is certain.
     """
 
@@ -222,13 +230,17 @@ def need(forecast: Forecast, rating_kw: FloatArray, confidence: FloatArray | flo
     checks.require(good, "confidence", "must be from 0.5 up to but without 1")
     checks.finish()
     rating = rating_kw[:, None, None] if rating_kw.ndim == 1 else rating_kw[:, None, :]
-    z = np.broadcast_to(quantile(level), (nodes,))[:, None, None]
+    z = np.broadcast_to(quantile(level), (nodes,))[:, None]
+    by_law = stretched(forecast.tail, z)
+    # Near the median a spread has no part in a need, and no ratio of quantiles tells anything.
+    ratio = np.divide(by_law, z, out=np.ones(z.shape), where=z > _MEDIAN)
     excess = forecast.mean_kw - rating
+    over = (-excess / forecast.spread_kw).reshape(nodes, -1)
     return Need(
-        overload_probability=probability(excess / forecast.spread_kw),
+        overload_probability=probability(-shrunk(forecast.tail, over)).reshape(excess.shape),
         excess_kw=excess,
-        spread_kw=forecast.spread_kw,
-        need_kw=np.maximum(0.0, excess + z * forecast.spread_kw),
+        spread_kw=np.maximum(ratio, 0.0)[:, :, None] * forecast.spread_kw,
+        need_kw=np.maximum(0.0, excess + by_law[:, :, None] * forecast.spread_kw),
     )
 
 
@@ -250,7 +262,8 @@ def forecast(
     asked = np.arange(count, count + len(ahead.dates))
     similar = by_similar_days(load_kw, days, count, asked, span)
     fitted = by_regression(load_kw, days, count, asked, span)
-    score, below = _tested(load_kw, days, span)
+    last = _tested(load_kw, days, span, count)
+    score, below = last.score, last.below
     if method is ForecastMethod.BEST:
         regression = score[1] < score[0]  # not so with NaN
         regression |= ~np.isfinite(similar[0] + similar[1]).all(axis=(1, 2))
@@ -258,12 +271,17 @@ def forecast(
         regression = np.full(len(load_kw), method is ForecastMethod.REGRESSION)
     mean, spread = np.where(regression[:, None, None], fitted, similar)
     _check_found(mean + spread, span)
+    before = None
+    if count >= _FEWEST_TAUGHT:
+        before = _tested(load_kw, days, span, count - TESTED_DAYS).taken(regression)
+    tail, below = _taught(before, last.taken(regression), np.where(regression, below[1], below[0]))
     return Forecast(
         mean_kw=mean,
         spread_kw=np.maximum(spread, _LEAST_SPREAD),
         regression=regression,
         score_kw=score,
-        below_share=np.where(regression, below[1], below[0]),
+        below_share=below,
+        tail=tail,
     )
 
 
@@ -300,20 +318,60 @@ def _by_node(values: FloatArray) -> FloatArray:
     return values[:, :, None] if values.ndim == 2 else values
 
 
-def _tested(load_kw: LoadArray, days: Days, span: Span) -> tuple[FloatArray, FloatArray]:
-    """The score of each forecast on the last days, and the share below its 95 %; (2, m)."""
-    count = load_kw.shape[1]
-    until = count - TESTED_DAYS
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tested:
+    """Both forecasts on days that were held out.
+
+    Attributes:
+        score, below: as in `Forecast`, (2, m).
+        errors: what each was wrong by, in units of its spread, (2, m, A, T).
+    """
+
+    score: FloatArray
+    below: FloatArray
+    errors: NDArray[np.float32]
+
+    def taken(self, regression: BoolArray) -> NDArray[np.float32]:
+        """The errors of each node's forecast, (m, A, T)."""
+        return np.where(regression[:, None, None], self.errors[1], self.errors[0])
+
+
+def _tested(load_kw: LoadArray, days: Days, span: Span, count: int) -> _Tested:
+    """The forecasts of the last of so many days, each made of the days before them."""
+    nodes, until = len(load_kw), count - TESTED_DAYS
+    score, below = np.full((2, nodes), np.nan), np.full((2, nodes), np.nan)
     if until < 1:
-        return np.full((2, len(load_kw)), np.nan), np.full((2, len(load_kw)), np.nan)
+        return _Tested(
+            score=score, below=below, errors=np.zeros((2, nodes, 0, span.count), np.float32)
+        )
     asked = np.arange(until, count)
-    actual = load_kw[:, until:, span.slots]
+    actual = load_kw[:, until:count, span.slots]
     z = float(quantile(np.array(0.95)))
-    score, below = np.empty((2, len(load_kw))), np.empty((2, len(load_kw)))
+    errors = np.empty((2, *actual.shape), np.float32)
     for k, road in enumerate((by_similar_days, by_regression)):
         mean, spread = road(load_kw, days, until, asked, span)
         normal_scores(actual, mean, spread, _LEAST_SPREAD, z, score[k], below[k])
-    return score, below
+        errors[k] = (actual - mean) / np.maximum(spread, _LEAST_SPREAD)
+    return _Tested(score=score, below=below, errors=errors)
+
+
+def _taught(
+    before: NDArray[np.float32] | None, last: NDArray[np.float32], below: FloatArray
+) -> tuple[FloatArray | None, FloatArray]:
+    """What errors say of quantiles, (m, K), and the share below the 95 % quantile, (m,).
+
+    The share is that of the last days by what the days before them taught, where there are any.
+    """
+    if last.size == 0:
+        return None, below
+    if before is None:
+        return tails(last), below
+    known = stretched(tails(before), quantile(np.array([0.95])))
+    seen = np.isfinite(last)
+    under = (seen & (last <= known[:, :, None])).sum(axis=(1, 2))
+    count = seen.sum(axis=(1, 2))
+    share = np.divide(under, count, out=below.copy(), where=count > 0)
+    return tails(np.concatenate((before, last), axis=1)), share
 
 
 def _check_ahead(history: NodeHistory, ahead: Ahead) -> None:

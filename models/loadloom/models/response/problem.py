@@ -33,6 +33,8 @@ OfferArray = NDArray[np.int32]
 NOT_CALLED = -1
 """The offer of a customer who is not called."""
 
+_ROUNDING = 1e-6  # by what share a variance may be below the least that refusals make it
+
 NO_GROUP = -1
 """The group of a customer whom no quota counts."""
 
@@ -107,6 +109,8 @@ class Offers:
         acceptance: the probability that the call is accepted, (m,) or (); mean and variance count
             it already.
         incentive: what is promised per kWh, (m,); None if nobody asks.
+        fixed_payment: what is promised to who accepts, whatever it delivers, (m,) or (); the cost
+            counts it, times the acceptance.
         loading: by what share of its mean a reduction changes per unit of each shared shock, which
             is standard normal, (m, F); None for no shocks.
     """
@@ -118,13 +122,21 @@ class Offers:
     customer: IndexArray | None = None
     acceptance: FloatArray | float = 1.0
     incentive: FloatArray | None = None
+    fixed_payment: FloatArray | float = 0.0
     loading: FloatArray | None = None
 
     def __post_init__(self) -> None:
         for name in ("mean_kw", "variance_kw2"):
             values = np.asarray(getattr(self, name), dtype=np.float64)
             object.__setattr__(self, name, values[:, None] if values.ndim == 1 else values)
-        for name in ("cost", "fixed_cost", "acceptance", "incentive", "loading"):
+        for name in (
+            "cost",
+            "fixed_cost",
+            "acceptance",
+            "incentive",
+            "fixed_payment",
+            "loading",
+        ):
             if (values := getattr(self, name)) is not None:
                 object.__setattr__(self, name, np.asarray(values, dtype=np.float64))
         if self.customer is not None:
@@ -319,6 +331,8 @@ def _check_offers(checks: Checks, offers: Offers, count: int, slots: int) -> Non
     ):
         _check_fixed(checks, offers)
     _check_optional(checks, offers, m)
+    if not checks.violations:
+        _check_refusals(checks, offers)
     if offers.customer is None:
         message = f"has {m} values; must have one for each of {count} customers, or name them"
         checks.require(m == count, "offers.cost", message)
@@ -351,6 +365,12 @@ def _check_optional(checks: Checks, offers: Offers, m: int) -> None:
         checks.require(False, "offers.acceptance", message)
     if offers.incentive is not None and checks.length("offers.incentive", offers.incentive, m):
         checks.numbers("offers.incentive", offers.incentive, low=0.0)
+    promised = np.asarray(offers.fixed_payment)
+    if promised.shape in ((), (m,)):
+        checks.numbers("offers.fixed_payment", promised, low=0.0)
+    else:
+        message = f"has {promised.size} values; must have 1 or {m}"
+        checks.require(False, "offers.fixed_payment", message)
     loading = offers.loading
     if loading is None:
         return
@@ -359,6 +379,27 @@ def _check_optional(checks: Checks, offers: Offers, m: int) -> None:
     else:
         message = f"has shape {loading.shape}; must have one row for each of {m} offers"
         checks.require(False, "offers.loading", message)
+
+
+def _check_refusals(checks: Checks, offers: Offers) -> None:
+    """Notes the first offer that varies less than refusals alone make it.
+
+    A reduction that is 0 with probability 1 - p, and has the mean m, has a variance of at least
+    m^2 (1 - p) / p.
+    """
+    p = np.broadcast_to(offers.acceptance, (offers.count,))[:, None]
+    odds = np.divide(1.0 - p, p, out=np.full(p.shape, inf), where=p > 0.0)
+    square = offers.mean_kw**2
+    least = np.multiply(square, odds, out=np.zeros(square.shape), where=square > 0.0)
+    given, least = np.broadcast_arrays(offers.variance_kw2, least)
+    low = given < least * (1.0 - _ROUNDING)
+    if low.any():
+        i, s = np.argwhere(low)[0].tolist()
+        message = (
+            f"is {given[i, s]:g}; refusals alone make it at least"
+            f" mean_kw^2 (1 - acceptance) / acceptance, {least[i, s]:g}"
+        )
+        checks.require(False, f"offers.variance_kw2[{i}]", message)
 
 
 def _check_quotas(checks: Checks, quotas: tuple[Quota, ...], customers: Customers) -> None:

@@ -125,33 +125,43 @@ def reserve(problem: Problem, solution: Solution, count: int = 10) -> tuple[Rese
     place = first[problem.customers.nodes[offers.customers[candidates]]]
     order = np.argsort(place, kind="stable")
     candidates, place = candidates[order], place[order]
+    # Those below a node lie side by side: thousands of nodes take a slice each.
+    mean_kw, variance_kw2 = problem.mean_kw[candidates], problem.variance_kw2[candidates]
     counts = needed(problem)
-    told = []
-    for v in np.flatnonzero(counts.any(axis=1)).tolist():
-        begin, end = np.searchsorted(place, (first[v], last[v]))
-        items, slots = candidates[begin:end], np.flatnonzero(counts[v])
-        mean = problem.mean_kw[np.ix_(items, slots)]
-        adjusted = mean - problem.variance_kw2[np.ix_(items, slots)] * at.own[v, slots]
+    nodes = np.flatnonzero(counts.any(axis=1))
+    begins, ends = np.searchsorted(place, first[nodes]), np.searchsorted(place, last[nodes])
+    told, levels = [], int(problem.offer_count.max())
+    for v, begin, end in zip(nodes.tolist(), begins.tolist(), ends.tolist(), strict=True):
+        items, mean = candidates[begin:end], mean_kw[begin:end]
+        adjusted = mean - variance_kw2[begin:end] * at.own[v]
         if offers.loading is not None:
-            adjusted -= mean * (offers.loading[items] @ at.shared[v, slots].T)
-        told.append(_cheapest(problem, v, items, adjusted.mean(axis=1), count))
+            adjusted -= mean * (offers.loading[items] @ at.shared[v].T)
+        wanted = adjusted[:, counts[v]].mean(axis=1)
+        told.append(_cheapest(problem, v, items, wanted, count, levels))
     return tuple(told)
 
 
 def _cheapest(
-    problem: Problem, node: int, items: IndexArray, adjusted: FloatArray, count: int
+    problem: Problem,
+    node: int,
+    items: IndexArray,
+    adjusted: FloatArray,
+    count: int,
+    levels: int,
 ) -> Reserve:
     """The reserve of a node: the best offer of each customer, and of these the cheapest."""
     gives = adjusted > 0.0
     items, adjusted = items[gives], adjusted[gives]
     ratio = problem.offers.cost[items] / adjusted
-    most = count * int(problem.offer_count.max())
+    most = count * levels
     if ratio.size > most:
         # Of a million offers few are sorted: no more than hold so many customers.
         few = np.sort(np.argpartition(ratio, most)[:most])
         items, adjusted, ratio = items[few], adjusted[few], ratio[few]
     order = np.argsort(ratio, kind="stable")
-    order = order[_first_of_each(problem.offers.customers[items[order]])][:count]
+    if levels > 1:
+        order = order[_first_of_each(problem.offers.customers[items[order]])]
+    order = order[:count]
     return Reserve(
         node=node,
         customers=problem.offers.customers[items[order]],

@@ -39,7 +39,8 @@ class Figures:
 
     Attributes:
         cost: the expected cost.
-        cost_sd: its standard deviation, payments being in proportion to reductions.
+        cost_sd: its standard deviation; payments are in proportion to reductions, but for what is
+            promised to whoever accepts.
         called_count: how many are called.
         mean_kw: the expected reduction below each node, (V, S).
         variance_kw2: its variance, shared shocks and the need's own spread included, (V, S).
@@ -172,14 +173,22 @@ def _chance(mean: FloatArray, sd: FloatArray, least: FloatArray, matters: np.nda
 
 
 def _cost_sd(problem: Problem, taken: OfferArray) -> float:
-    """The standard deviation of the cost; what is not fixed follows the reduction of all slots."""
+    """The standard deviation of the cost; what is paid by kWh follows the reduction of all slots.
+
+    What is promised to who accepts, F, comes with a probability p, and with the reduction: its
+    variance is F^2 p (1 - p), and its covariance with the other payment, of mean c, F c (1 - p).
+    """
     offers = problem.offers
-    fixed = np.broadcast_to(offers.fixed_cost, offers.cost.shape)
+    fixed, taking_part, p = (
+        np.broadcast_to(column, offers.cost.shape)[taken]
+        for column in (offers.fixed_cost, offers.fixed_payment, offers.acceptance)
+    )
     mean = offers.mean_kw[taken].mean(axis=1)
     sd = np.sqrt(offers.variance_kw2[taken]).mean(axis=1)
-    paid = offers.cost[taken] - fixed[taken]
+    paid = offers.cost[taken] - fixed - p * taking_part
     share = np.divide(sd, mean, out=np.zeros_like(sd), where=mean > 0.0)
     variance = float(((paid * share) ** 2).sum())
+    variance += float((taking_part * (1.0 - p) * (p * taking_part + 2.0 * paid)).sum())
     if offers.loading is not None:
         variance += float(((paid @ offers.loading[taken]) ** 2).sum())
     return variance**0.5

@@ -30,6 +30,7 @@ from loadloom.models.response.problem import Problem
 from loadloom.models.response.rows import needed, offer_of, reduced
 from loadloom.models.response.solution import PlanOptions, Road, Solution
 from loadloom.models.response.unsecured import lowered, unsecured_by
+from loadloom.solvers.coupled.budget import Budget, Clock
 from loadloom.solvers.termination import Reason, Termination
 
 _OFF = 1e-9  # the share by which a deviation may be above the programme's
@@ -61,12 +62,18 @@ class _Row:
         return float(self.mean @ chosen[self.items]) - self.need, sqrt(w * w + float(g @ g))
 
 
-def reference_plan(problem: Problem, options: PlanOptions | None = None) -> Solution:
-    """The best call list by the reference model, without prices of nodes."""
+def reference_plan(
+    problem: Problem, options: PlanOptions | None = None, clock: Clock | None = None
+) -> Solution:
+    """The best call list by the reference model, without prices of nodes.
+
+    It has no call list before it has the best one: where time ends it, there is a bound alone.
+    """
     options = options or PlanOptions()
+    time = Budget(clock=clock, time_limit_s=options.time_limit_s)
     if problem.budget is not None:
-        return _most_confident(problem, problem.budget, options)
-    reason, chosen, bound = _least(problem, _rows(problem, problem.network.z), options)
+        return _most_confident(problem, problem.budget, options, time)
+    reason, chosen, bound = _least(problem, _rows(problem, problem.network.z), options, time)
     offer = None if chosen is None else offer_of(problem, chosen)
     cost = inf if offer is None else referee.cost(problem, offer)
     return Solution(
@@ -79,13 +86,15 @@ def reference_plan(problem: Problem, options: PlanOptions | None = None) -> Solu
     )
 
 
-def _most_confident(problem: Problem, budget: float, options: PlanOptions) -> Solution:
+def _most_confident(
+    problem: Problem, budget: float, options: PlanOptions, time: Budget
+) -> Solution:
     """The plan of the largest common z: each is asked to surpass the one before it."""
     best, z, asked = None, -inf, 0.0
     proven = False
     while not proven and asked <= _LARGEST_Z:
         rows = _rows(problem, np.full(problem.network.count, asked))
-        reason, chosen, bound = _least(problem, rows, options)
+        reason, chosen, bound = _least(problem, rows, options, time)
         proven = reason is Reason.INFEASIBLE or bound > budget * (1.0 + 1e-9) + 1e-9
         if proven or chosen is None or problem.offers.cost @ chosen > budget * (1.0 + 1e-9) + 1e-9:
             break
@@ -145,16 +154,16 @@ def _rows(problem: Problem, z: FloatArray) -> list[_Row]:
 
 
 def _least(
-    problem: Problem, rows: list[_Row], options: PlanOptions
+    problem: Problem, rows: list[_Row], options: PlanOptions, time: Budget
 ) -> tuple[Reason, np.ndarray | None, float]:
     """How the search for the least cost ended, which offers are taken, and the bound."""
     model = _model(problem, rows)
     solver = Highs()
     # First with parts of offers, where a round costs next to nothing.
-    ended = _rounds(solver, model, rows, options, pyo.UnitInterval, _RELAXED_ROUNDS)
+    ended = _rounds(solver, model, rows, options, time, pyo.UnitInterval, _RELAXED_ROUNDS)
     if ended[0] is Reason.INFEASIBLE:
         return ended
-    reason, x, bound = _rounds(solver, model, rows, options, pyo.Binary, _MOST_ROUNDS)
+    reason, x, bound = _rounds(solver, model, rows, options, time, pyo.Binary, _MOST_ROUNDS)
     return reason, None if x is None else x > 0.5, bound
 
 
@@ -163,34 +172,41 @@ def _rounds(
     model: pyo.ConcreteModel,
     rows: list[_Row],
     options: PlanOptions,
+    time: Budget,
     domain: object,
     most: int,
 ) -> tuple[Reason, FloatArray | None, float]:
     """How solving and cutting in turn ended, the solution that needs no more cuts, and a bound."""
     for i in model.i:
         model.taken[i].domain = domain
+    least = -inf
     for _ in range(most):
-        results = _solved(solver, model, options)
+        if time.spent():
+            break
+        results = _solved(solver, model, options, time)
         if results.solution_status not in {SolutionStatus.feasible, SolutionStatus.optimal}:
             infeasible = results.termination_condition in {
                 TerminationCondition.provenInfeasible,
                 TerminationCondition.infeasibleOrUnbounded,
             }
             reason = Reason.INFEASIBLE if infeasible else Reason.NO_SOLUTION_FOUND
-            return reason, None, inf if infeasible else -inf
+            return reason, None, inf if infeasible else least
+        bound = results.objective_bound
+        least = max(least, -inf if bound is None else float(bound))
         results.solution_loader.load_vars()
         x = np.array([model.taken[i].value for i in model.i], dtype=np.float64)
         if domain is pyo.Binary:
             x = np.rint(x)
+        optimal = results.solution_status is SolutionStatus.optimal
         if not _cut(model, rows, x):
-            bound = results.objective_bound
-            return Reason.OPTIMAL, x, -inf if bound is None else float(bound)
-    return Reason.NO_SOLUTION_FOUND, None, -inf
+            return Reason.OPTIMAL if optimal else Reason.FEASIBLE, x, least
+    return Reason.NO_SOLUTION_FOUND, None, least
 
 
-def _solved(solver: Highs, model: pyo.ConcreteModel, options: PlanOptions) -> Results:
+def _solved(solver: Highs, model: pyo.ConcreteModel, options: PlanOptions, time: Budget) -> Results:
     return solver.solve(
         model,
+        time_limit=time.left_s if time.timed else None,
         load_solutions=False,
         raise_exception_on_nonoptimal_result=False,
         threads=1,

@@ -6,7 +6,7 @@ node prices     nested needs, several slots, shared shocks, several offers, quot
 reference       `reference`: the formulation word by word, for few customers
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 
 import numpy as np
@@ -15,7 +15,7 @@ from loadloom.models.certificate import Proof
 from loadloom.models.horizon import FloatArray
 from loadloom.models.response import referee
 from loadloom.models.response.budget import Z_STEP, Costed, most_confident, own_z
-from loadloom.models.response.constraints import covering_problem
+from loadloom.models.response.jointly import Found, by_prices, missing, part_of, together
 from loadloom.models.response.problem import IndexArray, OfferArray, Offers, Problem, one_node
 from loadloom.models.response.rows import (
     Reduced,
@@ -23,7 +23,6 @@ from loadloom.models.response.rows import (
     offer_of,
     reduced,
     states,
-    taken_of,
 )
 from loadloom.models.response.solution import (
     PlanOptions,
@@ -31,11 +30,11 @@ from loadloom.models.response.solution import (
     Report,
     Road,
     Solution,
+    Unsecured,
 )
-from loadloom.models.response.unsecured import lowered, unsecured, unsecured_by
+from loadloom.models.response.unsecured import lowered, unsecured_by
 from loadloom.solvers.coupled.budget import Budget, Clock, Race
 from loadloom.solvers.covering.batch import Batch, cover_batch
-from loadloom.solvers.covering.nested import cover as cover_nested
 from loadloom.solvers.covering.row import Row
 from loadloom.solvers.covering.single import cover
 from loadloom.solvers.covering.terms import TAKEN
@@ -43,21 +42,6 @@ from loadloom.solvers.termination import Reason, Termination
 
 ROUNDING = 1e-9
 """The relative gap that rounding leaves, whatever smaller one is asked for."""
-
-_TOGETHER = "each need can be secured, but not with all other rules"
-
-_SHARE = 0.2  # of the time that is left, for one of several solves
-_FRACTIONS = 8  # halvings of the share of needs that can be secured together
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Found:
-    """Which offers are taken, (m,), or None; the bound, and prices of rows and of room."""
-
-    chosen: np.ndarray | None
-    bound: float
-    price: FloatArray
-    room_price: FloatArray
 
 
 def plan(
@@ -78,7 +62,7 @@ def plan(
         # Pyomo takes a while to import, and few ask for it.
         from loadloom.models.response.reference import reference_plan
 
-        return reference_plan(problem, options)
+        return reference_plan(problem, options, clock)
     course: list[Progress] = []
     race = Race(
         budget=Budget(clock=clock, time_limit_s=options.time_limit_s),
@@ -94,7 +78,10 @@ def plan(
     need = lowered(problem, rows) if problem.best_effort else rows.need
     found = _solve(problem, rows, need, road, owner, options, race, start)
     if found.chosen is None and problem.best_effort:
-        found = _together(problem, rows, need, options, race)
+        found = together(problem, rows, need, options, race)
+    if found.chosen is None and found.bound == inf:
+        short, detail = missing(problem, rows, options, race)
+        return _infeasible(road, short, detail, options, tuple(course))
     return _solution(problem, rows, found, road, options, tuple(course))
 
 
@@ -152,11 +139,11 @@ def _solve(
     options: PlanOptions,
     race: Race,
     start: OfferArray | None = None,
-) -> _Found:
+) -> Found:
     if owner is None:
-        return _by_prices(problem, rows, need, options, race, start)
+        return by_prices(problem, rows, need, options, race, start)
     alone = _one_cover if road is Road.COVER else _covers
-    found = alone(problem, rows, need, owner, options)
+    found = alone(problem, rows, need, owner, options, race)
     if found.chosen is not None:
         race.found(float(problem.offers.cost[found.chosen].sum()), road.value)
         race.proved(found.bound, road.value)
@@ -169,8 +156,9 @@ def _one_cover(
     need: FloatArray,
     owner: IndexArray,
     options: PlanOptions,
-) -> _Found:
-    """The cover of the only row."""
+    _: Race,
+) -> Found:
+    """The cover of the only row, which takes less than any limit of time."""
     v, k = np.argwhere(np.isfinite(rows.need))[0].tolist()
     offers, state = problem.offers, states(problem)
     below = owner[problem.customers.nodes[offers.customers]] == v
@@ -196,7 +184,7 @@ def _one_cover(
         chosen = state == TAKEN
         outside = float(offers.cost[chosen & ~below].sum())
         chosen[items] = found.chosen
-    return _Found(
+    return Found(
         chosen=chosen,
         bound=found.bound + outside,
         price=price,
@@ -210,7 +198,8 @@ def _covers(
     need: FloatArray,
     owner: IndexArray,
     options: PlanOptions,
-) -> _Found:
+    race: Race,
+) -> Found:
     """A cover of each row, all of them apart."""
     offers, network = problem.offers, problem.network
     state = states(problem)
@@ -236,6 +225,7 @@ def _covers(
         offers.cost[order],
         relative_gap=max(options.relative_gap, ROUNDING),
         threads=options.threads,
+        halt=race.budget.spent,
     )
     price = np.zeros(rows.need.shape)
     price[nodes, kinds] = covers.price
@@ -246,60 +236,24 @@ def _covers(
         chosen = np.zeros(offers.count, np.bool_)
         chosen[order] = covers.chosen
         chosen[kept] = True
-    return _Found(chosen=chosen, bound=bound, price=price, room_price=np.zeros(network.count))
+    return Found(chosen=chosen, bound=bound, price=price, room_price=np.zeros(network.count))
 
 
-def _by_prices(
-    problem: Problem,
-    rows: Reduced,
-    need: FloatArray,
+def _infeasible(
+    road: Road,
+    short: tuple[Unsecured, ...],
+    detail: str,
     options: PlanOptions,
-    race: Race,
-    start: OfferArray | None = None,
-) -> _Found:
-    """The plan and the bound by prices of the rows."""
-    asked = covering_problem(problem, rows, need)
-    begun = None if start is None else taken_of(problem, start)
-    found = cover_nested(asked, race, seed=options.seed, threads=options.threads, start=begun)
-    return _parted(rows, found.chosen, found.bound, found.row_price)
-
-
-def _part_of(race: Race) -> Race:
-    """A race for one of several solves, with a share of the time that is left."""
-    whole = race.budget
-    budget = whole
-    if whole.timed:
-        budget = Budget(clock=whole.clock, time_limit_s=_SHARE * whole.left_s)
-    return Race(budget=budget, relative_gap=race.relative_gap)
-
-
-def _parted(rows: Reduced, chosen: np.ndarray | None, bound: float, price: FloatArray) -> _Found:
-    """What the solver of many rows found, its prices parted into those of needs and of room."""
-    kinds = rows.need.shape[1]
-    room = price[:, kinds] if rows.has_room_rows else np.zeros(rows.need.shape[0])
-    return _Found(chosen=chosen, bound=bound, price=price[:, :kinds], room_price=room)
-
-
-def _together(
-    problem: Problem, rows: Reduced, need: FloatArray, options: PlanOptions, race: Race
-) -> _Found:
-    """A plan of the largest share of all needs that can be secured together, by halving."""
-    # At a share of 0 nothing is needed at all, whatever deviates.
-    nothing = np.full(need.shape, -inf)
-    found = _by_prices(problem, rows, nothing, options, _part_of(race))
-    best = None if found.chosen is None else found
-    low, high = 0.0, 1.0
-    for _ in range(_FRACTIONS if best is not None else 0):
-        if race.budget.spent():
-            break
-        tried = 0.5 * (low + high)
-        part = np.where(need > 0.0, tried * np.maximum(need, 0.0), need)
-        found = _by_prices(problem, rows, part, options, _part_of(race))
-        if found.chosen is None:
-            high = tried
-        else:
-            low, best = tried, found
-    return found if best is None else replace(best, bound=-inf)
+    course: tuple[Progress, ...],
+) -> Solution:
+    return Solution(
+        termination=Termination(reason=Reason.INFEASIBLE, objective=inf, bound=inf, detail=detail),
+        road=road,
+        proof=_proof(road),
+        unsecured=short,
+        progress=course,
+        seed=options.seed,
+    )
 
 
 def _within_budget(
@@ -312,20 +266,23 @@ def _within_budget(
 ) -> Solution:
     """The plan of the largest common confidence that the budget pays for."""
     road, owner = _road(problem, rows, options)
-    best: list[tuple[OfferArray, _Found]] = []
+    best: list[tuple[OfferArray, Found]] = []
 
     def cheapest(z: float) -> Costed:
         at = replace(rows, z=np.full(problem.network.count, z))
-        found = _solve(problem, at, at.need, road, owner, options, _part_of(race))
+        begun = best[-1][0] if best else None
+        found = _solve(problem, at, at.need, road, owner, options, part_of(race), begun)
         if found.chosen is None:
             return Costed(cost=inf, bound=found.bound, z=-inf)
         offer = offer_of(problem, found.chosen)
         cost = referee.cost(problem, offer)
         if cost <= budget:
             best.append((offer, found))
-        return Costed(cost=cost, bound=found.bound, z=own_z(problem, offer))
+        slope = _z_price(problem, rows, found, offer)
+        return Costed(cost=cost, bound=found.bound, z=own_z(problem, offer), slope=slope)
 
-    z, z_bound = most_confident(cheapest, budget, race)
+    step = Z_STEP if owner is not None else max(Z_STEP, options.relative_gap)
+    z, z_bound = most_confident(cheapest, budget, race, step=step)
     if not best:
         reason = Reason.INFEASIBLE if z_bound == -inf else Reason.NO_SOLUTION_FOUND
         return Solution(
@@ -354,7 +311,13 @@ def _within_budget(
     )
 
 
-def _told(problem: Problem, rows: Reduced, found: _Found) -> tuple[FloatArray, FloatArray]:
+def _z_price(problem: Problem, rows: Reduced, found: Found, offer: OfferArray) -> float:
+    """What one more deviation in all needs would cost: their prices times their deviations."""
+    sd = np.sqrt(referee.figures(problem, offer).variance_kw2)
+    return float((found.price * np.take_along_axis(sd, np.asarray(rows.slot), axis=1)).sum())
+
+
+def _told(problem: Problem, rows: Reduced, found: Found) -> tuple[FloatArray, FloatArray]:
     """The prices of needs, (V, S), and of headrooms, (V, U); 0 where another row decides."""
     network = problem.network
     price = np.zeros(network.need_kw.shape)
@@ -371,25 +334,18 @@ def _told(problem: Problem, rows: Reduced, found: _Found) -> tuple[FloatArray, F
 def _solution(
     problem: Problem,
     rows: Reduced,
-    found: _Found,
+    found: Found,
     road: Road,
     options: PlanOptions,
     course: tuple[Progress, ...],
 ) -> Solution:
     if found.chosen is None:
-        infeasible = found.bound == inf
-        reason = Reason.INFEASIBLE if infeasible else Reason.NO_SOLUTION_FOUND
-        short = unsecured(problem, rows) if infeasible else ()
         return Solution(
             termination=Termination(
-                reason=reason,
-                objective=inf,
-                bound=found.bound,
-                detail=_TOGETHER if infeasible and not short else "",
+                reason=Reason.NO_SOLUTION_FOUND, objective=inf, bound=found.bound
             ),
             road=road,
-            proof=_proof(road) if infeasible else Proof.NONE,
-            unsecured=short,
+            proof=Proof.NONE,
             progress=course,
             seed=options.seed,
         )

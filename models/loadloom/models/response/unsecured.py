@@ -12,7 +12,7 @@ from loadloom.models.response.rows import Reduced, needed
 from loadloom.models.response.solution import Unsecured
 from loadloom.solvers.covering.rows import attainable
 
-_BELOW = 1e-8
+BELOW = 1e-8
 """The share by which a need is set below the most that can be secured, so that rounding does not
 forbid the one call list that does."""
 
@@ -23,7 +23,7 @@ def lowered(problem: Problem, rows: Reduced) -> FloatArray:
     With several offers a customer or shared shocks that is the most that was found.
     """
     most = _most(problem, rows)
-    slack = _BELOW * np.maximum(1.0, np.abs(np.where(np.isfinite(most), most, 0.0)))
+    slack = BELOW * np.maximum(1.0, np.abs(np.where(np.isfinite(most), most, 0.0)))
     return np.minimum(rows.need, most - slack)
 
 

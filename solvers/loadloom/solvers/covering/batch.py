@@ -1,5 +1,6 @@
 """Many rows that share no item, each covered at least cost: as leaves of a tree are."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadloom.solvers.covering.row import column_faults
-from loadloom.solvers.covering.terms import Flags, Floats, States, slack
+from loadloom.solvers.covering.terms import Flags, Floats, States, row_unit, slack
 from loadloom.solvers.kernels.covering_rows import cover_rows
+
+_PART = 64  # the rows between which it is asked whether time is over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,7 +68,10 @@ class Batch:
 
     def needed(self) -> Floats:
         """What choices must reach at least: the thresholds less what rounding may take, (R,)."""
-        return self.threshold - slack(self.threshold)
+        unit = np.abs(self.threshold)
+        for r in np.flatnonzero(unit == 0.0).tolist():
+            unit[r] = row_unit(np.zeros(0), self.mean[self.starts[r] : self.starts[r + 1]])
+        return self.threshold - slack(self.threshold, unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,11 +103,13 @@ def cover_batch(
     relative_gap: float = 1e-9,
     nodes: int = 20_000,
     threads: int = 1,
+    halt: Callable[[], bool] | None = None,
 ) -> Covers:
     """The least cost of every row, each searched until its gap or its nodes are used up.
 
     Without nodes a row has its bound and what one price chooses. `prices` are those of a like
-    problem, to begin with, (R,). Threads change nothing but the time.
+    problem, to begin with, (R,). Threads change nothing but the time. Rows that are not begun when
+    `halt` says that time is over have no nodes.
 
     Raises:
         ValueError: if costs are not finite, one of each item.
@@ -128,16 +136,18 @@ def cover_batch(
             batch.quantile,
             batch.base_variance,
             relative_gap,
-            nodes,
+            0 if halt is not None and halt() else nodes,
             chosen,
             found,
             used,
         )
 
     # Some rows take longer than others, so each thread has several parts.
-    cuts = np.linspace(0, rows, 1 if threads == 1 else 8 * threads + 1).astype(int).tolist()
+    parts = max(1, min(rows, 8 * threads if halt is None else max(8 * threads, rows // _PART)))
+    cuts = np.linspace(0, rows, parts + 1).astype(int).tolist()
     if threads == 1:
-        part((0, rows))
+        for ends in pairwise(cuts):
+            part(ends)
     else:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(part, pairwise(cuts)))

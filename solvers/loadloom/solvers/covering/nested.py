@@ -5,17 +5,19 @@ prices, and a plan from what the searches chose, mended where rows lack somethin
 varied and the best plan is kept. The formulation is that of `covering.rows`.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 import numpy as np
 
-from loadloom.solvers.coupled.budget import Race
+from loadloom.solvers.coupled.budget import Budget, Race
 from loadloom.solvers.covering.layout import Layout, lay_out
-from loadloom.solvers.covering.passes import Passes, Prices, node_sums
+from loadloom.solvers.covering.passes import OutOfTimeError, Passes, Prices, node_sums
 from loadloom.solvers.covering.plan import Plan
+from loadloom.solvers.covering.programme import Programme, is_programme, settle
 from loadloom.solvers.covering.proof import Prover
 from loadloom.solvers.covering.rows import Problem, keeps, shortfall
 from loadloom.solvers.covering.terms import Flags, Floats, Indices
@@ -25,7 +27,12 @@ from loadloom.solvers.covering.whole import is_small, search_whole
 ROUNDS, ROUNDS_WORK = 40, 4_000_000
 """The most rounds in which prices are varied after the first plan, and items in all of them."""
 
+EXTRA_S = 0.5
+"""The seconds that a first plan may take beyond the limit; one of a million items needs as much."""
+
 _PRICE_SHARE = 0.35  # of the time that goes to prices before blocks are searched
+_PRICED, _PROVEN = 0.5, 0.85  # the shares of the time at which prices and proofs are broken off
+_NEAR, _NEAR_SHARE, _FAR_SHARE = 0.01, 0.1, 0.5  # gaps and the shares of time for a programme
 _HURRY = 0.5  # the share of the time after which the first plan comes before any proof
 _BAD = 0.02  # the gap from which other prices are tried, too
 _NODES, _FEW_NODES = 60, 8  # of the search of one block, for a bound and for another plan
@@ -68,13 +75,14 @@ def cover(
     """
     if problem.items.count == 0:
         return _nothing(problem, np.zeros(0, bool))
-    lay = lay_out(problem)
+    lay = lay_out(problem.in_units())
     if _impossible(lay):
         return _nothing(problem, None)
     pool = ThreadPoolExecutor(threads) if threads > 1 else nullcontext()
     with pool as executor:
         passes = Passes(layout=lay, pool=executor if isinstance(executor, Executor) else None)
-        return _Search(passes, race, seed).run(start)
+        found = _Search(passes, race, seed).run(start)
+    return replace(found, row_price=found.row_price / problem.unit)
 
 
 class _Search:
@@ -96,13 +104,43 @@ class _Search:
         lay = self.passes.layout
         if start is not None:
             self._keep(lay.picked(start), "start")
-        self._price()
-        budget, round_s = self.race.budget, 0.0
+        held = self.best is not None
+        if self._within(_PRICED, self._price) or self.tolls.price.any():
+            self._within(_PROVEN, self._prove)
+        if self.best is None and self.bound < inf:
+            # A plan is worth a little more time than there is.
+            nothing = np.full(lay.heads.size - 1, -1, np.int32)
+            self._within(1.0, lambda: self._keep(nothing, "mended"), EXTRA_S)
+        if is_small(lay) and not self.race.over and self.bound < inf:
+            self._search_small()
+        self._within(1.0, self._rounds)
+        # A start that holds and is nearly as cheap as can be is not changed for the last of a gap.
+        stays = held and self.race.gap <= _NEAR
+        if is_programme(lay) and not self.race.over and self.bound < inf and not stays:
+            self._settle()
+        return self._answer()
+
+    def _within(self, share: float, work: Callable[[], None], more_s: float = 0.0) -> bool:
+        """Whether some work was done to its end, within a share of all time and a little more."""
+        budget = self.race.budget
+        until_s = share * budget.time_limit_s + more_s
+        self.passes.halt = lambda: budget.stopped or (budget.timed and budget.seconds >= until_s)
+        try:
+            work()
+        except OutOfTimeError:
+            return False
+        return True
+
+    def _prove(self) -> None:
+        """The first bounds and plans, if any are still wanted."""
         if self.bound < inf and (self.best is None or not self.race.over):
-            most = int(np.clip(_NODES_WORK // max(1, lay.cost.size), _NODES, _MOST_NODES))
-            self._first_rounds(1 if budget.spent(_HURRY) else most)
-            if is_small(lay) and not self.race.over and self.bound < inf:
-                self._search_small()
+            size = max(1, self.passes.layout.cost.size)
+            most = int(np.clip(_NODES_WORK // size, _NODES, _MOST_NODES))
+            self._first_rounds(1 if self.race.budget.spent(_HURRY) else most)
+
+    def _rounds(self) -> None:
+        """Other plans at varied prices, as long as there is time for a round."""
+        lay, budget, round_s = self.passes.layout, self.race.budget, 0.0
         for _ in range(int(np.clip(ROUNDS_WORK // max(1, lay.cost.size), 2, ROUNDS))):
             # A round that does not fit into the time left finds nothing.
             if self.race.over or self.bound == inf or round_s > budget.left_s or not budget.take():
@@ -110,7 +148,6 @@ class _Search:
             begun_s = budget.seconds
             self._round(float(np.exp(self.random.normal(0.0, _VARIED))))
             round_s = budget.seconds - begun_s
-        return self._answer()
 
     def _first_rounds(self, nodes: int) -> None:
         """Proves and plans at the prices found; at lower ones, too, where the bound is bad.
@@ -159,6 +196,36 @@ class _Search:
             self._keep(found.taken, "search")
         if found.bound >= found.value:
             self.race.done = True
+
+    def _settle(self) -> None:
+        """Settles a problem of some hundred items as a programme, made finer step by step.
+
+        Without a plan it has all of the time; where plan and bound are near, little of it, since
+        the last of a gap may take for ever.
+        """
+        programme = Programme(layout=self.passes.layout)
+        programme.near(self.tolls.planes.touched)
+        race, near = self.race, self.race.gap <= _NEAR
+        share = 1.0 if self.best is None else _NEAR_SHARE if near else _FAR_SHARE
+        budget = race.budget
+        if budget.timed:
+            budget = Budget(clock=budget.clock, time_limit_s=share * budget.left_s)
+        part = Race(
+            budget=budget,
+            relative_gap=race.relative_gap,
+            listener=lambda *_: race.ask("programme"),
+            value=self.value,
+            bound=self.bound,
+        )
+
+        def keep(found: Indices) -> None:
+            self._keep(found, "programme")
+            part.found(self.value, "programme")
+
+        bound = settle(programme, part, self.best, keep)
+        if bound > self.bound:
+            self.bound = bound
+            race.proved(bound, "programme")
 
     def _round(self, scale: float) -> None:
         """Searches all blocks at prices times a factor, and makes a plan of what they choose."""

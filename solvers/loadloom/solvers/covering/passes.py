@@ -17,6 +17,10 @@ CHUNKS = 16
 Entries = tuple[Positions, Indices, Floats]
 
 
+class OutOfTimeError(Exception):
+    """A pass was ended before it had seen all blocks, so that it says nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prices:
     """What one more unit of each upper row is worth, (V + 1, S), and of each quota, (Q,)."""
@@ -38,6 +42,12 @@ class Planes:
     slope: Floats
     root: Floats
     direction: Floats
+
+    @property
+    def touched(self) -> Floats:
+        """The deviations, without factors, at which tangents touch, (V + 1, S)."""
+        some = self.slope > 0.0
+        return np.where(some, 0.5 / np.where(some, self.slope, 1.0), 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,10 +77,12 @@ class Passes:
         own_price: the prices of the blocks' own rows, (B, S).
         deviation: the square roots of base and variance that blocks chose last, (B, S).
         entries: the quotas' weights by item: starts, quotas, weights.
+        halt: asked between ranges of blocks whether time is over; then `OutOfTimeError` is raised.
     """
 
     layout: Layout
     pool: Executor | None = None
+    halt: Callable[[], bool] | None = None
     own_price: Floats = field(init=False)
     deviation: Floats = field(init=False)
     entries: Entries = field(init=False)
@@ -87,6 +99,11 @@ class Passes:
     def quota_count(self) -> int:
         """The number of quotas."""
         return self.layout.problem.quotas.count
+
+    @property
+    def halted(self) -> bool:
+        """Whether time is over."""
+        return self.halt is not None and self.halt()
 
     def relaxed(self, prices: Prices, planes: Planes, turns: int = 1) -> Relaxed:
         """What blocks choose in parts, with tangents at the deviations they chose last."""
@@ -176,12 +193,23 @@ class Passes:
         edges = np.searchsorted(done, np.linspace(0, done[-1], CHUNKS + 1)[1:-1]) + 1
         edges = np.unique(np.concatenate(([0], edges, [done.size])))
         ranges: Sequence[tuple[int, int]] = list(pairwise(edges.tolist()))
+        skipped = 0
+
+        def unless_halted(first: int, last: int) -> None:
+            nonlocal skipped
+            if self.halted:
+                skipped += 1
+            else:
+                work(first, last)
+
         if self.pool is None or done[-1] < 2_000:
             for first, last in ranges:
-                work(first, last)
-            return
-        for future in [self.pool.submit(work, a, b) for a, b in ranges]:
-            future.result()
+                unless_halted(first, last)
+        else:
+            for future in [self.pool.submit(unless_halted, a, b) for a, b in ranges]:
+                future.result()
+        if skipped:
+            raise OutOfTimeError
 
 
 def _along(paths: Indices, values: Floats) -> Floats:

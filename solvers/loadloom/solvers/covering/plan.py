@@ -1,5 +1,6 @@
 """Choices over a whole tree: what blocks choose at prices, mended, pruned and exchanged."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +21,9 @@ MENDS = 40
 
 MANY = 200_000
 """Up to so many items exchanges are tried everywhere: 50 items a block, 1,000,000 took 1.2 s."""
+
+SLICES = 32
+"""The parts of lists of choosers and blocks, between which it is asked whether time is over."""
 
 SMALL_BLOCK = 300
 """Items are exchanged in blocks of up to so many."""
@@ -73,7 +77,9 @@ class Plan:
         chooser, item = np.empty((2, lay.cost.size + lay.heads.size - 1), np.int32)
         score = np.empty(chooser.size)
         row, slope, shift = self._tilts(prices, planes)
-        for _ in range(MENDS):
+        for turn in range(MENDS):
+            if turn > 0 and self.passes.halted:
+                return False
             weight, outside = self._weights()[0], self._outside()
             if not weight.any() and not outside.any():
                 return True
@@ -111,7 +117,8 @@ class Plan:
         choosers = np.flatnonzero(self.taken >= 0).astype(np.int32)
         net = self._net(choosers, prices, row, slope, shift)
         order = choosers[np.argsort(-net, kind="stable")]
-        prune(order, self.taken, lay.chooser_node, lay.cost, lay.state, lay.heads, *self._rows())
+        for some in self._slices(order):
+            prune(some, self.taken, lay.chooser_node, lay.cost, lay.state, lay.heads, *self._rows())
 
     def _exchange(self, before: Indices) -> None:
         """Exchanges items within small blocks; of very many, in those that have changed."""
@@ -121,10 +128,18 @@ class Plan:
         if lay.cost.size <= MANY:
             blocks = np.arange(lay.block_count)
         blocks = blocks[np.diff(lay.item_at)[blocks] <= SMALL_BLOCK].astype(np.int32)
-        exchange(
-            blocks, lay.chooser_at, self.taken, lay.chooser_node, lay.cost, lay.state, lay.heads,
-            *self._rows(),
-        )  # fmt: skip
+        for some in self._slices(blocks):
+            exchange(
+                some, lay.chooser_at, self.taken, lay.chooser_node, lay.cost, lay.state, lay.heads,
+                *self._rows(),
+            )  # fmt: skip
+
+    def _slices(self, order: Indices) -> Iterator[Indices]:
+        """A list part by part, until time is over: a choice that holds does so at any time."""
+        for some in np.array_split(order, SLICES):
+            if self.passes.halted:
+                return
+            yield some
 
     def _net(
         self, choosers: Indices, prices: Prices, row: Floats, slope: Floats, shift: Floats

@@ -22,6 +22,7 @@ _RATES = np.geomspace(0.35, 4.0, 8)
 _NARROW = 1.15  # how far the middle interval reaches, as a factor of the deviation
 _CUTS = 3  # intervals of a block's own deviation where nothing is decided
 _TIERS_WORK = 300_000  # items in all combinations of intervals of nodes further up
+_MOST_RATIOS = 4_000_000  # of rows to slots that are looked at: 80,000,000 took 18 s
 _SMALL = 1e-4  # the share of a node's worth that the chord of one interval may be off
 
 Box = tuple[Floats, Floats]
@@ -74,7 +75,7 @@ class Prover:
         off = self._off(prices, planes, low, high)
         boxed = off & self._lowest()
         slot = self._leading(prices, planes)
-        touched = _touched(planes)
+        touched = planes.touched
         question = _Question(
             prices=prices,
             planes=planes,
@@ -217,7 +218,7 @@ class Prover:
         """The slot of each node whose deviation costs most: the others follow it."""
         lay = self.passes.layout
         price = np.where(lay.upper, prices.row, 0.0)
-        return np.argmax(price * lay.z * planes.root * _touched(planes), axis=1)
+        return np.argmax(price * lay.z * planes.root * planes.touched, axis=1)
 
     def _narrowed(
         self, low: Floats, high: Floats, slot: Indices, begin: Floats, end: Floats
@@ -229,9 +230,7 @@ class Prover:
         """
         lay = self.passes.layout
         at = np.arange(slot.size), slot
-        if self._spans is None:
-            self._spans = self._ratios()
-        least, most = self._spans[0][at], self._spans[1][at]
+        least, most = self._others(slot)
         base = lay.base
         begin_own = np.maximum(begin[at], low[at])
         end_own = np.maximum(np.minimum(end[at], high[at]), begin_own)
@@ -243,6 +242,21 @@ class Prover:
         new_low = np.clip(new_low * (1.0 - 1e-12), low, high)
         new_high = np.clip(new_high * (1.0 + 1e-12), new_low, high)
         return new_low, new_high
+
+    def _others(self, slot: Indices) -> tuple[Floats, Floats]:
+        """The least and the largest ratio of variances to those of a slot of each node, (V + 1, S).
+
+        With too many slots nothing is known but of the slot itself.
+        """
+        lay = self.passes.layout
+        at = np.arange(slot.size), slot
+        if lay.need.size * lay.need.shape[1] > _MOST_RATIOS:
+            least, most = np.zeros(lay.need.shape), np.full(lay.need.shape, np.inf)
+            least[at] = most[at] = 1.0
+            return least, most
+        if self._spans is None:
+            self._spans = self._ratios()
+        return self._spans[0][at], self._spans[1][at]
 
     def _ratios(self) -> tuple[Floats, Floats]:
         """The least and the largest ratio of the variances of items at and below each node.
@@ -302,12 +316,6 @@ def _slope(box: Box) -> Floats:
     """The slopes of the chords over intervals."""
     width = box[0] + box[1]
     return np.where(width > 0.0, 1.0 / np.where(width > 0.0, width, 1.0), 0.0)
-
-
-def _touched(planes: Planes) -> Floats:
-    """The deviations, without factors, at which tangents touch."""
-    some = planes.slope > 0.0
-    return np.where(some, 0.5 / np.where(some, planes.slope, 1.0), 0.0)
 
 
 def _mixed_box(where: Flags, one: Box, other: Box) -> Box:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loadloom.solvers.covering.terms import FREE, TAKEN, Flags, Floats, States, slack
+from loadloom.solvers.covering.terms import FREE, TAKEN, Flags, Floats, States, row_unit, slack
 from loadloom.solvers.kernels.covering import most_prefix
 
 
@@ -90,7 +90,8 @@ def cost_of(row: Row, chosen: Flags) -> float:
 
 def needed(row: Row) -> float:
     """What a choice must reach at least: the threshold less what rounding may take."""
-    return row.threshold - float(slack(row.threshold))
+    unit = row_unit(np.array([row.threshold]), row.mean)
+    return row.threshold - float(slack(row.threshold, unit))
 
 
 def most(row: Row) -> tuple[Flags, float]:

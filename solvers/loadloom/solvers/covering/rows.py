@@ -13,7 +13,7 @@ stay below with confidence.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +26,7 @@ from loadloom.solvers.covering.terms import (
     Floats,
     Indices,
     States,
+    row_unit,
     slack,
 )
 from loadloom.solvers.kernels.nested_tree import add_chosen, best_level
@@ -134,6 +135,26 @@ class Problem:
             faults = [*_tree_faults(self.items, self.rows), *_quota_faults(self)]
         if faults:
             raise ValueError("; ".join(faults))
+
+    @cached_property
+    def unit(self) -> Floats:
+        """A unit for the rows of each slot, (S,): see `row_unit`."""
+        need, mean = self.rows.need, self.items.mean
+        return np.array([row_unit(need[:, s], mean[:, s]) for s in range(need.shape[1])])
+
+    def in_units(self) -> "Problem":
+        """The same problem, its rows told in their units."""
+        items, rows, unit = self.items, self.rows, self.unit
+        base = None if rows.base is None else rows.base / unit**2
+        return replace(
+            self,
+            items=replace(items, mean=items.mean / unit, variance=items.variance / unit**2),
+            rows=replace(rows, need=rows.need / unit, base=base),
+        )
+
+    def lowered(self, need: Floats) -> "Problem":
+        """The same problem with other needs, (V, S)."""
+        return replace(self, rows=replace(self.rows, need=need))
 
     @cached_property
     def depth(self) -> Indices:
@@ -292,7 +313,7 @@ def shortfall(problem: Problem, chosen: Flags) -> Floats:
     """How much each row lacks of its need, (V, S), 0 within the tolerance."""
     need = problem.rows.need
     lack = np.where(np.isfinite(need), need - levels(problem, chosen), 0.0)
-    return np.where(lack > slack(need), lack, 0.0)
+    return np.where(lack > slack(need, problem.unit), lack, 0.0)
 
 
 def keeps(problem: Problem, chosen: Flags) -> bool:

@@ -15,9 +15,22 @@ TOLERANCE = 1e-9
 """By what share of its need, or of one, a row may be missed."""
 
 
-def slack(need: Floats | float) -> Floats:
+def slack(need: Floats | float, unit: Floats | float = 1.0) -> Floats:
     """By how much rows may be missed that need so much, which rounding may take.
 
-    What items add has no part in it: a large one that is not chosen would excuse any shortfall.
+    Needs below a `unit` may be missed by as much as the unit. It is that of `row_unit`, or 1 where
+    needs are told in such units.
     """
-    return TOLERANCE * np.maximum(1.0, np.abs(need))
+    return TOLERANCE * np.maximum(unit, np.abs(need))
+
+
+def row_unit(need: Floats, mean: Floats) -> float:
+    """A unit for rows with these needs: the least of them in size, or of the means if all are 0.
+
+    No larger mean has a part in it: a large item that is not chosen would excuse any shortfall.
+    """
+    for column in (need, mean):
+        sizes = np.abs(column[np.isfinite(column) & (column != 0.0)])
+        if sizes.size:
+            return float(sizes.min())
+    return 1.0

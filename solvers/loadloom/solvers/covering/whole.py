@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loadloom.solvers.covering.layout import Layout
+from loadloom.solvers.covering.layout import Layout, Positions
 from loadloom.solvers.covering.passes import Planes
 from loadloom.solvers.covering.terms import Floats, Indices
 from loadloom.solvers.kernels.nested_search import search
@@ -25,6 +25,28 @@ class Found:
     bound: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WholeRows:
+    """All rows of a tree side by side, and then the sides of its quotas, which are certain.
+
+    Attributes:
+        mean, variance: what each item adds to each row, (N, R).
+        need, z, base: of each row, (R,).
+        node, slot: of the rows that are not sides, (T,).
+        quota, sign: of each side, whose least has the sign 1 and whose most -1, (R - T,).
+    """
+
+    mean: Floats
+    variance: Floats
+    need: Floats
+    z: Floats
+    base: Floats
+    node: Positions
+    slot: Positions
+    quota: Positions
+    sign: Floats
+
+
 def row_count(lay: Layout) -> int:
     """How many rows and sides of quotas there are."""
     quotas = lay.problem.quotas
@@ -38,6 +60,60 @@ def is_small(lay: Layout) -> bool:
     return count <= MOST_ITEMS and count * max(1, row_count(lay)) <= MOST_ENTRIES
 
 
+def whole_rows(lay: Layout) -> WholeRows:
+    """The rows of a tree and its quotas as rows of one block, without those that others imply."""
+    count = lay.cost.size
+    node, slot = np.nonzero(np.isfinite(lay.need))
+    below = _below(lay)[:, node]
+    quotas = lay.problem.quotas
+    place = np.empty(count, np.int64)
+    place[lay.order] = np.arange(count)
+    which = [(q, 1.0) for q in range(quotas.count) if np.isfinite(quotas.low[q])]
+    which += [(q, -1.0) for q in range(quotas.count) if np.isfinite(quotas.high[q])]
+    side, limit = np.zeros((count, len(which))), np.zeros(len(which))
+    for k, (q, sign) in enumerate(which):
+        entries = slice(quotas.starts[q], quotas.starts[q + 1])
+        np.add.at(side[:, k], place[quotas.items[entries]], sign * quotas.weights[entries])
+        limit[k] = quotas.low[q] if sign > 0.0 else -quotas.high[q]
+    nothing = np.zeros(len(which))
+    rows = WholeRows(
+        mean=np.ascontiguousarray(np.hstack((np.where(below, lay.mean[:, slot], 0.0), side))),
+        variance=np.ascontiguousarray(
+            np.hstack((np.where(below, lay.variance[:, slot], 0.0), 0.0 * side))
+        ),
+        need=np.append(lay.need[node, slot], limit),
+        z=np.append(lay.z[node, slot], nothing),
+        base=np.append(lay.base[node, slot], nothing),
+        node=node,
+        slot=slot,
+        quota=np.array([q for q, _ in which], np.int64),
+        sign=np.array([sign for _, sign in which]),
+    )
+    return _distinct(rows)
+
+
+def _distinct(rows: WholeRows) -> WholeRows:
+    """The rows without those that another with the same items and a larger need implies."""
+    alike = np.vstack((rows.mean, rows.variance, rows.z, rows.base))
+    _, kind = np.unique(alike, axis=1, return_inverse=True)
+    order = np.lexsort((-rows.need, kind.reshape(-1)))
+    first = np.flatnonzero(np.diff(kind.reshape(-1)[order], prepend=-1))
+    kept = np.sort(order[first])
+    own = kept[kept < rows.node.size]
+    side = kept[kept >= rows.node.size] - rows.node.size
+    return WholeRows(
+        mean=np.ascontiguousarray(rows.mean[:, kept]),
+        variance=np.ascontiguousarray(rows.variance[:, kept]),
+        need=rows.need[kept],
+        z=rows.z[kept],
+        base=rows.base[kept],
+        node=rows.node[own],
+        slot=rows.slot[own],
+        quota=rows.quota[side],
+        sign=rows.sign[side],
+    )
+
+
 def search_whole(
     lay: Layout, planes: Planes, row_price: Floats, quota_price: Floats, *, share: float
 ) -> Found:
@@ -45,41 +121,22 @@ def search_whole(
 
     The search begins at the prices of rows, (V + 1, S), and quotas that are known.
     """
-    count = lay.cost.size
-    node, slot = np.nonzero(np.isfinite(lay.need))
-    below = _below(lay)[:, node]
-    quotas = lay.problem.quotas
-    place = np.empty(count, np.int64)
-    place[lay.order] = np.arange(count)
-    sides, needs = [np.zeros((count, 0))], [lay.need[node, slot]]
-    prices = [row_price[node, slot]]
-    for q in range(quotas.count):
-        entries = slice(quotas.starts[q], quotas.starts[q + 1])
-        weight = np.zeros(count)
-        np.add.at(weight, place[quotas.items[entries]], quotas.weights[entries])
-        for sign, limit in ((1.0, quotas.low[q]), (-1.0, -quotas.high[q])):
-            if np.isfinite(limit):
-                sides.append(sign * weight[:, None])
-                needs.append(np.array([limit]))
-                prices.append(np.array([max(0.0, sign * quota_price[q])]))
-    side = np.concatenate(sides, axis=1)
-    nothing = np.zeros(side.shape[1])
+    rows = whole_rows(lay)
+    at = rows.node, rows.slot
+    sides = rows.quota.size
     taken = np.full(lay.heads.size - 1, -1, np.int32)
-    need = np.concatenate(needs)
-    entries_each = count * max(1, need.size)
-    direction = np.concatenate(
-        (planes.direction[node, slot], np.zeros((side.shape[1], lay.loading.shape[1])))
-    )
+    entries_each = lay.cost.size * max(1, rows.need.size)
+    direction = np.vstack((planes.direction[at], np.zeros((sides, lay.loading.shape[1]))))
     value, bound = search(
         lay.cost,
-        np.ascontiguousarray(np.hstack((np.where(below, lay.mean[:, slot], 0.0), side))),
-        np.ascontiguousarray(np.hstack((np.where(below, lay.variance[:, slot], 0.0), 0.0 * side))),
+        rows.mean,
+        rows.variance,
         lay.loading,
         np.ascontiguousarray(direction),
-        np.append(planes.root[node, slot], 1.0 + nothing),
-        np.append(lay.z[node, slot], nothing),
-        np.append(lay.base[node, slot], nothing),
-        need,
+        np.append(planes.root[at], np.ones(sides)),
+        rows.z,
+        rows.base,
+        rows.need,
         lay.heads,
         lay.state,
         min(_NODES, max(50, _WORK // (20 * entries_each))),
@@ -87,8 +144,8 @@ def search_whole(
         share,
         True,
         taken,
-        np.concatenate(prices),
-    )  # fmt: skip
+        np.append(row_price[at], np.maximum(0.0, rows.sign * quota_price[rows.quota])),
+    )
     return Found(taken=taken, value=value, bound=bound)
 
 
