@@ -12,6 +12,7 @@ their ratings for the first time.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from time import perf_counter
 
@@ -56,6 +57,10 @@ SAVED_SHARE, SAVED_SD = 0.75, 0.15
 """What a customer that accepts takes off the load of its air conditioner, and the spread of it."""
 
 console = Terminal()
+
+
+SHOWN = ("LV2.215/72", "LV2.215/18", "LV2.216/53", "LV2.216/47")
+"""The customers whose readings are among the files, for `loadloom response settle`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +115,7 @@ def run_response(client: Client, out: Path) -> None:
     counts = client.record_answers(event, dict.fromkeys(new.index, "accepted"), close=True)
     console.print(Text(f"\nThe others answer: {counts}", style="bold"))
     accepted = calls_frame(client.list_calls(event, ["accepted"]))
-    readings = metered(evening, event, accepted)
+    readings = metered(evening, event.start, event.end, accepted["asked_kw"])
     made = client.settle_event(
         event,
         readings[list(accepted.index)],
@@ -256,13 +261,13 @@ def answers(calls: pd.DataFrame, evening: Evening, rng: np.random.Generator) -> 
     return dict(zip(calls.index, words.tolist(), strict=True))
 
 
-def metered(evening: Evening, event: Event, calls: pd.DataFrame) -> pd.DataFrame:
+def metered(evening: Evening, start: datetime, end: datetime, asked_kw: pd.Series) -> pd.DataFrame:
     """The readings of all customers: those that accepted use less during the event, more after."""
     readings, rng = evening.load_kw, np.random.default_rng(SEED + 2)
-    inside = (readings.index >= event.start) & (readings.index < event.end)
+    inside = (readings.index >= start) & (readings.index < end)
     after = np.flatnonzero(inside)[-1] + np.arange(1, 4)
-    saved = calls["asked_kw"].to_numpy() * rng.normal(1.0, SAVED_SD, len(calls)).clip(0.0, 1.5)
-    places = readings.columns.get_indexer(calls.index)
+    saved = asked_kw.to_numpy() * rng.normal(1.0, SAVED_SD, len(asked_kw)).clip(0.0, 1.5)
+    places = readings.columns.get_indexer(asked_kw.index)
     values = readings.to_numpy().copy()
     values[np.ix_(inside, places)] -= saved
     values[np.ix_(after, places)] += 0.2 * saved  # rooms that have warmed up are cooled again
@@ -296,9 +301,13 @@ def load_of(evening: Evening, event: Event, readings: pd.DataFrame, node: str) -
 def write_files(folder: Path) -> None:
     """Writes the evening as files of the command line, as they stand in examples/data.
 
-    They are the past loads of the nodes, the temperatures, and the customers who may be called.
+    They are the past loads of the nodes, the temperatures, the air conditioners below each node,
+    the customers who may be called, and the readings of four who save what they are asked for.
     """
     evening = district()
+    days = evening.load_kw.index[::SLOTS].strftime("%Y-%m-%d")
+    cooling = pd.DataFrame(evening.cooling.to_numpy().T, days, evening.cooling.index).round(2)
+    cooling.to_csv(folder / "response_cooling_2016.csv", index_label="date")
     past = evening.node_load_kw(evening.load_kw).iloc[:-SLOTS].round(1)
     past.index = past.index.tz_localize(None).strftime("%Y-%m-%dT%H:%M")
     past.to_csv(folder / "response_history_2016.csv.gz", index_label="time")
@@ -307,3 +316,7 @@ def write_files(folder: Path) -> None:
     air.to_csv(folder / "response_temperature_2016.csv.gz", index_label="time")
     offered = offers(evening, *times_of_event(evening)).round(3)
     offered.to_csv(folder / "response_offers.csv", index_label="customer")
+    asked_kw = offered.loc[list(SHOWN), "size_kw"]
+    readings = metered(evening, *times_of_event(evening), asked_kw)[list(SHOWN)].round(3)
+    readings.index = readings.index.tz_localize(None).strftime("%Y-%m-%dT%H:%M")
+    readings.to_csv(folder / "response_readings_2016.csv.gz", index_label="time")

@@ -179,6 +179,9 @@ class Settings(BaseSettings):
     worker_memory_mib: NonNegativeInt = Field(default_factory=half_of_memory_mib)
     """The memory that one worker process may take; by default half of the machine's, and no limit
     with 0."""
+    load_ahead: bool = True
+    """Whether worker processes load the kernels of all families at leisure once the server has
+    begun, some seconds for each process, or each kernel with the first call that needs it."""
     reserve_share: float = Field(default=0.1, ge=0.0, lt=1.0)
     """The share of a call's remaining time that is kept back for the answer."""
     reserve_s: NonNegativeFloat = 0.1
@@ -218,6 +221,10 @@ class Settings(BaseSettings):
     """The scheduler of a Dask cluster, such as tcp://10.0.0.5:8786, on whose workers data sets with
     a row a user are added up; empty for this machine. Its workers read the files themselves, at the
     same paths or URLs. It needs the extra `cluster`; Dask trusts whoever reaches its ports."""
+    cluster_folder: str = ""
+    """A folder that this machine and the workers of the cluster see under the same path, as the
+    same user. Data sets with a row a reading are spread out there for them, and added up on this
+    machine without such a folder."""
     limits: Limits = Limits()
     """The limits that requests must keep."""
 

@@ -273,6 +273,7 @@ class ResponseCustomers(_message.Message):
     SHOCK_SHARE_FIELD_NUMBER: _builtins.int
     REBOUND_SHARE_FIELD_NUMBER: _builtins.int
     DELIVERED_SHARE_FIELD_NUMBER: _builtins.int
+    FIXED_PAYMENT_FIELD_NUMBER: _builtins.int
     count: _builtins.int
     """The number of customers; may be left out where names are given."""
     @_builtins.property
@@ -358,6 +359,12 @@ class ResponseCustomers(_message.Message):
         for each; 1 when left out. It is asked for the whole of it all the same.
         """
 
+    @_builtins.property
+    def fixed_payment(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """What is promised for taking part, beside the price per kWh: one amount for all levels, or one for
+        each; 0 when left out. Plans reckon with it for whoever accepts.
+        """
+
     def __init__(
         self,
         *,
@@ -378,10 +385,11 @@ class ResponseCustomers(_message.Message):
         shock_share: _common_pb2.FloatMatrix | None = ...,
         rebound_share: _abc.Iterable[_builtins.float] | None = ...,
         delivered_share: _abc.Iterable[_builtins.float] | None = ...,
+        fixed_payment: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "shock_share", b"shock_share", "size_kw", b"size_kw", "size_sd_kw", b"size_sd_kw"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "calls_left", b"calls_left", "contact_cost", b"contact_cost", "count", b"count", "delivered_share", b"delivered_share", "fatigue_cost", b"fatigue_cost", "group_names", b"group_names", "groups", b"groups", "must_call", b"must_call", "names", b"names", "never_call", b"never_call", "nodes", b"nodes", "price_per_kwh", b"price_per_kwh", "rebound_share", b"rebound_share", "shock_share", b"shock_share", "size_kw", b"size_kw", "size_sd_kw", b"size_sd_kw"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "calls_left", b"calls_left", "contact_cost", b"contact_cost", "count", b"count", "delivered_share", b"delivered_share", "fatigue_cost", b"fatigue_cost", "fixed_payment", b"fixed_payment", "group_names", b"group_names", "groups", b"groups", "must_call", b"must_call", "names", b"names", "never_call", b"never_call", "nodes", b"nodes", "price_per_kwh", b"price_per_kwh", "rebound_share", b"rebound_share", "shock_share", b"shock_share", "size_kw", b"size_kw", "size_sd_kw", b"size_sd_kw"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1601,6 +1609,7 @@ class CreateEventRequest(_message.Message):
     USE_RELIABILITIES_FIELD_NUMBER: _builtins.int
     SEASON_FIELD_NUMBER: _builtins.int
     PROGRAM_FIELD_NUMBER: _builtins.int
+    FIXED_FROM_SHARE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's name for the request: the same one brings the same event."""
     title: _builtins.str
@@ -1611,11 +1620,16 @@ class CreateEventRequest(_message.Message):
     """
     program: _builtins.str
     """The name of the OpenADR program; "demand-response" when empty."""
+    fixed_from_share: _builtins.float
+    """The share of the energy that it accepted which a customer must deliver to be due its fixed payment,
+    0..1; at 0 it is due to everybody who accepted.
+    """
     @_builtins.property
     def problem(self) -> Global___TargetProblem:
         """The question that it answers, with names of the customers and a currency. A need that cannot be met
-        makes no event unless best effort is asked for. So that it can be measured and paid, the event lies
-        within one local day, from one whole minute to another, and prices have at most 6 decimals.
+        makes no event unless best effort is asked for. So that it can be measured and paid, the event lasts
+        a day at most by the local clock, from one whole minute to another, and prices and fixed payments
+        have at most 6 decimals.
         """
 
     @_builtins.property
@@ -1648,10 +1662,11 @@ class CreateEventRequest(_message.Message):
         use_reliabilities: _builtins.bool = ...,
         season: Global___SeasonRule | None = ...,
         program: _builtins.str = ...,
+        fixed_from_share: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "detail", b"detail", "options", b"options", "problem", b"problem", "season", b"season"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "detail", b"detail", "options", b"options", "problem", b"problem", "program", b"program", "request_id", b"request_id", "season", b"season", "title", b"title", "use_reliabilities", b"use_reliabilities"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "detail", b"detail", "fixed_from_share", b"fixed_from_share", "options", b"options", "problem", b"problem", "program", b"program", "request_id", b"request_id", "season", b"season", "title", b"title", "use_reliabilities", b"use_reliabilities"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1732,6 +1747,7 @@ class ResponseEvent(_message.Message):
     PLAN_FIELD_NUMBER: _builtins.int
     REVISIONS_FIELD_NUMBER: _builtins.int
     CANCEL_REASON_FIELD_NUMBER: _builtins.int
+    FIXED_FROM_SHARE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, "events/" and 32 hexadecimal digits."""
     title: _builtins.str
@@ -1748,6 +1764,8 @@ class ResponseEvent(_message.Message):
     """The number of customers it can choose from."""
     cancel_reason: _builtins.str
     """Why it was cancelled."""
+    fixed_from_share: _builtins.float
+    """The share of the energy that it accepted which a customer must deliver to be due its fixed payment."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """The instant at which it was made."""
@@ -1804,10 +1822,11 @@ class ResponseEvent(_message.Message):
         plan: Global___TargetPlan | None = ...,
         revisions: _abc.Iterable[Global___EventRevision] | None = ...,
         cancel_reason: _builtins.str = ...,
+        fixed_from_share: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "grid", b"grid", "plan", b"plan", "start_time", b"start_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "cancel_reason", b"cancel_reason", "counts", b"counts", "create_time", b"create_time", "currency_code", b"currency_code", "customer_count", b"customer_count", "end_time", b"end_time", "grid", b"grid", "name", b"name", "plan", b"plan", "program", b"program", "revision", b"revision", "revisions", b"revisions", "start_time", b"start_time", "state", b"state", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "cancel_reason", b"cancel_reason", "counts", b"counts", "create_time", b"create_time", "currency_code", b"currency_code", "customer_count", b"customer_count", "end_time", b"end_time", "fixed_from_share", b"fixed_from_share", "grid", b"grid", "name", b"name", "plan", b"plan", "program", b"program", "revision", b"revision", "revisions", b"revisions", "start_time", b"start_time", "state", b"state", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2077,10 +2096,9 @@ class Call(_message.Message):
     ANSWERED_TIME_FIELD_NUMBER: _builtins.int
     EXPECTED_KW_FIELD_NUMBER: _builtins.int
     PLACE_FIELD_NUMBER: _builtins.int
+    FIXED_PAYMENT_FIELD_NUMBER: _builtins.int
     number: _builtins.int
-    """The number of its latest change, ascending over all events; 0 for a customer that opted out before it
-    was called.
-    """
+    """The number of its latest change, ascending over all events; an answer is one."""
     event: _builtins.str
     """The name of the event."""
     revision: _builtins.int
@@ -2099,6 +2117,8 @@ class Call(_message.Message):
     """The expected reduction, acceptance and its uncertainty considered, in kW; not told to members."""
     place: _builtins.int
     """The place of the customer in the request of the event; not told to members."""
+    fixed_payment: _builtins.float
+    """What is promised for taking part, beside the price."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """The instant at which the event begins."""
@@ -2132,10 +2152,11 @@ class Call(_message.Message):
         answered_time: _timestamp_pb2.Timestamp | None = ...,
         expected_kw: _builtins.float = ...,
         place: _builtins.int = ...,
+        fixed_payment: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_accepted_kw", b"_accepted_kw", "accepted_kw", b"accepted_kw", "answer_time", b"answer_time", "answered_time", b"answered_time", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accepted_kw", b"_accepted_kw", "accepted_kw", b"accepted_kw", "answer_time", b"answer_time", "answered_time", b"answered_time", "asked_kw", b"asked_kw", "customer", b"customer", "end_time", b"end_time", "event", b"event", "expected_kw", b"expected_kw", "number", b"number", "place", b"place", "price_per_kwh", b"price_per_kwh", "revision", b"revision", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accepted_kw", b"_accepted_kw", "accepted_kw", b"accepted_kw", "answer_time", b"answer_time", "answered_time", b"answered_time", "asked_kw", b"asked_kw", "customer", b"customer", "end_time", b"end_time", "event", b"event", "expected_kw", b"expected_kw", "fixed_payment", b"fixed_payment", "number", b"number", "place", b"place", "price_per_kwh", b"price_per_kwh", "revision", b"revision", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accepted_kw: _TypeAlias = _typing.Literal["accepted_kw"]  # noqa: Y015
     _WhichOneofArgType__accepted_kw: _TypeAlias = _typing.Literal["_accepted_kw", b"_accepted_kw"]  # noqa: Y015
@@ -2325,7 +2346,7 @@ class RetargetEventRequest(_message.Message):
 
     @_builtins.property
     def options(self) -> _common_pb2.SolveOptions:
-        """The wishes about how to solve; a relative gap of zero means 1e-4, and no time limit one of 0.8 s."""
+        """The wishes about how to solve; a relative gap of zero means 1e-4, and no time limit one of 0.25 s."""
 
     def __init__(
         self,
@@ -2719,6 +2740,7 @@ class PaymentTerms(_message.Message):
     PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     MINOR_DIGITS_FIELD_NUMBER: _builtins.int
+    FIXED_PAYMENT_FIELD_NUMBER: _builtins.int
     currency_code: _builtins.str
     """The currency, such as "EUR"."""
     minor_digits: _builtins.int
@@ -2729,16 +2751,23 @@ class PaymentTerms(_message.Message):
     def price_per_kwh(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """The price per kWh that was delivered: one for all customers, or one for each."""
 
+    @_builtins.property
+    def fixed_payment(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """What is paid for taking part: one amount for all customers, or one for each, to the nearest minor
+        unit; nothing when left out.
+        """
+
     def __init__(
         self,
         *,
         price_per_kwh: _abc.Iterable[_builtins.float] | None = ...,
         currency_code: _builtins.str = ...,
         minor_digits: _builtins.int | None = ...,
+        fixed_payment: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_minor_digits", b"_minor_digits", "minor_digits", b"minor_digits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_minor_digits", b"_minor_digits", "currency_code", b"currency_code", "minor_digits", b"minor_digits", "price_per_kwh", b"price_per_kwh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_minor_digits", b"_minor_digits", "currency_code", b"currency_code", "fixed_payment", b"fixed_payment", "minor_digits", b"minor_digits", "price_per_kwh", b"price_per_kwh"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__minor_digits: _TypeAlias = _typing.Literal["minor_digits"]  # noqa: Y015
     _WhichOneofArgType__minor_digits: _TypeAlias = _typing.Literal["_minor_digits", b"_minor_digits"]  # noqa: Y015
@@ -2768,7 +2797,10 @@ class MeasureResponseRequest(_message.Message):
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """The instant at which it ends, on the same local day."""
+        """The instant at which it ends, a day later at most by the local clock. What begins before midnight and
+        ends after it is measured by days that begin at noon, or as near to that as the event leaves room
+        for; such a day counts as that on which it begins.
+        """
 
     @_builtins.property
     def rule(self) -> Global___BaselineRule:
@@ -2985,6 +3017,7 @@ class EventSettlement(_message.Message):
     BASELINE_KW_FIELD_NUMBER: _builtins.int
     LOAD_KW_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
+    FIXED_MINOR_FIELD_NUMBER: _builtins.int
     event: _builtins.str
     """The name of the event."""
     currency_code: _builtins.str
@@ -3003,6 +3036,8 @@ class EventSettlement(_message.Message):
     """What was expected when the calls were made, in kWh, of all who were called at the end."""
     paid_minor: _builtins.int
     """The sum of the payments."""
+    fixed_minor: _builtins.int
+    """What of the payments is for taking part."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """The instant at which it was made."""
@@ -3045,10 +3080,11 @@ class EventSettlement(_message.Message):
         baseline_kw: _common_pb2.Series | None = ...,
         load_kw: _common_pb2.Series | None = ...,
         provenance: _common_pb2.Provenance | None = ...,
+        fixed_minor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["baseline_kw", b"baseline_kw", "create_time", b"create_time", "load_kw", b"load_kw", "provenance", b"provenance", "reduction_kw", b"reduction_kw", "rule", b"rule"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_kw", b"baseline_kw", "create_time", b"create_time", "currency_code", b"currency_code", "customer_count", b"customer_count", "delivered_kwh", b"delivered_kwh", "delivering_count", b"delivering_count", "event", b"event", "expected_kwh", b"expected_kwh", "load_kw", b"load_kw", "minor_digits", b"minor_digits", "paid_minor", b"paid_minor", "provenance", b"provenance", "reduction_kw", b"reduction_kw", "rule", b"rule", "unmeasured_count", b"unmeasured_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_kw", b"baseline_kw", "create_time", b"create_time", "currency_code", b"currency_code", "customer_count", b"customer_count", "delivered_kwh", b"delivered_kwh", "delivering_count", b"delivering_count", "event", b"event", "expected_kwh", b"expected_kwh", "fixed_minor", b"fixed_minor", "load_kw", b"load_kw", "minor_digits", b"minor_digits", "paid_minor", b"paid_minor", "provenance", b"provenance", "reduction_kw", b"reduction_kw", "rule", b"rule", "unmeasured_count", b"unmeasured_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3173,6 +3209,7 @@ class Payment(_message.Message):
     PAYMENT_MINOR_FIELD_NUMBER: _builtins.int
     FORMULA_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    FIXED_MINOR_FIELD_NUMBER: _builtins.int
     customer: _builtins.str
     """The name of the customer."""
     baseline_kwh: _builtins.float
@@ -3186,11 +3223,13 @@ class Payment(_message.Message):
     price_per_kwh: _builtins.float
     """The price per kWh."""
     payment_minor: _builtins.int
-    """The payment in minor units."""
+    """The payment in minor units, `fixed_minor` included."""
     formula: _builtins.str
     """How the payment comes about, for a pocket calculator."""
     note: _builtins.str
     """What is to be said of its measurement; empty for most."""
+    fixed_minor: _builtins.int
+    """What of it is for taking part."""
     def __init__(
         self,
         *,
@@ -3203,10 +3242,11 @@ class Payment(_message.Message):
         payment_minor: _builtins.int = ...,
         formula: _builtins.str = ...,
         note: _builtins.str = ...,
+        fixed_minor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_kwh", b"baseline_kwh", "customer", b"customer", "delivered_kwh", b"delivered_kwh", "formula", b"formula", "load_kwh", b"load_kwh", "note", b"note", "payment_minor", b"payment_minor", "price_per_kwh", b"price_per_kwh", "rebound_kwh", b"rebound_kwh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_kwh", b"baseline_kwh", "customer", b"customer", "delivered_kwh", b"delivered_kwh", "fixed_minor", b"fixed_minor", "formula", b"formula", "load_kwh", b"load_kwh", "note", b"note", "payment_minor", b"payment_minor", "price_per_kwh", b"price_per_kwh", "rebound_kwh", b"rebound_kwh"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

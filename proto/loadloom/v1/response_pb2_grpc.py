@@ -207,8 +207,8 @@ class ResponseServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchCalls(self, request, context):
-        """The calls as they are made, changed and cancelled, in the order of their numbers; each is told as
-        it is now. Goes on until the caller ends it, or the server.
+        """The calls as they are made, changed, answered and cancelled, in the order of their numbers; each is
+        told as it is now. Goes on until the caller ends it, or the server.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

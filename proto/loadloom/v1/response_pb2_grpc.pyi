@@ -68,8 +68,8 @@ class ResponseServiceStub:
     an event has at most 1,000.
     """
     WatchCalls: _grpc.UnaryStreamMultiCallable[_response_pb2.WatchCallsRequest, _response_pb2.WatchCallsResponse]
-    """The calls as they are made, changed and cancelled, in the order of their numbers; each is told as
-    it is now. Goes on until the caller ends it, or the server.
+    """The calls as they are made, changed, answered and cancelled, in the order of their numbers; each is
+    told as it is now. Goes on until the caller ends it, or the server.
     """
     ExportEvent: _grpc.UnaryUnaryMultiCallable[_response_pb2.ExportEventRequest, _response_pb2.ExportEventResponse]
     """An event as OpenADR 3 objects."""
@@ -122,8 +122,8 @@ class ResponseServiceAsyncStub(ResponseServiceStub):
     an event has at most 1,000.
     """
     WatchCalls: _aio.UnaryStreamMultiCallable[_response_pb2.WatchCallsRequest, _response_pb2.WatchCallsResponse]  # type: ignore[assignment]
-    """The calls as they are made, changed and cancelled, in the order of their numbers; each is told as
-    it is now. Goes on until the caller ends it, or the server.
+    """The calls as they are made, changed, answered and cancelled, in the order of their numbers; each is
+    told as it is now. Goes on until the caller ends it, or the server.
     """
     ExportEvent: _aio.UnaryUnaryMultiCallable[_response_pb2.ExportEventRequest, _response_pb2.ExportEventResponse]  # type: ignore[assignment]
     """An event as OpenADR 3 objects."""
@@ -239,8 +239,8 @@ class ResponseServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _response_pb2.WatchCallsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_response_pb2.WatchCallsResponse], _abc.AsyncIterator[_response_pb2.WatchCallsResponse]]:
-        """The calls as they are made, changed and cancelled, in the order of their numbers; each is told as
-        it is now. Goes on until the caller ends it, or the server.
+        """The calls as they are made, changed, answered and cancelled, in the order of their numbers; each is
+        told as it is now. Goes on until the caller ends it, or the server.
         """
 
     @_abc_1.abstractmethod

@@ -58,8 +58,8 @@ def paths(change: Callable[[pb.CreateEventRequest], None]) -> set[str]:
         (f"{PRICES}[0]", priced(0.1234567, 0.4)),
         (f"{PRICES}[1]", priced(0.4, 1.0 / 3.0)),
         (f"{PRICES}[1]", priced(0.4, 1_000_001.0)),
-        ("problem.grid", timed(EVENING + timedelta(hours=5), 3600, 3600)),
-        ("problem.grid", timed(EVENING, 86_400)),
+        ("problem.grid", timed(EVENING, 86_400, 3600)),
+        ("problem.grid", timed(datetime(2026, 10, 25, 12, tzinfo=UTC), 86_400, 60)),
         ("problem.grid", timed(EVENING + timedelta(seconds=30), 3600, 3600)),
         ("problem.grid", timed(EVENING, 3600, 1830)),
         ("answer_time", answered(0, 1)),
@@ -75,6 +75,9 @@ def test_an_event_that_could_never_be_settled_is_refused(path, change):
         priced(0.1 + 0.2, 999_999.999999),
         timed(EVENING + timedelta(hours=4), 3600, 3600),
         timed(EVENING - timedelta(hours=18), 86_400),
+        timed(EVENING + timedelta(hours=5), 3600, 3600),
+        timed(EVENING, 86_400),
+        timed(datetime(2026, 10, 24, 12, tzinfo=UTC), 90_000),  # a day of 25 hours
         timed(EVENING, 300, 900, 60),
         # On the last Sunday of October 02:00 comes twice.
         timed(datetime(2026, 10, 25, 0, tzinfo=UTC), 3600),
@@ -82,7 +85,7 @@ def test_an_event_that_could_never_be_settled_is_refused(path, change):
         answered(0, 0),
     ],
 )
-def test_an_event_of_one_day_and_whole_prices_is_taken(change):
+def test_an_event_of_a_day_at_most_and_whole_prices_is_taken(change):
     assert paths(change) == set()
 
 

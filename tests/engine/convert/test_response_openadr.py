@@ -27,7 +27,9 @@ def horizon(*step_h: float) -> Horizon:
     return Horizon(start=START, step_h=np.array(step_h), time_zone="Europe/Amsterdam")
 
 
-def call(customer: str, kw: float = 2.0, price: float = 0.2, state=CallState.PENDING) -> Call:
+def call(
+    customer: str, kw: float = 2.0, price: float = 0.2, state=CallState.PENDING, fixed: float = 0.0
+) -> Call:
     return Call(
         event=EVENT.name,
         place=next(PLACES),
@@ -37,6 +39,7 @@ def call(customer: str, kw: float = 2.0, price: float = 0.2, state=CallState.PEN
         state=state,
         level=0,
         price_per_kwh=price,
+        fixed_payment=fixed,
         asked_kw=kw,
         expected_kw=kw,
         accepted_kw=None,
@@ -72,11 +75,30 @@ def test_programs_and_events_keep_the_published_schema(steps):
     assert len(found[0]["intervals"]) == 1
 
 
+def test_what_is_promised_for_taking_part_has_an_event_of_its_own():
+    texts = told([call("anna"), call("bert", fixed=1.5)])
+    assert [fault for text in texts for fault in faults("event", text)] == []
+    first, second = map(json.loads, texts)
+    assert [each["targets"][0]["values"] for each in (first, second)] == [["anna"], ["bert"]]
+    assert second["intervals"][0]["payloads"][-1] == {"type": "INCENTIVE_PAYMENT", "values": [1.5]}
+    assert second["payloadDescriptors"][-1]["currency"] == "EUR"
+    assert "INCENTIVE_PAYMENT" not in texts[0]
+
+
 def test_the_schema_finds_what_is_wrong():
     event = json.loads(told([call("anna")])[0])
-    for name, value in (("priority", -1), ("programID", "a b"), ("intervals", [{"id": 0}])):
-        assert faults("event", json.dumps({**event, name: value}))
-    assert faults("event", json.dumps({**event, "extra": 1}))
+    period = {**event["intervalPeriod"], "start": "2026-08-12T16:00:00"}  # of no zone
+    for name, value in (
+        ("priority", -1),
+        ("programID", "a b"),
+        ("programID", None),
+        ("intervals", [{"id": 0}]),
+        ("intervalPeriod", period),
+        ("extra", 1),
+    ):
+        (told_of,) = faults("event", json.dumps({**event, name: value}))[:1]
+        assert told_of.startswith("$")
+    assert faults("event", json.dumps({**event, "priority": None})) == []
 
 
 def test_only_calls_that_stand_are_exported():

@@ -169,16 +169,18 @@ def test_anybody_may_opt_out_and_nobody_accepts_uncalled(operator, failure):
     prefix = next(iter(called)).split("-")[0]
     free = [f"{prefix}-home {n:02d}" for n in range(40)]
     free = [name for name in free if name not in called]
-    told = failure(lambda: operator.answer(event, accepts(free[0])))
-    assert (told.code, told.reason) == (STATE, "WRONG_STATE")
+    wrong = [accepts(next(iter(called))), accepts(free[0]), opts_out(free[1]), accepts(free[2])]
+    told = failure(lambda: operator.answer(event, *wrong))
+    assert (told.code, set(told.paths)) == (BAD, {"answers[1].customer", "answers[3].customer"})
+    assert operator.calls(event)[next(iter(called))].state == pb.CALL_STATE_PENDING
     counts = operator.answer(event, opts_out(free[0]))
     assert counts.opted_out == 1
     told = failure(lambda: operator.answer(event, accepts(free[0])))
-    assert told.code is STATE
+    assert (told.code, told.reason) == (STATE, "WRONG_STATE")
     operator.answer(event, *map(opts_out, called))
     after = operator.calls(retargeted(operator, event))
     assert after[free[0]].state == pb.CALL_STATE_OPTED_OUT
-    assert after[free[0]].number == 0
+    assert after[free[0]].number > max(call.number for call in called.values())
 
 
 def test_wrong_answers_are_told_all_at_once(operator, failure):
@@ -223,6 +225,26 @@ def test_watchers_are_told_each_change_once_and_resume(operator):
     assert news[0].number > numbers[-1]
     mine = operator.watched(1, customer=first[0].customer)
     assert mine[0].customer == first[0].customer
+
+
+def test_watchers_are_told_answers_by_number_and_members_their_own(operator):
+    event = created(operator)
+    one, two, three, *rest = operator.watched(event.counts.pending, event=event.name)
+    last = max(call.number for call in (one, two, three, *rest))
+    operator.answer(event, accepts(three.customer, 0.5), opts_out(one.customer))
+    operator.answer(event, accepts(two.customer))
+    told = operator.watched(3, event=event.name, after_number=last)
+    assert [call.customer for call in told] == [three.customer, one.customer, two.customer]
+    assert [call.number for call in told] == [last + 1, last + 2, last + 3]
+    assert (told[0].state, told[0].accepted_kw) == (pb.CALL_STATE_ACCEPTED, 0.5)
+    assert told[1].state == pb.CALL_STATE_OPTED_OUT
+    (own,) = operator.watched(1, customer=one.customer, after_number=last)
+    assert own == told[1]
+    operator.answer(event, opts_out(two.customer), close=True)
+    resumed = operator.watched(1 + len(rest), event=event.name, after_number=last + 3)
+    assert (resumed[0].customer, resumed[0].state) == (two.customer, pb.CALL_STATE_OPTED_OUT)
+    assert {call.state for call in resumed[1:]} == {pb.CALL_STATE_NO_ANSWER}
+    assert [call.number for call in resumed] == list(range(last + 4, last + 5 + len(rest)))
 
 
 def test_a_watcher_that_waits_hears_of_the_next_event(operator):

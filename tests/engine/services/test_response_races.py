@@ -68,11 +68,11 @@ def test_a_watcher_is_told_no_answer_older_than_what_it_knows(operator, monkeypa
     asked = pb.WatchCallsRequest(after_number=last)
     with ThreadPoolExecutor(2) as pool:
         with held(monkeypatch, rows, "calls_after") as nothing_new:
-            early = operator.stub.WatchCalls(asked, timeout=40)
+            early = operator.stub.WatchCalls(asked, timeout=80)
             first = pool.submit(next, early)
             assert nothing_new()
             event = created(operator)
-            late = operator.stub.WatchCalls(asked, timeout=20)
+            late = operator.stub.WatchCalls(asked, timeout=60)
             assert next(late).call.event == event.name
         assert first.result(timeout=60).call.event == event.name
     early.cancel()

@@ -90,6 +90,8 @@ class Customers:
             of its mean, by customer and shock.
         rebound_share: the share of the rebound profile that each shows.
         delivered_share: the share of its reduction that each is expected to deliver; 1.
+        fixed_payment: what is promised for taking part beside the price, one amount or one for each
+            level.
     """
 
     size_kw: "ArrayLike | pd.DataFrame"
@@ -108,6 +110,7 @@ class Customers:
     shock_share: ArrayLike | None = None
     rebound_share: ArrayLike | None = None
     delivered_share: ArrayLike | None = None
+    fixed_payment: ArrayLike | None = None
 
     @classmethod
     def of(cls, said: "Customers | pd.DataFrame") -> "Customers":
@@ -252,7 +255,7 @@ def _counting(count: int) -> "pd.RangeIndex":
 def _of_columns(columns: "dict[str, pd.Series]", names: tuple[str, ...]) -> dict[str, Any]:
     """The fields of Customers that columns tell."""
     known = {one.name for one in fields(Customers)} - {"names", "count", "price_per_kwh"}
-    known -= {"must_call", "never_call", *ALIASES.values()}
+    known -= {"must_call", "never_call", "fixed_payment", *ALIASES.values()}
     said: dict[str, Any] = {"names": names, "count": len(next(iter(columns.values()), ()))}
     offers: dict[float, Any] = {}
     faults = []

@@ -20,15 +20,9 @@ from loadloom.client.operations import PAUSE_S, Patience
 from loadloom.client.orderly_request import SMALL_BYTES
 from loadloom.client.request import Times
 from loadloom.client.response import Answer, CustomersLike, Network, Place, ResponseLaw
+from loadloom.client.response_accounts import ROWS_PER_PAGE, EventName, event_name, measured_of
 from loadloom.client.response_answers import Confidence, Measured, Needs, TargetPlan
-from loadloom.client.response_calls import (
-    EVENTS_PER_PAGE,
-    ROWS_PER_PAGE,
-    EventName,
-    event_name,
-    measured_of,
-    plan_of,
-)
+from loadloom.client.response_calls import EVENTS_PER_PAGE, plan_of
 from loadloom.client.response_events import (
     Call,
     Counts,

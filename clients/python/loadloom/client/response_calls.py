@@ -2,33 +2,29 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Unpack
 
-from google.protobuf.message import Message
 from numpy.typing import ArrayLike
 
-from loadloom.client.agency import Curves, CurvesLike
-from loadloom.client.agency_fields import Source
-from loadloom.client.agency_money import minor_digits
-from loadloom.client.agency_request import check_size
-from loadloom.client.calls import Calls
+from loadloom.client.agency import CurvesLike
 from loadloom.client.errors import ClientClosed, Overloaded, Unavailable
 from loadloom.client.grid import Grid
 from loadloom.client.operations import PAUSE_S, Patience
-from loadloom.client.orderly_request import SMALL_BYTES
 from loadloom.client.request import Times
 from loadloom.client.response import Answer, CustomersLike, Network, Place, ResponseLaw
-from loadloom.client.response_answers import Confidence, Measured, Needs, TargetPlan
+from loadloom.client.response_accounts import (
+    ROWS_PER_PAGE,
+    EventName,
+    ResponseAccounts,
+    event_name,
+)
+from loadloom.client.response_answers import Confidence, Needs, TargetPlan
 from loadloom.client.response_events import (
     Call,
     Counts,
     Event,
-    EventSettlement,
     OpenAdr,
     Reported,
-    payments_frame,
-    reliabilities_frame,
 )
 from loadloom.client.response_faults import told_by_name
 from loadloom.client.response_request import (
@@ -37,37 +33,25 @@ from loadloom.client.response_request import (
     check_request,
     event_request,
     forecast_request,
-    measure_request,
     plan_request,
     retarget_request,
-    settle_request,
 )
 from loadloom.client.response_wishes import (
     EventWishes,
     ForecastWishes,
-    MeasureWishes,
     RestWishes,
     TargetWishes,
 )
 from loadloom.v1 import response_pb2 as pb
-from loadloom.v1.response_pb2_grpc import ResponseServiceStub
-from loadloom.v1.system_pb2 import GetSystemInfoRequest
-from loadloom.v1.system_pb2_grpc import SystemServiceStub
 
 if TYPE_CHECKING:
     import pandas as pd
 
-EventName = Event | str
-"""An event, or its name."""
-
-ROWS_PER_PAGE = 10_000
 EVENTS_PER_PAGE = 200
 
 
-class ResponseCalls(Calls):
+class ResponseCalls(ResponseAccounts):
     """The verbs of an operator, on a channel that the client opens and closes."""
-
-    _response: ResponseServiceStub
 
     def forecast_need(
         self,
@@ -274,9 +258,9 @@ class ResponseCalls(Calls):
     def watch_calls(
         self, *, customer: str = "", event: EventName = "", after: int = 0
     ) -> Iterator[Call]:
-        """The calls as they are made, changed and cancelled, beyond a number; it goes on for ever.
+        """The calls as they are made, changed, answered and cancelled, beyond a number, for ever.
 
-        Answers are not told. It is resumed where it broke off when the server was away.
+        It is resumed where it broke off when the server was away.
 
         Raises:
             LoadloomError: the server refuses, or was away for too long.
@@ -327,102 +311,6 @@ class ResponseCalls(Calls):
         request = pb.ImportReportsRequest(name=its, reports=reports, event_ids=event_ids)
         return Reported(self._call(self._response.ImportReports, request))
 
-    def measure_response(
-        self,
-        readings: Source,
-        start: datetime,
-        end: datetime,
-        *,
-        price_per_kwh: ArrayLike | None = None,
-        currency_code: str = "",
-        timeout_s: float | None = None,
-        **wishes: Unpack[MeasureWishes],
-    ) -> Measured:
-        """What customers would have used, and what they delivered, from readings alone.
-
-        Args:
-            readings: the readings over whole local days, that of the event among them: Curves, a
-                DataFrame, or a DataSet that the server reads; NaN where one is missing.
-            start: when the event begins.
-            end: when it ends, on the same local day.
-            price_per_kwh: what is paid per kWh, to all or each; nothing is paid when left out.
-            currency_code: the currency of the price.
-            timeout_s: how long the call may take.
-            wishes: how baselines are made, holidays and so on; see MeasureWishes.
-
-        Raises:
-            LoadloomError: the request is wrong, or there is no answer.
-        """
-        request = measure_request(readings, start, end, price_per_kwh, currency_code, wishes)
-        self._check_message(request)
-        answer = self._call(self._response.MeasureResponse, request, timeout_s)
-        return measured_of(answer, readings, start, currency_code)
-
-    def settle_event(
-        self,
-        event: EventName,
-        readings: Source,
-        *,
-        allow_missing: bool = False,
-        request_id: str = "",
-        timeout_s: float | None = None,
-        **wishes: Unpack[MeasureWishes],
-    ) -> EventSettlement:
-        """Measures an event, pays for it and learns from it, all at once and for good.
-
-        Args:
-            event: the event.
-            readings: as for `measure_response`, of the customers that accepted.
-            allow_missing: whether who accepted may be without readings, and is then paid nothing.
-            request_id: the caller's id of the request; one for each event when left out.
-            timeout_s: how long the call may take.
-            wishes: how baselines are made, holidays and so on; see MeasureWishes.
-
-        Raises:
-            LoadloomError: the request is wrong, the event is not over, or there is no answer.
-        """
-        found = event if isinstance(event, Event) else self.get_event(event)
-        its = found.name, found.currency_code, readings, request_id, wishes
-        asked = settle_request(*its, allow_missing=allow_missing)
-        self._check_message(asked)
-        return EventSettlement(self._call(self._response.SettleEvent, asked, timeout_s).settlement)
-
-    def get_event_settlement(self, event: EventName) -> EventSettlement:
-        """The settlement of an event, without its payments.
-
-        Raises:
-            LoadloomError: there is none, or no answer.
-        """
-        request = pb.GetEventSettlementRequest(name=event_name(event))
-        return EventSettlement(self._call(self._response.GetEventSettlement, request).settlement)
-
-    def event_payments(self, settlement: EventSettlement) -> "pd.DataFrame":
-        """The payments of a settlement, a row for each customer, amounts exact.
-
-        Raises:
-            LoadloomError: there is no such event, or no answer.
-        """
-        request = pb.ListPaymentsRequest(name=settlement.event, page_size=ROWS_PER_PAGE)
-        pages = self._pages(self._response.ListPayments, request)
-        return payments_frame((one for page in pages for one in page.payments), settlement.digits)
-
-    def reliabilities(self, customers: Iterable[str] = ()) -> "pd.DataFrame":
-        """What is known of customers from their settled events, a row for each; all when empty.
-
-        Raises:
-            LoadloomError: there is no answer.
-        """
-        request = pb.ListReliabilitiesRequest(customers=customers, page_size=ROWS_PER_PAGE)
-        pages = self._pages(self._response.ListReliabilities, request)
-        return reliabilities_frame(one for page in pages for one in page.reliabilities)
-
-    def _check_message(self, request: Message) -> None:
-        """Checks that the server takes a large request; a small one fits any server."""
-        size = request.ByteSize()
-        if size > SMALL_BYTES:
-            asked = SystemServiceStub(self._channel).GetSystemInfo
-            check_size(size, self._call(asked, GetSystemInfoRequest()).limits.message_bytes)
-
 
 def plan_of(plan: pb.TargetPlan, problem: pb.TargetProblem, grid: Grid) -> TargetPlan:
     """A plan with the names of its question."""
@@ -433,18 +321,3 @@ def plan_of(plan: pb.TargetPlan, problem: pb.TargetProblem, grid: Grid) -> Targe
         customers=tuple(problem.customers.names),
         price_per_kwh=tuple(problem.customers.price_per_kwh),
     )
-
-
-def measured_of(
-    answer: pb.MeasureResponseResponse, readings: Source, start: datetime, currency_code: str
-) -> Measured:
-    """What was measured, on the grid of the event."""
-    its = Curves.of(readings).grid if hasattr(readings, "columns") else readings.grid  # type: ignore[union-attr, arg-type] -- a DataFrame is the one with columns
-    step, count = its.steps[0], answer.load_kw.cols
-    grid = Grid(start=start, step=step, count=count, time_zone=its.time_zone)
-    return Measured(message=answer, grid=grid, digits=minor_digits(currency_code))
-
-
-def event_name(event: EventName) -> str:
-    """The name of an event."""
-    return event.name if isinstance(event, Event) else event

@@ -51,6 +51,7 @@ class Call:
     state: CallState
     asked_kw: float
     price_per_kwh: float
+    fixed_payment: float
     accepted_kw: float | None
     start: datetime
     end: datetime
@@ -69,6 +70,7 @@ class Call:
             state=CallState[enum_word(pb.CallState, "CALL_STATE_", message.state)],
             asked_kw=message.asked_kw,
             price_per_kwh=message.price_per_kwh,
+            fixed_payment=message.fixed_payment,
             accepted_kw=message.accepted_kw if message.HasField("accepted_kw") else None,
             start=instant(message.start_time),
             end=instant(message.end_time),
@@ -351,7 +353,10 @@ PAYMENT_NUMBERS = ("baseline_kwh", "load_kwh", "delivered_kwh", "rebound_kwh", "
 
 
 def payments_frame(payments: Iterable[pb.Payment], digits: int) -> "pd.DataFrame":
-    """A row for each customer: energies, price, the payment exact, and how it comes about."""
+    """A row for each customer: energies, price, the payment exact, and how it comes about.
+
+    `fixed_payment` is the part of the payment that is for taking part.
+    """
     import pandas as pd
 
     rows = [
@@ -359,12 +364,14 @@ def payments_frame(payments: Iterable[pb.Payment], digits: int) -> "pd.DataFrame
             "customer": one.customer,
             **{name: getattr(one, name) for name in PAYMENT_NUMBERS},
             "payment": of_minor(one.payment_minor, digits),
+            "fixed_payment": of_minor(one.fixed_minor, digits),
             "formula": one.formula,
             "note": one.note,
         }
         for one in payments
     ]
-    columns = pd.Index(["customer", *PAYMENT_NUMBERS, "payment", "formula", "note"])
+    money = ("payment", "fixed_payment")
+    columns = pd.Index(["customer", *PAYMENT_NUMBERS, *money, "formula", "note"])
     return pd.DataFrame(rows, columns=columns).set_index("customer")
 
 

@@ -12,6 +12,9 @@ PLACE = re.compile(r"(customers|network)\.(\w+?)(?:\.values)?\[(\d+)\]$")
 
 QUESTION = "problem."
 
+OF_NO_CUSTOMER = ("names", "price_per_kwh", "fixed_payment", "must_call", "never_call")
+"""Columns whose places are not those of customers or nodes."""
+
 
 @contextmanager
 def told_by_name(problem: pb.TargetProblem) -> Iterator[None]:
@@ -32,6 +35,6 @@ def named(violation: Violation, problem: pb.TargetProblem) -> Violation:
     its = problem.customers if part == "customers" else problem.network
     # A value of a table is told by its place in all of it, row by row.
     row = place // max(1, getattr(getattr(its, field, None), "cols", 1))
-    if row >= len(its.names) or field in ("names", "price_per_kwh", "must_call", "never_call"):
+    if row >= len(its.names) or field in OF_NO_CUSTOMER:
         return Violation(path, violation.message)
     return Violation(f"{part}.{field}[{its.names[row]!r}]", violation.message)

@@ -70,9 +70,9 @@ def set_customers(
         if name == "calls_left":
             values = _whole(values, f"customers.{name}", reading)
         getattr(target, name).extend(values)
-    if said.price_per_kwh is not None:
-        prices = column(said.price_per_kwh, [], "customers.price_per_kwh", reading)
-        target.price_per_kwh.extend(prices)
+    for name in ("price_per_kwh", "fixed_payment"):
+        if (content := getattr(said, name)) is not None:
+            getattr(target, name).extend(column(content, [], f"customers.{name}", reading))
     for name in ("must_call", "never_call"):
         places = places_of(getattr(said, name), own, f"customers.{name}", reading)
         getattr(target, name).extend(places)

@@ -110,6 +110,7 @@ def event_request(
         title=wishes.get("title", ""),
         use_reliabilities=wishes.get("use_reliabilities", False),
         program=wishes.get("program", ""),
+        fixed_from_share=wishes.get("fixed_from_share", 0.0),
     )
     _set_question(request, network, customers, times, wishes, reading)
     if (until := wishes.get("answer_time")) is not None:

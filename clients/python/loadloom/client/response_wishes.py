@@ -62,6 +62,8 @@ class EventWishes(TargetWishes, total=False):
             what is said of their acceptance and delivery.
         season: how often a customer may be called.
         program: the name of the OpenADR program.
+        fixed_from_share: the share of the energy that it accepted which a customer must deliver to
+            be due its fixed payment.
     """
 
     request_id: str
@@ -70,6 +72,7 @@ class EventWishes(TargetWishes, total=False):
     use_reliabilities: bool
     season: Season | None
     program: str
+    fixed_from_share: float
 
 
 class RestWishes(TypedDict, total=False):

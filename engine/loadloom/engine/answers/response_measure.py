@@ -1,7 +1,8 @@
 """What customers delivered and are paid; what runs in a worker process."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from time import perf_counter
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from loadloom.engine.answers.agency import Answer, ended
 from loadloom.engine.convert.response_measure import Measuring, Meters, Prices, renamed
 from loadloom.engine.task import RejectedPlan, Task
+from loadloom.models.agency.money import in_nearest_units
 from loadloom.models.agency.problem import Currency, LoadArray
 from loadloom.models.checks import InvalidProblem, Violation
 from loadloom.models.horizon import FloatArray, Horizon
@@ -17,7 +19,8 @@ from loadloom.models.response.measure import Called, DeliveryRule
 from loadloom.models.response.pay import Terms, in_formula
 from loadloom.models.response.settle import Settlement, SettlementRequest, settle
 from loadloom.models.response.settlement_referee import violations
-from loadloom.models.response.similar_days import Readings, Span, by_days
+from loadloom.models.response.shifted_days import first_slot, from_slot
+from loadloom.models.response.similar_days import BoolArray, Readings, Span, by_days
 
 NOTHING_PAID = Prices(price_per_kwh=np.zeros(()), currency=Currency(code="XXX"))
 """The terms where nobody asks what is paid; XXX is the code of no currency."""
@@ -109,16 +112,26 @@ def deliveries(asked: Measuring, offered: Offered | None = None) -> Deliveries:
     if offered is not None:
         load_kw = _rows(names, load_kw, offered)
         names = offered.names
-    readings, event, rule = _days(asked, load_kw)
+    readings, event, rule, begin = _days(asked, load_kw)
     controls = None
     if asked.controls is not None:
-        controls = _readings(asked, _loads(asked, asked.controls)[1], readings)
+        controls = _readings(asked, _loads(asked, asked.controls)[1], readings, begin)
     prices = asked.prices or NOTHING_PAID
     each = np.broadcast_to(prices.price_per_kwh, (len(names),))
+    promised = np.broadcast_to(prices.fixed_payment, (len(names),))
+    here = readings.load_kw[:, event.day, event.window.slots]
     request = SettlementRequest(
         readings=readings,
         event=event,
-        terms=Terms(currency=prices.currency, price_per_kwh=each[:, None]),
+        terms=Terms(
+            currency=prices.currency,
+            price_per_kwh=each[:, None],
+            fixed_minor=in_nearest_units("terms.fixed_minor", promised, prices.currency),
+            fixed_from_share=prices.fixed_from_share,
+            taking_part=np.asarray(
+                np.isfinite(here).any(axis=1)
+            ),  # who has no readings is paid nothing
+        ),
         baseline_rule=rule,
         controls=controls,
         called=Called(offered_kw=None if offered is None else offered.kw),
@@ -185,8 +198,12 @@ def _loads(asked: Measuring, meters: Meters) -> tuple[tuple[str, ...], LoadArray
     return meters.files.loads(asked.horizon, asked.most_points, asked.most_users)
 
 
-def _days(asked: Measuring, load_kw: LoadArray) -> tuple[Readings, Event, BaselineRule]:
-    """The readings by local days, the event in slots of its day, and the rule with its span."""
+def _days(asked: Measuring, load_kw: LoadArray) -> tuple[Readings, Event, BaselineRule, int]:
+    """The readings by days, the event in slots of its day, the rule with its span.
+
+    And the slot of the clock with which the days begin: 0, local midnight, unless the event or what
+    is looked at after it lies on both sides of one.
+    """
     horizon = asked.horizon
     slot_count = round(24 / float(horizon.step_h[0]))
     dates, table = by_days(load_kw, horizon, slot_count)
@@ -196,31 +213,51 @@ def _days(asked: Measuring, load_kw: LoadArray) -> tuple[Readings, Event, Baseli
     first = _slot(start, slot_count)
     final = horizon.boundary((horizon.boundary_index(end) or 1) - 1)
     last = _slot(final, slot_count) + 1  # an hour that the clock repeats ends where it began
-    day = dates.index(start.date())
+    last += (final.date() - start.date()).days * slot_count
+    # What is looked at after the event ends with the day where the next has no readings.
+    after = asked.after_count if dates[-1] > start.date() else 0
+    begin = first_slot(first, last, _lead(asked, slot_count), after, slot_count)
     event = Event(
-        day=day,
-        window=Span(first=first, count=last - first),
-        after_count=min(asked.after_count, slot_count - last),
+        day=dates.index(start.date()),
+        window=Span(first=first - begin, count=last - first),
+        after_count=min(asked.after_count, begin + slot_count - last),
     )
     temperature = None
     if asked.temperature_c is not None:
-        temperature = by_days(asked.temperature_c[None], horizon, slot_count)[1][0]
-        temperature = filled(temperature)
+        temperature = by_days(asked.temperature_c[None], horizon, slot_count)[1]
+        temperature = from_slot(filled(temperature.astype(np.float64)), begin)[0]
+    whole = from_slot(table, begin)
     readings = Readings(
-        load_kw=table,
-        dates=dates,
+        load_kw=whole,
+        dates=dates[: whole.shape[1]],
         holidays=asked.holidays,
-        called=np.array([each in asked.event_days for each in dates]),
+        called=_event_days(asked, dates, start.date(), begin)[: whole.shape[1]],
         temperature_c=temperature,
-        slot_h=_slot_hours(horizon, start, slot_count),
+        slot_h=_slot_hours(horizon, start, slot_count, begin),
     )
-    return readings, event, _with_span(asked, event, slot_count)
+    return readings, event, _with_span(asked, event, slot_count), begin
 
 
-def _readings(asked: Measuring, load_kw: LoadArray, like: Readings) -> Readings:
+def _lead(asked: Measuring, slot_count: int) -> int:
+    """The slots before the event that its baseline's adjustment looks at."""
+    if asked.rule.adjustment.kind is Adjust.NONE:
+        return 0
+    return round(asked.adjusted_minutes[0] * slot_count / (24 * 60))
+
+
+def _event_days(asked: Measuring, dates: Sequence[date], today: date, begin: int) -> BoolArray:
+    """Whether customers were called on each day; one over midnight is part of two dates."""
+    named = np.array([each in asked.event_days for each in dates])
+    if not begin:
+        return named
+    others = np.array([each in asked.event_days and each != today for each in dates])
+    return named | np.append(others[1:], False)
+
+
+def _readings(asked: Measuring, load_kw: LoadArray, like: Readings, begin: int) -> Readings:
     """Readings of other customers on the same days."""
     table = by_days(load_kw, asked.horizon, like.shape[2])[1]
-    return replace(like, load_kw=table)
+    return replace(like, load_kw=from_slot(table, begin))
 
 
 def _check_event(horizon: Horizon, start: datetime, end: datetime) -> None:
@@ -229,32 +266,34 @@ def _check_event(horizon: Horizon, start: datetime, end: datetime) -> None:
         if horizon.boundary_index(instant) is None:
             said = f"is {instant:%Y-%m-%d %H:%M %Z}; must be where an interval of the readings ends"
             found.append(Violation(name, said))
-    if not found and not on_one_day(start, end):
-        said = "must be after start_time, and on the same local day"
+    if not found and not within_a_day(start, end):
+        said = "must be after start_time, and a day later at most by the local clock"
         found.append(Violation("end_time", said))
     if found:
         raise InvalidProblem(found)
 
 
-def on_one_day(start: datetime, end: datetime) -> bool:
-    """Whether an event, by the clocks of its zone, begins and ends after that on one local day."""
-    same = end.date() == start.date() or (end - timedelta(seconds=1)).date() == start.date()
-    return start.timestamp() < end.timestamp() and same  # clocks may be set back in between
+def within_a_day(start: datetime, end: datetime) -> bool:
+    """Whether an event ends after it begins, and a day later at most by the clocks of its zone."""
+    clocks = end.replace(tzinfo=None) - start.replace(tzinfo=None)
+    # By instants too, as clocks may be set back in between.
+    return start.timestamp() < end.timestamp() and clocks <= timedelta(days=1)
 
 
 def _slot(instant: datetime, slot_count: int) -> int:
     return (instant.hour * 60 + instant.minute) * slot_count // (24 * 60)
 
 
-def _slot_hours(horizon: Horizon, day: datetime, slot_count: int) -> FloatArray:
-    """The hours that pass in each slot of a local day, by the intervals that begin in it."""
+def _slot_hours(horizon: Horizon, day: datetime, slot_count: int, begin: int) -> FloatArray:
+    """The hours that pass in each slot of a day, by the intervals that begin in it."""
     hours = np.zeros(slot_count)
     middle = horizon.boundary_index(day) or 0
-    around = range(max(0, middle - 2 * slot_count), min(horizon.count, middle + 2 * slot_count))
+    around = range(max(0, middle - 2 * slot_count), min(horizon.count, middle + 3 * slot_count))
     for index in around:
         instant = horizon.boundary(index)
-        if instant.date() == day.date():
-            hours[_slot(instant, slot_count)] += horizon.step_h[index]
+        slot = (instant.date() - day.date()).days * slot_count + _slot(instant, slot_count) - begin
+        if 0 <= slot < slot_count:
+            hours[slot] += horizon.step_h[index]
     return hours
 
 

@@ -121,6 +121,7 @@ def _payments(
             rebound_kwh=float(measured.rebound_kwh[k]),
             price_per_kwh=float(answered.price_per_kwh[i]),
             payment_minor=int(payments.total_minor[k]),
+            fixed_minor=int(payments.fixed_minor[k]),
             formula=found.formulas[k],
             note=found.notes[k],
         )

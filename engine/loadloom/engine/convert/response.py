@@ -52,6 +52,7 @@ _PATHS = (
     (re.compile(r"^offers\.loading\b"), "customers.shock_share"),
     (re.compile(r"^offers\.acceptance\b"), "customers.acceptance"),
     (re.compile(r"^offers\.incentive\b"), "customers.price_per_kwh"),
+    (re.compile(r"^offers\.fixed_payment\b"), "customers.fixed_payment"),
     (re.compile(r"^offers\.(fixed_)?cost\b"), "customers.contact_cost"),
     (re.compile(r"^offers\.(mean_kw|variance_kw2)\b"), "customers.size_kw"),
 )
@@ -67,6 +68,7 @@ class Targeting:
         horizon: the intervals of the event.
         detail: what to tell.
         price_per_kwh: the price of each level, (L,).
+        fixed_payment: what is promised beside it for taking part, (L,).
         size_kw: the reduction that customers are asked for, (n or 1, S or 1).
         group_names: the names of groups.
         time_limit_s: the longest time that the search may take, once kernels are there.
@@ -79,6 +81,7 @@ class Targeting:
     horizon: Horizon
     detail: Detail
     price_per_kwh: FloatArray
+    fixed_payment: FloatArray
     size_kw: FloatArray
     group_names: tuple[str, ...]
     shares: FloatArray
@@ -183,7 +186,8 @@ def question(message: pb.TargetProblem, limits: Limits, found: list[Violation]) 
         said = f"is {its.count}; must be the number of names, {len(its.names)}, or left out"
         checks.require(False, "customers.count", said)
     checks.require(count > 0, "customers.count", "is 0, and there are no names; must be at least 1")
-    _check_names(checks, "customers.names", its.names)
+    names = tuple(its.names)
+    _check_names(checks, "customers.names", names)
     _check_names(checks, "customers.group_names", its.group_names)
     targeting = None
     try:
@@ -191,12 +195,15 @@ def question(message: pb.TargetProblem, limits: Limits, found: list[Violation]) 
         network = _network(checks, message.network, nodes, slots, budget=message.HasField("budget"))
         if network is not None:
             _check_told(network, slots, limits)
-        customers = _customers(checks, its, count, nodes)
+        customers = _customers(checks, its, names, count, nodes)
         shares = column(
             checks, "customers.delivered_share", its.delivered_share, count, 1.0, high=10.0
         )
         shares = np.broadcast_to(shares, (count,))
-        size_kw, offers = _offers(checks, its, count, axis, shares)
+        levels = max(1, len(its.price_per_kwh))
+        promised = column(checks, "customers.fixed_payment", its.fixed_payment, levels, 0.0)
+        promised = np.broadcast_to(promised, (levels,))
+        size_kw, offers = _offers(checks, its, count, axis, shares, promised)
         quotas = _quotas(checks, message.quotas, len(its.group_names))
         faults.extend(checks.violations)
         if not faults and network is not None and offers is not None:
@@ -212,6 +219,7 @@ def question(message: pb.TargetProblem, limits: Limits, found: list[Violation]) 
                 horizon=axis.horizon,
                 detail=Detail(),
                 price_per_kwh=np.array(its.price_per_kwh or [0.0]),
+                fixed_payment=promised,
                 size_kw=size_kw,
                 group_names=tuple(its.group_names),
                 shares=shares,
@@ -315,7 +323,11 @@ def _network(
 
 
 def _customers(
-    checks: Checks, message: pb.ResponseCustomers, count: int, node_count: int
+    checks: Checks,
+    message: pb.ResponseCustomers,
+    names: tuple[str, ...],
+    count: int,
+    node_count: int,
 ) -> Customers:
     def at(name: str) -> str:
         return f"customers.{name}"
@@ -345,12 +357,17 @@ def _customers(
         rebound_share=column(
             checks, at("rebound_share"), message.rebound_share, count, 0.0, high=1.0
         ),
-        names=tuple(message.names) or None,
+        names=names or None,
     )
 
 
 def _offers(
-    checks: Checks, message: pb.ResponseCustomers, count: int, axis: Grid, shares: FloatArray
+    checks: Checks,
+    message: pb.ResponseCustomers,
+    count: int,
+    axis: Grid,
+    shares: FloatArray,
+    promised: FloatArray,
 ) -> tuple[FloatArray, Offers | None]:
     """The reductions of customers that accept, and the offers that can be made to them."""
 
@@ -387,6 +404,7 @@ def _offers(
         contact_cost=contact,
         fatigue_cost=fatigue,
         loading=None if shocks is None else np.broadcast_to(shocks, (count, shocks.shape[1])),
+        fixed_payment=promised,
     )
     return size_kw, offers
 

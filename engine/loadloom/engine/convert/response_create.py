@@ -1,11 +1,11 @@
 """Requests for events, completed and read; their calls, and what is left of them to plan."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loadloom.engine.answers.response_measure import on_one_day
+from loadloom.engine.answers.response_measure import within_a_day
 from loadloom.engine.answers.response_settle import reliabilities
 from loadloom.engine.convert import common, response
 from loadloom.engine.convert.response import (
@@ -22,7 +22,7 @@ from loadloom.engine.convert.response_detail import detail_of
 from loadloom.engine.guard import refusal
 from loadloom.engine.settings import Limits
 from loadloom.engine.store.event_accounts import Known
-from loadloom.engine.store.event_rows import Call
+from loadloom.engine.store.event_rows import Stand
 from loadloom.engine.store.event_tables import CallState
 from loadloom.engine.store.events import NewCall
 from loadloom.engine.task import Task
@@ -34,8 +34,10 @@ from loadloom.v1 import common_pb2
 from loadloom.v1 import response_pb2 as pb
 from loadloom.wire.arrays import to_floats
 
-RETARGET_S = 0.8
-"""The longest time to plan the rest of an event anew unless asked otherwise."""
+RETARGET_S = 0.25
+"""The longest time to search for a new plan of the rest of an event unless asked otherwise.
+
+A quarter of the second in which that is to be done: some 20,000 calls are also read and written."""
 
 MESSAGES, FLOAT_BYTES = 4, 8
 """The size of the request of an event that is kept, in that of the largest message; and that of a
@@ -52,6 +54,9 @@ STATES = {
     CallState.CANCELLED: State.PENDING,
 }
 """What a plan makes of the states of calls; one that was cancelled may be made again."""
+
+LIVE = frozenset({CallState.PENDING, CallState.ACCEPTED})
+"""The states of calls whose customers are reckoned with."""
 
 
 def check_size(message: pb.CreateEventRequest, limits: Limits) -> None:
@@ -195,20 +200,21 @@ def parse(message: pb.CreateEventRequest, limits: Limits) -> Task[Targeting]:
 
 def _check_settling(problem: pb.TargetProblem, limits: Limits, found: list[Violation]) -> None:
     """Notes what would keep the event from being measured or paid once it is over."""
-    prices = np.array(problem.customers.price_per_kwh)
-    for index in np.flatnonzero(~payable(prices)).tolist():
-        path, price = f"problem.customers.price_per_kwh[{index}]", float(prices[index])
-        said = f"is {price!r}; must be from 0 to {HIGHEST_PRICE:g}, with at most 6 decimals"
-        found.append(Violation(path, said))
+    for name in ("price_per_kwh", "fixed_payment"):
+        prices = np.array(getattr(problem.customers, name))
+        for index in np.flatnonzero(~payable(prices)).tolist():
+            path, price = f"problem.customers.{name}[{index}]", float(prices[index])
+            said = f"is {price!r}; must be from 0 to {HIGHEST_PRICE:g}, with at most 6 decimals"
+            found.append(Violation(path, said))
     axis = common.grid(problem.grid, limits)
     if axis.violations or axis.count is None:  # told with the rest of the question
         return
     start, end = axis.horizon.boundary(0), axis.horizon.boundary(axis.count)
     whole_minutes = all(each.second == each.microsecond == 0 for each in (start, end))
-    if not (whole_minutes and on_one_day(start, end)):
+    if not (whole_minutes and within_a_day(start, end)):
         said = (
             f"is from {start:%Y-%m-%d %H:%M:%S %Z} to {end:%Y-%m-%d %H:%M:%S %Z}; must begin and "
-            "end on whole minutes of one local day, as events are measured by days"
+            "end on whole minutes, a day apart at most by the clock, as it is measured by days"
         )
         found.append(Violation("problem.grid", said))
 
@@ -219,6 +225,7 @@ def new_calls(asked: Targeting, offer: OfferArray) -> list[NewCall]:
     called = np.flatnonzero(offer != NOT_CALLED)
     taken = offer[called]
     levels = asked.levels(taken)
+    promised = asked.fixed_payment.tolist()
     whole = np.broadcast_to(asked.size_kw, (problem.customers.count, asked.size_kw.shape[1]))
     columns = zip(
         called.tolist(),
@@ -234,6 +241,7 @@ def new_calls(asked: Targeting, offer: OfferArray) -> list[NewCall]:
             customer=names[place],
             level=level,
             price_per_kwh=price,
+            fixed_payment=promised[level],
             asked_kw=asked_kw,
             expected_kw=expected_kw,
         )
@@ -247,12 +255,12 @@ class Standing:
 
     Attributes:
         request: what it was asked with, completed.
-        calls: its calls.
+        stand: how its calls stand.
         need: the needs of its latest plan, if they are not those of the request.
     """
 
     request: pb.CreateEventRequest
-    calls: Sequence[Call]
+    stand: Stand
     need: common_pb2.Matrix | None
 
 
@@ -281,7 +289,7 @@ def parse_rest(
     found.extend(checks.violations)
     declared = common.declared(message)
     asked = common.accepted(asked, without_missing(found, declared), declared)
-    return limited(replace(_left(asked, standing.calls), detail=detail), wishes)
+    return limited(replace(_left(asked, standing.stand), detail=detail), wishes)
 
 
 def replace_path(violation: Violation, path: str, name: str) -> Violation:
@@ -289,20 +297,20 @@ def replace_path(violation: Violation, path: str, name: str) -> Violation:
     return Violation(violation.path.replace(path, name), violation.message)
 
 
-def _left(asked: Targeting, calls: Iterable[Call]) -> Targeting:
+def _left(asked: Targeting, stand: Stand) -> Targeting:
     """The question that is left once calls were answered."""
     problem, levels = asked.problem, asked.price_per_kwh.size
     count = problem.customers.count
     offer = np.full(count, NOT_CALLED, np.int32)
     state = np.zeros(count, np.int8)
     accepted_kw = np.full(count, np.nan)
-    shares = asked.shares
-    for call in calls:
-        state[call.place] = STATES[call.state]
-        if call.state in {CallState.PENDING, CallState.ACCEPTED}:
-            offer[call.place] = call.place * levels + call.level
-        if call.accepted_kw is not None:
-            accepted_kw[call.place] = call.accepted_kw * shares[call.place]
+    if stand.place:
+        place = np.array(stand.place)
+        state[place] = [STATES[each] for each in stand.state]
+        live = np.array([each in LIVE for each in stand.state])
+        offer[place] = np.where(live, place * levels + np.array(stand.level), NOT_CALLED)
+        told_kw = np.array(stand.accepted_kw, dtype=np.float64)  # None becomes NaN
+        accepted_kw[place] = told_kw * asked.shares[place]
     try:
         left = retargeted(problem, offer, Answers(state=state, accepted_kw=accepted_kw))
     except InvalidProblem as error:  # rows of the store make a problem that fits

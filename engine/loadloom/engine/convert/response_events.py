@@ -35,6 +35,7 @@ def header(request: pb.CreateEventRequest) -> pb.ResponseEvent:
         grid=problem.grid,
         program=request.program or PROGRAM,
         currency_code=problem.currency_code,
+        fixed_from_share=request.fixed_from_share,
     )
 
 
@@ -106,6 +107,7 @@ def render_call(call: Call, *, whole: bool) -> pb.Call:
         state=CALL_STATES[call.state],
         asked_kw=call.asked_kw,
         price_per_kwh=call.price_per_kwh,
+        fixed_payment=call.fixed_payment,
         accepted_kw=call.accepted_kw,
         start_time=timestamp(call.start_time),
         end_time=timestamp(call.end_time),
@@ -127,6 +129,7 @@ def render_payment(payment: Payment) -> pb.Payment:
         rebound_kwh=payment.rebound_kwh,
         price_per_kwh=payment.price_per_kwh,
         payment_minor=payment.payment_minor,
+        fixed_minor=payment.fixed_minor,
         formula=payment.formula,
         note=payment.note,
     )

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
+
+import numpy as np
 
 from loadloom.engine.answers.files import Files
 from loadloom.engine.convert import agency, common
@@ -54,6 +56,7 @@ _PATHS = (
     (re.compile(r"^rule\.deducted_rebound_share\b"), "rule.rebound_share"),
     (re.compile(r"^terms\.currency\.code\b"), "terms.currency_code"),
     (re.compile(r"^terms\.currency\.minor_digits\b"), "terms.minor_digits"),
+    (re.compile(r"^terms\.fixed_minor\b"), "terms.fixed_payment"),
 )
 """Where a field of the model has another name than that of the message."""
 
@@ -75,10 +78,19 @@ class Meters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """What is paid per kWh: one for all, (), or one for each customer, (n,)."""
+    """What is paid: one for all, (), or one for each customer, (n,).
+
+    Attributes:
+        price_per_kwh: for what is delivered.
+        currency: of all of it.
+        fixed_payment: for taking part.
+        fixed_from_share: the share of what was agreed that must be delivered for that.
+    """
 
     price_per_kwh: FloatArray
     currency: Currency
+    fixed_payment: FloatArray = field(default_factory=lambda: np.zeros(()))
+    fixed_from_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,10 +286,11 @@ def _prices(message: pb.PaymentTerms, count: int, found: list[Violation]) -> Pri
     checks = Checks()
     prices = column(checks, "terms.price_per_kwh", message.price_per_kwh, max(count, 1), 0.0)
     checks.require(len(message.price_per_kwh) > 0, "terms.price_per_kwh", "is missing")
+    promised = column(checks, "terms.fixed_payment", message.fixed_payment, max(count, 1), 0.0)
     found.extend(checks.violations)
     digits = message.minor_digits if message.HasField("minor_digits") else DIGITS
     currency = Currency(code=message.currency_code, minor_digits=digits)
-    return Prices(price_per_kwh=prices, currency=currency)
+    return Prices(price_per_kwh=prices, currency=currency, fixed_payment=promised)
 
 
 def renamed(violations: Sequence[Violation]) -> list[Violation]:

@@ -1,10 +1,10 @@
 """Events as OpenADR 3 objects.
 
-An event has the same payloads for all its targets, so there is one for each price and reduction
-that customers are asked for, with a single interval: the whole event. Its payloads are SIMPLE, 1
-for moderate load shed; DISPATCH_SETPOINT_RELATIVE, the change of load in kW, below zero; and
-INCENTIVE_PRICE, a type of our own, what is paid per kWh of reduction: PRICE would be taken for that
-of energy.
+An event has the same payloads for all its targets, so there is one for each price, fixed payment
+and reduction that customers are asked for, with a single interval: the whole event. Its payloads
+are SIMPLE, 1 for moderate load shed; DISPATCH_SETPOINT_RELATIVE, the change of load in kW, below
+zero; and of types of our own, INCENTIVE_PRICE, what is paid per kWh of reduction (PRICE would be
+taken for that of energy), and INCENTIVE_PAYMENT, what is paid for taking part, if anything.
 """
 
 import json
@@ -21,6 +21,7 @@ VERSION = "3.0.1"
 """The version of OpenADR whose schema the objects keep."""
 
 SHED, CHANGE, INCENTIVE = "SIMPLE", "DISPATCH_SETPOINT_RELATIVE", "INCENTIVE_PRICE"
+TAKING_PART = "INCENTIVE_PAYMENT"
 USAGE, DEMAND, AVAILABLE = "USAGE", "DEMAND", "LOAD_SHED_DELTA_AVAILABLE"
 UNITS = {USAGE: "KWH", DEMAND: "KW", AVAILABLE: "KW"}
 """The units in which values are understood."""
@@ -34,8 +35,9 @@ STEPS_OF_A_KW = 1000
 TARGETS = 5_000
 """The most targets of an event, so that each fits into a message."""
 
-Place = tuple[float, int, int]
-"""Where a call stands among those of an export: its price, its reduction in W, its customer's."""
+Place = tuple[float, float, int, int]
+"""Where a call stands among those of an export: its price, what it pays for taking part, its
+reduction in W, its customer's place."""
 
 
 def program(event: pb.ResponseEvent) -> str:
@@ -65,15 +67,16 @@ def events(
     """
     live = {_place(call): call.customer for call in calls if call.state in LIVE}
     beyond = sorted(place for place in live if after is None or place > after)
-    for (price, step), alike in groupby(beyond, key=lambda place: place[:2]):
+    for terms, alike in groupby(beyond, key=lambda place: place[:3]):
         for places in _parts(list(alike)):
             names = [live[place] for place in places]
-            whole = _event(event, horizon, program_id or event.program, price, step, names)
+            whole = _event(event, horizon, program_id or event.program, *terms, names)
             yield json.dumps(whole), places[-1]
 
 
 def _place(call: Call) -> Place:
-    return call.price_per_kwh, round(call.asked_kw * STEPS_OF_A_KW), call.place
+    step = round(call.asked_kw * STEPS_OF_A_KW)
+    return call.price_per_kwh, call.fixed_payment, step, call.place
 
 
 def _parts(places: Sequence[Place]) -> Iterator[Sequence[Place]]:
@@ -85,6 +88,7 @@ def _event(
     horizon: Horizon,
     program_id: str,
     price: float,
+    promised: float,
     step: int,
     names: Sequence[str],
 ) -> dict[str, object]:
@@ -93,13 +97,17 @@ def _event(
         {"type": CHANGE, "values": [-step / STEPS_OF_A_KW]},
         {"type": INCENTIVE, "values": [price]},
     ]
+    descriptors = _descriptors(event)
+    if promised:
+        payloads.append({"type": TAKING_PART, "values": [promised]})
+        descriptors.append(_descriptor(TAKING_PART, currency=event.currency_code))
     return {
         "objectType": "EVENT",
         "programID": program_id,
         "eventName": event.name,
         "priority": 1,
         "targets": [{"type": "RESOURCE_NAME", "values": names}],
-        "payloadDescriptors": _descriptors(event),
+        "payloadDescriptors": descriptors,
         "reportDescriptors": [
             {"payloadType": AVAILABLE, "units": UNITS[AVAILABLE], "historical": False},
             {"payloadType": USAGE, "units": UNITS[USAGE], "readingType": "DIRECT_READ"},
@@ -110,17 +118,15 @@ def _event(
 
 
 def _descriptors(event: pb.ResponseEvent) -> list[dict[str, str]]:
-    kind = "EVENT_PAYLOAD_DESCRIPTOR"
     return [
-        {"objectType": kind, "payloadType": SHED},
-        {"objectType": kind, "payloadType": CHANGE, "units": "KW"},
-        {
-            "objectType": kind,
-            "payloadType": INCENTIVE,
-            "units": "KWH",
-            "currency": event.currency_code,
-        },
+        _descriptor(SHED),
+        _descriptor(CHANGE, units="KW"),
+        _descriptor(INCENTIVE, units="KWH", currency=event.currency_code),
     ]
+
+
+def _descriptor(payload: str, **more: str) -> dict[str, str]:
+    return {"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": payload, **more}
 
 
 def _period(horizon: Horizon) -> dict[str, str]:

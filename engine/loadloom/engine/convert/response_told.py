@@ -98,6 +98,7 @@ def header(
         delivered_kwh=int(measured.energy_wh.sum()) / WH_PER_KWH,
         expected_kwh=expected_kwh,
         paid_minor=payments.sum_minor,
+        fixed_minor=int(payments.fixed_minor.sum()),
         reduction_kw=to_series(baseline_kw - load_kw),
         baseline_kw=to_series(baseline_kw),
         load_kw=to_series(load_kw),

@@ -34,8 +34,8 @@ def connected(address: str) -> Iterator["Client"]:
 
     Raises:
         NoCluster: it cannot be reached any more, or a part was lost with as many workers as its
-            settings allow (`distributed.scheduler.allowed-failures`), or the extra `cluster` is
-            not installed.
+            settings allow (`distributed.scheduler.allowed-failures`), or they do not see a file of
+            this machine, or the extra `cluster` is not installed.
     """
     try:
         from distributed import Client, KilledWorker
@@ -52,6 +52,9 @@ def connected(address: str) -> Iterator["Client"]:
             yield client
         except KilledWorker as error:
             raise NoCluster(f"workers died one after the other over a part: {error}") from error
+        except FileNotFoundError as error:  # files below roots that lack are the caller's fault
+            words = "its workers do not see what lies in the folder of the setting cluster_folder"
+            raise NoCluster(words) from error
         except (CancelledError, OSError) as error:
             raise NoCluster(f"the Dask scheduler at {address!r} went away: {error}") from error
 

@@ -35,6 +35,9 @@ An engine that lives for one short call is gone before, and longer ones answer t
 with all cores.
 """
 
+KERNELS = "loadloom.engine.services.worker_kernels"
+"""The module that loads the kernels of all that is solved in workers, or compiles them."""
+
 HOLD_S = 0.05
 """How long a warm worker waits for the others: far longer than it takes to hand over a call."""
 
@@ -75,6 +78,7 @@ class Workers:
     def __init__(self, settings: Settings, metrics: Metrics, tasks: TaskGroup) -> None:
         self._processes, self._overrun_s = settings.workers + 1, settings.overrun_s
         self._memory_bytes = settings.worker_memory_mib << 20
+        self._kernels = KERNELS if settings.load_ahead else ""
         self._metrics, self._tasks = metrics, tasks
         self._slots = Turns(settings.workers)
         self._places = CapacityLimiter(self._processes)
@@ -168,26 +172,30 @@ class Workers:
         raise refusal.out_of_time(f"no plan was found within {limit_s:.3g} s")
 
     async def begin(self) -> None:
-        """Starts the workers at leisure, each time as many as there are, as callers need cores."""
+        """Starts the workers at leisure, each time as many as there are, as callers need cores.
+
+        The first compiles the kernels of all families if nobody has, for the others.
+        """
         await anyio.sleep(LEISURE_S)
         count = 0
         while count < self._processes:
             count = min(2 * count or 1, self._processes)
-            await self._warm(count)
+            await self._warm(count, self._kernels)
 
-    async def _warm(self, count: int) -> None:
+    async def _warm(self, count: int, kernels: str = "") -> None:
         """Has that many workers loaded, and starts those that are not there."""
         async with anyio.create_task_group() as group:
             for _ in range(count):
-                group.start_soon(self._warm_one)
+                group.start_soon(self._warm_one, kernels)
 
-    async def _warm_one(self) -> None:
+    async def _warm_one(self, kernels: str) -> None:
         async with self._places:
             try:
                 await to_process.run_sync(
                     load_and_hold,
                     HOLD_S,
                     self._memory_bytes,
+                    kernels,
                     cancellable=True,
                     limiter=self._unlimited,
                 )
@@ -204,6 +212,7 @@ class Workers:
             self._tasks.start_soon(self._warm_again)
 
     async def _warm_again(self) -> None:
+        # Without kernels, which would keep all workers from calls for seconds.
         try:
             await self._warm(self._processes)
         finally:

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from time import sleep
 from typing import TypeVar
 
@@ -59,8 +60,8 @@ def load(memory_bytes: int) -> int:
     return os.getpid()
 
 
-def load_and_hold(hold_s: float, memory_bytes: int) -> None:
-    """Loads all that solves need, and holds the worker for a moment.
+def load_and_hold(hold_s: float, memory_bytes: int, kernels: str = "") -> None:
+    """Loads all that solves need, with a module that loads kernels, and holds it for a moment.
 
     So as many calls of it as there are workers meet as many processes.
     """
@@ -69,7 +70,9 @@ def load_and_hold(hold_s: float, memory_bytes: int) -> None:
 
     try:
         warm()
-    except MemoryError as error:
+        if kernels:
+            import_module(kernels)
+    except (MemoryError, ImportError) as error:  # as above
         raise OutOfMemory(str(error)) from None
     sleep(hold_s)
 

@@ -131,6 +131,8 @@ def parse(
     digits = message.minor_digits if message.HasField("minor_digits") else DIGITS
     prices = Prices(
         price_per_kwh=np.array([call.price_per_kwh for call in takes_part]),
+        fixed_payment=np.array([call.fixed_payment for call in takes_part]),
+        fixed_from_share=event.fixed_from_share,
         currency=Currency(code=event.currency_code, minor_digits=digits),
     )
     instant = partial(datetime.fromtimestamp, tz=UTC)

@@ -1,7 +1,8 @@
 """The life of events: made, looked at, answered, planned anew, cancelled."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
+from itertools import compress
 from uuid import uuid4
 
 from sqlalchemy import Connection
@@ -18,11 +19,13 @@ from loadloom.engine.family import Asked
 from loadloom.engine.guard import refusal
 from loadloom.engine.services.event_desk import Desk
 from loadloom.engine.store import event_accounts as accounts
+from loadloom.engine.store import event_answers as answers_store
 from loadloom.engine.store import event_rows as rows
 from loadloom.engine.store import events as store
+from loadloom.engine.store.event_answers import MoreThanAsked, NewAnswer, NotCalled
 from loadloom.engine.store.event_rows import Event
 from loadloom.engine.store.event_tables import EventState
-from loadloom.engine.store.events import MoreThanAsked, NewAnswer, NewEvent, NewRevision
+from loadloom.engine.store.events import NewEvent, NewRevision
 from loadloom.engine.store.schedules import Overtaken, WrongState
 from loadloom.engine.task import Answered
 from loadloom.models.checks import Violation
@@ -193,13 +196,13 @@ def standing(desk: Desk, name: str) -> tuple[Event, Standing]:
             raise WrongState(f"{name} is {event.state.lower()}; it cannot be planned anew")
         need = rows.need(connection, event)
         request = pb.CreateEventRequest.FromString(rows.request(connection, event))
-        calls = list(rows.calls(connection, event, (), None))
+        stand = rows.stand(connection, event)
         if request.HasField("season"):
             counts = rows.calls_since(connection, desk.tenant, _season_start(request))
-            write_left(request, counts, [call.place for call in calls if call.called])
+            write_left(request, counts, list(compress(stand.place, stand.called)))
         return event, Standing(
             request=request,
-            calls=calls,
+            stand=stand,
             need=None if need is None else common_pb2.Matrix.FromString(need),
         )
 
@@ -308,9 +311,13 @@ def record(desk: Desk, request: pb.RecordAnswersRequest) -> pb.RecordAnswersResp
     if found:
         raise refusal.invalid(found)
     try:
-        counts = store.answer(desk.database, event, answers, desk.clock, close=request.close)
+        counts = answers_store.answer(
+            desk.database, event, answers, desk.clock, close=request.close
+        )
     except MoreThanAsked as error:
         raise refusal.invalid(_too_much(request, error.asked_kw)) from error
+    except NotCalled as error:
+        raise refusal.invalid(_uncalled(request, error.customers)) from error
     if desk.member:
         return pb.RecordAnswersResponse()
     return pb.RecordAnswersResponse(counts=convert.render_counts(counts))
@@ -325,6 +332,15 @@ def _too_much(request: pb.RecordAnswersRequest, asked_kw: Mapping[str, float]) -
         )
         for index, answer in enumerate(request.answers)
         if answer.customer in asked_kw
+    ]
+
+
+def _uncalled(request: pb.RecordAnswersRequest, customers: Collection[str]) -> list[Violation]:
+    said = "was never called by the event, and may only opt out"
+    return [
+        Violation(f"answers[{index}].customer", f"{answer.customer!r} {said}")
+        for index, answer in enumerate(request.answers)
+        if answer.customer in customers
     ]
 
 

@@ -25,7 +25,7 @@ from loadloom.wire.arrays import to_floats
 def export(desk: Desk, request: pb.ExportEventRequest) -> pb.ExportEventResponse:
     """An event as OpenADR 3 objects, as many as a page has room for."""
     found: list[Violation] = []
-    after = place(request.page_token, (float, int, int), found)
+    after = place(request.page_token, (float, float, int, int), found)
     if found:
         raise refusal.invalid(found)
     event = desk.found(request.name)

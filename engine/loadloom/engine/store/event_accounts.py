@@ -39,6 +39,7 @@ class Payment:
     rebound_kwh: float
     price_per_kwh: float
     payment_minor: int
+    fixed_minor: int
     formula: str
     note: str
 

@@ -89,12 +89,13 @@ event_calls = Table(
     Column("place", Integer, primary_key=True, autoincrement=False),  # of the customer
     Column("tenant", String, nullable=False),
     Column("customer", String, nullable=False),
-    Column("number", NUMBER),  # of the latest change; null for who opted out before any call
+    Column("number", NUMBER),  # of the latest change
     Column("revision", Integer, nullable=False),
     Column("state", String, nullable=False),
     Column("called", Boolean, nullable=False),  # or was, when it opted out
     Column("level", Integer, nullable=False),
     Column("price_per_kwh", Float(53), nullable=False),
+    Column("fixed_payment", Float(53), nullable=False, server_default="0"),
     Column("asked_kw", Float(53), nullable=False),
     Column("expected_kw", Float(53), nullable=False),
     Column("accepted_kw", Float(53)),
@@ -129,6 +130,7 @@ event_payments = Table(
     Column("rebound_kwh", Float(53), nullable=False),
     Column("price_per_kwh", Float(53), nullable=False),
     Column("payment_minor", BigInteger, nullable=False),
+    Column("fixed_minor", BigInteger, nullable=False, server_default="0"),  # is part of it
     Column("formula", String, nullable=False),
     Column("note", String, nullable=False),
 )

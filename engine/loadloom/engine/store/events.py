@@ -1,13 +1,12 @@
-"""Events as rows: made with their calls, answered, planned anew, cancelled, listed.
+"""Events as rows: made with their calls, planned anew, cancelled; see also `event_answers`.
 
-A call has the number of its latest change under one counter of its tenant, which is locked by
-whoever changes calls; so a subscriber that knows a number has seen all changes before it. Who has
-answered is never touched by a plan, whatever was known when the plan was made.
+A call has the number of its latest change, answers among them, under one counter of its tenant,
+which is locked by whoever changes calls; so a subscriber that knows a number has seen all changes
+before it. Who has answered is never touched by a plan, whatever was known when it was made.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import inf
 
 from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 
@@ -15,11 +14,9 @@ from loadloom.engine.store.database import Database
 from loadloom.engine.store.event_rows import (
     COUNTER,
     WITHOUT_REQUEST,
-    Counts,
     Event,
     as_event,
     calls,
-    counts,
     find,
     of_request,
 )
@@ -43,9 +40,6 @@ AT_ONCE = 1_000
 FIRST, REVISIONS = 1, 1_000
 """The number of the plan that an event is made with, and the most plans of one."""
 
-ROUNDING = 1e-6
-"""What an acceptance may lie above what is asked for, as a share of it."""
-
 OPEN_TO_PLANS = (CallState.PENDING, CallState.CANCELLED)
 """The states of calls that a plan may change."""
 
@@ -58,6 +52,7 @@ class NewCall:
     customer: str
     level: int
     price_per_kwh: float
+    fixed_payment: float
     asked_kw: float
     expected_kw: float
 
@@ -101,14 +96,6 @@ Check = Callable[[Connection, Iterable[str]], None]
 """What must still hold of customers when calls to them are written; raises if it does not."""
 
 
-class MoreThanAsked(Exception):  # noqa: N818 -- it names what was found
-    """Customers accept more than they are asked for: by customer, that in kW."""
-
-    def __init__(self, asked_kw: Mapping[str, float]) -> None:
-        super().__init__(dict(asked_kw))
-        self.asked_kw = asked_kw
-
-
 def create(
     database: Database, new: NewEvent, plan: NewRevision, clock: Clock, check: Check
 ) -> Event:
@@ -138,9 +125,9 @@ def create(
         event = as_event(connection.execute(made).one())
         _write_plan(connection, event, FIRST, plan, time_s, (len(plan.calls), 0))
         rows = _numbered(event, FIRST, plan.calls, last)
-        for part in _parts(rows):
+        for part in parts(rows):
             connection.execute(insert(event_calls), part)
-        _count_to(connection, new.tenant, last + len(rows))
+        count_to(connection, new.tenant, last + len(rows))
         return event
 
 
@@ -185,18 +172,19 @@ def revise(
             {"place": place, "number": last + len(new) + index, "revision": revision}
             for index, place in enumerate(cancelled, start=1)
         ]
-        for part in _parts(fresh):
+        for part in parts(fresh):
             connection.execute(insert(event_calls), part)
-        _change(connection, moved, again, state=CallState.PENDING, called=True)
-        _change(connection, moved, gone, state=CallState.CANCELLED, called=False)
-        _count_to(connection, event.tenant, last + len(new) + len(gone))
+        change(connection, moved, again, state=CallState.PENDING, called=True)
+        change(connection, moved, gone, state=CallState.CANCELLED, called=False)
+        count_to(connection, event.tenant, last + len(new) + len(gone))
         return moved, revision
 
 
 def _standing(connection: Connection, event: Event) -> dict[int, Row]:
     """What a plan may change of the calls of an event, by the places of their customers."""
-    columns = (CALLS.place, CALLS.state, CALLS.level, CALLS.price_per_kwh, CALLS.asked_kw)
-    rows = connection.execute(select(*columns).where(CALLS.event == event.number))
+    names = ("place", "state", "level", "price_per_kwh", "fixed_payment", "asked_kw")
+    columns = [CALLS[name] for name in names]
+    rows = connection.execute(select(*columns).where(CALLS.event == event.number)).all()
     return {row.place: row for row in rows}
 
 
@@ -250,101 +238,9 @@ def cancel(database: Database, event: Event, reason: str, clock: Clock) -> Event
             {"place": place, "number": last + index, "revision": now.revision}
             for index, place in enumerate(places, start=1)
         ]
-        _change(connection, now, gone, state=CallState.CANCELLED, called=False)
-        _count_to(connection, event.tenant, last + len(gone))
+        change(connection, now, gone, state=CallState.CANCELLED, called=False)
+        count_to(connection, event.tenant, last + len(gone))
         return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewAnswer:
-    """What a customer answers; `accepted_kw` is None where it is what was asked for."""
-
-    place: int
-    customer: str
-    state: CallState
-    accepted_kw: float | None
-
-
-def answer(
-    database: Database,
-    event: Event,
-    answers: Sequence[NewAnswer],
-    clock: Clock,
-    *,
-    close: bool,
-) -> Counts:
-    """How the calls stand when the answers are written; with `close`, those without one have none.
-
-    Raises:
-        WrongState: the event is not open, or somebody accepts or is silent who is not called.
-        MoreThanAsked: somebody accepts more than is asked for.
-        StoreAway: the database cannot be used now.
-    """
-    with database.writing() as connection:
-        lock(database, connection, event.tenant, COUNTER)
-        now = find(connection, event.tenant, event.name)
-        if now.state is not EventState.OPEN:
-            raise WrongState(f"{event.name} is {now.state.lower()}; it takes no more answers")
-        time_s = clock(connection)
-        known = _called(connection, now, [each.place for each in answers])
-        fresh, again, uncalled, too_much = [], [], [], {}
-        for each in answers:
-            asked_kw = known.get(each.place)
-            if each.state is not CallState.OPTED_OUT and asked_kw is None:
-                uncalled.append(each.customer)
-            most_kw = inf if asked_kw is None else asked_kw * (1.0 + ROUNDING)
-            if each.accepted_kw is not None and each.accepted_kw > most_kw:
-                too_much[each.customer] = asked_kw
-            row = {
-                "place": each.place,
-                "state": each.state,
-                "accepted_kw": each.accepted_kw,
-                "answered_time": time_s,
-            }
-            (again if each.place in known else fresh).append((each, row))
-        if uncalled:
-            more = f" and {len(uncalled) - 3} more" if len(uncalled) > 3 else ""
-            said = f"not called by {event.name}, and may only opt out"
-            raise WrongState(f"{said}: {', '.join(uncalled[:3])}{more}")
-        if too_much:
-            raise MoreThanAsked(too_much)
-        for part in _parts([_uncalled(now, each, row) for each, row in fresh]):
-            connection.execute(insert(event_calls), part)
-        _change(connection, now, [row for _, row in again])
-        if close:
-            silent = and_(CALLS.event == now.number, CALLS.state == CallState.PENDING)
-            written = {"state": CallState.NO_ANSWER, "answered_time": time_s}
-            connection.execute(update(event_calls).where(silent).values(written))
-        return counts(connection, now)
-
-
-def _called(connection: Connection, event: Event, places: Sequence[int]) -> dict[int, float | None]:
-    """The places among these that have a row, and what is asked of them; None if not called."""
-    found: dict[int, float | None] = {}
-    for part in _parts(places):
-        chosen = select(CALLS.place, CALLS.called, CALLS.asked_kw).where(
-            CALLS.event == event.number, CALLS.place.in_(part)
-        )
-        for row in connection.execute(chosen):
-            found[row.place] = row.asked_kw if row.called else None
-    return found
-
-
-def _uncalled(event: Event, new: NewAnswer, row: dict[str, object]) -> dict[str, object]:
-    """The row of somebody who opts out before being called."""
-    return {
-        **row,
-        "event": event.number,
-        "tenant": event.tenant,
-        "customer": new.customer,
-        "number": None,
-        "revision": event.revision,
-        "called": False,
-        "level": 0,
-        "price_per_kwh": 0.0,
-        "asked_kw": 0.0,
-        "expected_kw": 0.0,
-    }
 
 
 def _write_plan(
@@ -387,7 +283,7 @@ def _numbered(
     return [{**asdict(call), **shared, "number": last + index} for index, call in enumerate(new, 1)]
 
 
-def _change(
+def change(
     connection: Connection,
     event: Event,
     rows: Sequence[Mapping[str, object]],
@@ -401,7 +297,7 @@ def _change(
     written = {name: bindparam(f"new_{name}") for name in names}
     mine = and_(CALLS.event == event.number, CALLS.place == bindparam("at_place"))
     changed = update(event_calls).where(mine).values({**written, **shared})
-    for part in _parts(rows):
+    for part in parts(rows):
         values = [
             {"at_place": row["place"], **{f"new_{name}": row[name] for name in names}}
             for row in part
@@ -428,10 +324,12 @@ def _moved(connection: Connection, event: Event, **changes: object) -> Event:
     return as_event(row)
 
 
-def _count_to(connection: Connection, tenant: str, value: int) -> None:
+def count_to(connection: Connection, tenant: str, value: int) -> None:
+    """Sets the number of the latest change of a call of a tenant."""
     mine = and_(counters.c.tenant == tenant, counters.c.name == COUNTER)
     connection.execute(update(counters).where(mine).values(value=value))
 
 
-def _parts(rows: Sequence):  # noqa: ANN202 -- slices of whatever there is
+def parts(rows: Sequence):  # noqa: ANN201 -- slices of whatever there is
+    """The rows in parts, each of which one statement writes."""
     return (rows[first : first + AT_ONCE] for first in range(0, len(rows), AT_ONCE))

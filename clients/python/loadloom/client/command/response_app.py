@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from loadloom.client.command.agency_app import REMOTE
 from loadloom.client.command.orderly_options import gathered, placed
 
 response = typer.Typer(
@@ -105,6 +106,10 @@ TARGETING: dict[str, Any] = {
         float | None,
         typer.Option(help="The price per kWh that is offered, if the customers have none."),
     ],
+    "fixed_payment": Annotated[
+        float | None,
+        typer.Option(metavar="AMOUNT", help="What who accepts is paid beside the price."),
+    ],
     "currency": Annotated[
         str | None, typer.Option(metavar="CODE", help="The currency, ISO 4217; EUR.")
     ],
@@ -152,6 +157,21 @@ def need(
         float, typer.Option(min=0.5, max=0.9999, help="How surely ratings are to be kept.")
     ] = 0.95,
     holiday: Holidays = None,
+    driver: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="What else drives loads, such as sales of appliances, CSV: date and one column, "
+            "or one for each node; all past days and those ahead. May be repeated.",
+        ),
+    ] = None,
+    cooling_driver: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="The same of what draws more the hotter it is, such as air conditioners.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the needs here, .csv or .parquet.")
     ] = None,
@@ -165,6 +185,8 @@ def need(
     verbs.need(
         *(place, history, network, temperature, span),
         *(days_ahead, confidence, holiday or [], outputs),
+        drivers=driver or [],
+        cooling_drivers=cooling_driver or [],
     )
 
 
@@ -196,6 +218,15 @@ def create(
     use_reliabilities: Annotated[
         bool, typer.Option("--use-reliabilities", help="Use what settled events taught.")
     ] = False,
+    fixed_from_share: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="The share of what it accepted that a customer must deliver for its "
+            "--fixed-payment.",
+        ),
+    ] = 0.0,
     out: CallsOut = None,
     plot: Plot = None,
     as_json: AsJson = False,
@@ -205,7 +236,7 @@ def create(
 
     said = _targeting(customers, network, asked)
     outputs = verbs.Outputs(out=out, plot=plot, as_json=as_json)
-    verbs.create(place, said, title, request_id, use_reliabilities, outputs)
+    verbs.create(place, said, title, request_id, use_reliabilities, fixed_from_share, outputs)
 
 
 @event_verb
@@ -313,15 +344,28 @@ def list_(place: Any) -> None:  # noqa: ANN401
     verbs.list_events(place)
 
 
-@verb
+def _remote(**said: Any) -> Any:  # noqa: ANN401 -- as the options have them; a Remote
+    from loadloom.client.command.agency_remote import remote_of
+
+    return remote_of(**said)
+
+
+def of_readings(function: Callable[..., None]) -> Callable[..., None]:
+    """Makes a function a verb that takes readings from here or from files of the server."""
+    return verb(gathered(function, REMOTE, "remote", _remote))
+
+
+@of_readings
 def settle(
     place: Any,  # noqa: ANN401
+    remote: Any,  # noqa: ANN401 -- a Remote, or None
     event: Which,
     readings: Annotated[
         Path,
         typer.Argument(
             help="The readings of the customers over whole days, that of the event among them, "
-            "CSV or Parquet: time and a column for each; or user, time and load_kw."
+            "CSV or Parquet: time and a column for each; or user, time and load_kw. With --root, "
+            "a file or folder below that root of the server."
         ),
     ],
     baseline: Annotated[Baseline, typer.Option(help="How baselines are made.")] = (
@@ -344,7 +388,7 @@ def settle(
     as_json: AsJson = False,
 ) -> None:
     """Measure an event and pay for it, for good."""
-    from loadloom.client.command import response_verbs as verbs
+    from loadloom.client.command import response_settle_verb as verbs
 
     rule = verbs.BaselineRule(
         method=baseline.value.replace("-", " "),  # type: ignore[arg-type] -- one of its words
@@ -353,7 +397,7 @@ def settle(
     outputs = verbs.Outputs(out=out, plot=plot, as_json=as_json)
     span = verbs.Span(time_zone=time_zone)
     its = place, event, readings, rule, temperature, holiday or [], span, outputs
-    verbs.settle(*its, allow_missing=allow_missing)
+    verbs.settle(*its, remote=remote, allow_missing=allow_missing)
 
 
 def _targeting(customers: Path, network: Path, asked: dict[str, Any]) -> Any:  # noqa: ANN401 -- a Targeting
@@ -371,6 +415,7 @@ def _targeting(customers: Path, network: Path, asked: dict[str, Any]) -> Any:  #
         needs=asked["needs"],
         span=span,
         price=asked["price"],
+        fixed_payment=asked["fixed_payment"],
         currency=asked["currency"] or "EUR",
         budget=asked["budget"],
         best_effort=bool(asked["best_effort"]),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 
 from loadloom.client.agency import Curves
@@ -23,11 +24,11 @@ from loadloom.client.files.response_customers import (
     read_needs,
     read_network,
 )
-from loadloom.client.files.series import instant, numbers, parse_time, timeline
+from loadloom.client.files.series import instant, numbers, parse_time, timeline, times_of
 from loadloom.client.files.tables import read_table
 from loadloom.client.grid import Grid
 from loadloom.client.request import Times
-from loadloom.client.response import Network
+from loadloom.client.response import LoadDriver, Network
 
 T = TypeVar("T")
 
@@ -55,6 +56,10 @@ OPTIONS = {
     "season": "--season",
     "options.time_limit": "--time-limit",
     "temperature": "--temperature",
+    "drivers": "--driver or --cooling-driver",
+    "problem.customers.fixed_payment": "--fixed-payment",
+    "customers.fixed_payment": "--fixed-payment",
+    "fixed_from_share": "--fixed-from-share",
     "confidence": "--confidence",
     "holidays": "--holiday",
     "readings.holidays": "--holiday",
@@ -210,6 +215,47 @@ def read_temperature(file: Path | None, zone: ZoneInfo) -> pd.Series | None:
         values = numbers(table, columns[0])
         times = pd.date_range(start, periods=len(values), freq=step).tz_convert(zone.key)
         return pd.Series(values, times)
+
+    return tried(read)
+
+
+def read_driver(
+    file: Path, curves: Curves, days_ahead: int, zone: ZoneInfo, *, per_degree: bool
+) -> LoadDriver:
+    """What drives loads on each past day and on those ahead; ends the program if it cannot.
+
+    The file has a row for each day, with one value for all nodes or a column for each.
+    """
+    _check_there(file)
+    past = sorted({each.astimezone(zone).date() for each in curves.grid.boundaries[:-1]})
+    days = [*past, *(past[-1] + timedelta(days=1 + day) for day in range(days_ahead))]
+
+    def read() -> LoadDriver:
+        table = read_table(file)
+        columns = [name for name in table.cells if name != table.time_column]
+        if len(columns) != 1 and set(columns) != set(curves.names):
+            message = f"must have one column beside the days, or one for each node; has {columns}"
+            raise InputError([table.fault(message)])
+        known = [each.astimezone(zone).date() for each in times_of(table, zone)]
+        row = {day: index for index, day in enumerate(known)}
+        faults = [
+            table.fault(f"is {day}, a second time", column=table.time_column, index=index)
+            for index, day in enumerate(known)
+            if row[day] != index
+        ]
+        if missing := [day for day in days if day not in row]:
+            more = f" and {len(missing) - 1} more days" if len(missing) > 1 else ""
+            faults.append(table.fault(f"has no value for {missing[0]}{more}"))
+        if faults:
+            raise InputError(faults)
+        named = columns if len(columns) == 1 else curves.names
+        values = np.array([numbers(table, name) for name in named])[:, [row[day] for day in days]]
+        return LoadDriver(
+            name=file.name.partition(".")[0],
+            past=values[:, : len(past)],
+            ahead=values[:, len(past) :],
+            per_degree=per_degree,
+        )
 
     return tried(read)
 

@@ -135,8 +135,10 @@ def event_report(event: Event) -> RenderableType:
 
 def calls_table(calls: pd.DataFrame, currency: str = "") -> RenderableType:
     """The first calls: who is asked for what at which price, and what is expected of it."""
-    named = ["state", "asked_kw", "price_per_kwh", "expected_kw", "accepted_kw", "number"]
-    shown = calls.filter(named).dropna(axis=1, how="all")
+    named = ["state", "asked_kw", "price_per_kwh", "fixed_payment", "expected_kw", "accepted_kw"]
+    shown = calls.filter([*named, "number"]).dropna(axis=1, how="all")
+    if "fixed_payment" in shown and not shown["fixed_payment"].to_numpy().any():
+        shown = shown.drop(columns="fixed_payment")
     title = f"Calls, prices in {currency}" if currency else "Calls"
     return rows(title, shown)
 
@@ -167,6 +169,8 @@ def settlement_report(made: EventSettlement, payments: pd.DataFrame) -> Renderab
     if len(payments):
         order = payments.sort_values("payment", ascending=False, kind="stable")
         told = ["baseline_kwh", "load_kwh", "delivered_kwh", "price_per_kwh", "payment"]
+        if any(payments["fixed_payment"]):
+            told.append("fixed_payment")
         noted = [*told, "note"] if any(payments["note"]) else told
         parts += ["", rows("Payments, the largest", order.filter(noted))]
     return Group(*parts)

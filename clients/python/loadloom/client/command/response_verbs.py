@@ -1,7 +1,7 @@
 """What the verbs of `loadloom response` do; `response_app` tells their options."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -22,8 +22,8 @@ from loadloom.client.command.response_input import (
     Span,
     TargetInput,
     of_option,
+    read_driver,
     read_history,
-    read_meters,
     read_targets,
     read_temperature,
     tried,
@@ -40,8 +40,7 @@ from loadloom.client.command.verbs import (
     note,
 )
 from loadloom.client.files.response_customers import read_answers
-from loadloom.client.grid import Grid
-from loadloom.client.response import Answer, BaselineRule
+from loadloom.client.response import Answer
 from loadloom.client.response_answers import Needs, TargetPlan
 from loadloom.client.response_charts import (
     SUFFIXES,
@@ -49,7 +48,7 @@ from loadloom.client.response_charts import (
     worst_interval,
     write_event_chart,
 )
-from loadloom.client.response_events import Event, EventSettlement, calls_frame
+from loadloom.client.response_events import Event, calls_frame
 from loadloom.client.response_wishes import EventWishes, ForecastWishes, TargetWishes
 
 LOADS_DRAWN = 3
@@ -65,6 +64,7 @@ class Targeting:
     needs: Path | None
     span: Span
     price: float | None
+    fixed_payment: float | None
     currency: str
     budget: float | None
     best_effort: bool
@@ -94,11 +94,13 @@ class Targeting:
         }
 
     def offers(self, found: TargetInput) -> response.Customers:
-        """The customers, with the one price of the option where that is given."""
+        """The customers, with the one price and the fixed payment of options that are given."""
         its = found.said.customers
-        if self.price is None:
-            return its
-        return replace(its, price_per_kwh=[self.price])
+        if self.price is not None:
+            its = replace(its, price_per_kwh=[self.price])
+        if self.fixed_payment is not None:
+            its = replace(its, fixed_payment=[self.fixed_payment])
+        return its
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,9 @@ def need(
     confidence: float,
     holidays: Sequence[str],
     outputs: Outputs,
+    *,
+    drivers: Sequence[Path] = (),
+    cooling_drivers: Sequence[Path] = (),
 ) -> None:
     """Foretells the needs of nodes from their past loads, and tells and writes them."""
     place.check()
@@ -142,6 +147,12 @@ def need(
         most = days_ahead * _day_count(curves.grid.steps[0])
         wishes["temperature_c"] = between(air, begin, end)
         wishes["temperature_ahead_c"] = between(air, end, None)[:most]
+    its = curves, days_ahead, span.zone
+    wishes["drivers"] = [
+        read_driver(file, *its, per_degree=per_degree)
+        for files, per_degree in ((drivers, False), (cooling_drivers, True))
+        for file in files
+    ]
     ratings = [known[name] for name in curves.names]
     with opened(place, of_option) as client:
         found = client.forecast_need(curves, ratings, **wishes)
@@ -221,7 +232,13 @@ def expected_loads(plan: TargetPlan, question: TargetInput) -> list[EventLoad]:
 
 
 def create(
-    place: Place, said: Targeting, title: str, request_id: str, known: bool, outputs: Outputs
+    place: Place,
+    said: Targeting,
+    title: str,
+    request_id: str,
+    known: bool,
+    fixed_from_share: float,
+    outputs: Outputs,
 ) -> None:
     """Makes an event, and tells and writes its calls."""
     place.check()
@@ -232,6 +249,7 @@ def create(
         "title": title,
         "request_id": request_id,
         "use_reliabilities": known,
+        "fixed_from_share": fixed_from_share,
     }
     with opened(place, question.trace) as client:
         event = client.create_event(
@@ -349,64 +367,6 @@ def list_events(place: Place) -> None:
     if found:
         Terminal().print(report.events_table(found))
     note(f"{len(found)} events in {place.words}")
-
-
-def settle(
-    place: Place,
-    said: str,
-    readings: Path,
-    rule: BaselineRule,
-    temperature: Path | None,
-    holidays: Iterable[str],
-    span: Span,
-    outputs: Outputs,
-    *,
-    allow_missing: bool,
-) -> None:
-    """Measures and pays an event, tells it, and writes the payments."""
-    place.check()
-    outputs.check()
-    curves = read_meters(readings, span.zone)
-    air = read_temperature(temperature, span.zone)
-    its = None
-    if air is not None:
-        times = curves.grid.boundaries
-        its = between(air, times[0], times[-1])
-    with opened(place, lambda violation: f"{readings}: {of_option(violation)}") as client:
-        event = named(client, said, place)
-        made = client.settle_event(
-            event,
-            curves,
-            allow_missing=allow_missing,
-            rule=rule,
-            temperature_c=its,
-            holidays=holidays,
-        )
-        payments = client.event_payments(made)
-    written = Written()
-    written.add("Payments", outputs.out, lambda file: write_table(payments.reset_index(), file))
-    written.add(
-        "Chart",
-        outputs.plot,
-        lambda file: write_event_chart(event.plan, file, loads=[delivered(made, event)]),
-    )
-    tell(made.message, report.settlement_report(made, payments), as_json=outputs.as_json)
-    written.tell()
-
-
-def delivered(made: EventSettlement, event: Event) -> EventLoad:
-    """The load of all who accepted, as it was and as it would have been."""
-    power = made.power(event)
-    step = (event.end - event.start) / len(power)
-    zone = event.grid.time_zone
-    return EventLoad(
-        title="Customers that accepted",
-        grid=Grid(start=event.start, step=step, count=len(power), time_zone=zone),
-        without_kw=power["baseline_kw"].to_numpy(),
-        with_kw=power["load_kw"].to_numpy(),
-        start=0,
-        stop=len(power),
-    )
 
 
 def named(client: Client, said: str, place: Place) -> Event:
