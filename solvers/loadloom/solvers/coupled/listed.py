@@ -69,6 +69,30 @@ class Listed:
         return own
 
     @cached_property
+    def turn_count(self) -> int:
+        """The number of turns of each chooser."""
+        return self.oracle.turns.mode.shape[1]
+
+    @cached_property
+    def turn(self) -> Indices:
+        """The turn of each."""
+        own = self.group % self.turn_count
+        own[self.windows.pause_base :] = self.oracle.turns.pause_turn
+        return own
+
+    @cached_property
+    def turn_of_row(self) -> Indices:
+        """The turn of each row of lines."""
+        turns = self.oracle.turns
+        return (np.arange(self.rows.demand.size) % turns.length.size) // turns.step_count
+
+    @cached_property
+    def dearest(self) -> float:
+        """What a window or pause costs at most, at any rank."""
+        factor = max(1.0, float(self.oracle.turns.rank.max()))
+        return factor * float(np.abs(self.windows.cost).max(initial=0.0))
+
+    @cached_property
     def entries(self) -> tuple[Indices, Indices, Floats]:
         """The row, the window and the relief of every entry of the rows of lines."""
         windows, steps = self.windows, self.oracle.turns.length.size
@@ -98,8 +122,11 @@ class Listed:
         needed = self.oracle.by_line(self.short) > 0.0
         return needed | needed[0]
 
-    def least(self, worth: Floats) -> tuple[Floats, Flags, Floats]:
-        """The least value of every chooser, what it takes, and the regret of all, (C, W)."""
+    def least(self, worth: Floats, open_: Flags | None = None) -> tuple[Floats, Flags, Floats]:
+        """The least value of every chooser, what it takes, and the regret of all, (C, W).
+
+        `open_` takes the place of `open`, if it is given.
+        """
         turns, windows = self.oracle.turns, self.windows
         values = np.zeros(self.oracle.count)
         taken = np.zeros(self.count, np.bool_)
@@ -108,7 +135,7 @@ class Listed:
             windows.start,
             windows.cost,
             worth,
-            self.open,
+            self.open if open_ is None else open_,
             windows.pause_base,
             turns.pause_start,
             turns.pause_turn,

@@ -6,12 +6,17 @@ choosers or all turns of some are chosen anew, from the windows of least regret 
 as many as can just be settled. Which of these pays depends on the choosers: with 20, mixes took 4
 of 5 % in 10 s; with 200, single turns of 400 windows 0.5 % in 3 s, and some choosers nothing. So
 each kind is taken the more often, the more often it has paid.
+
+With some tens of choosers or more, nothing pays like turns that are chosen one after the other
+(`diving`), all of them for an answer of its own, or a few again.
 """
 
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 
+from loadloom.solvers.coupled.diving import Effort, by_demand, dive
 from loadloom.solvers.coupled.listed import Listed
 from loadloom.solvers.coupled.neighbourhood import best_among
 from loadloom.solvers.coupled.oracle import Answer
@@ -24,12 +29,47 @@ MOST_KEPT = 12
 _MIXED = (2, 6)  # how many are mixed at once
 _FIRST, _LEAST, _MOST = 400.0, 50.0, 5_000.0  # free windows of a neighbourhood
 _GROWN, _SHRUNK = 1.25, 0.8  # by how much the next has more or fewer
-_KINDS = 5
-_ONE_TURN, _SOME_TURNS, _SOME_CHOOSERS, _ALL, _MIX = range(_KINDS)
-_THOUGHT = [2.0, 1.0, 0.0, 0.0, 2.0]  # successes with which each kind begins
+_KINDS = 6
+_ONE_TURN, _SOME_TURNS, _SOME_CHOOSERS, _ALL, _MIX, _DIVE = range(_KINDS)
+_THOUGHT = [2.0, 1.0, 0.0, 0.0, 2.0, 3.0]  # successes with which each kind begins
 _TURNS, _CHOOSERS = (2, 4), (0.2, 0.8)  # how many turns, and what share of the choosers, are free
 _NODES = 200  # of HiGHS' search tree at most
 _TIME_SHARE, _LEAST_S, _MOST_S = 0.1, 0.3, 2.0  # the time of one programme where time counts
+
+_DIVE_WINDOWS, _DIVE_GAP = 400, 1e-3  # of one turn of a dive
+_DIVE_SHARE, _DIVE_S = 0.06, (0.5, 1.5)  # the time of one turn of a dive, at first and at most
+_DIVED = 4  # turns that are chosen again at most
+DOUBT = 0.1  # by how much prices and the order of turns vary between dives
+
+
+def effort(search: Search) -> Effort:
+    """What one turn of a dive is worth."""
+    budget = search.race.budget
+    seconds = inf
+    if budget.by_clock:
+        # Whoever waits long for the best plan wants a good one soon all the same.
+        longest_s = float(np.clip(_DIVE_SHARE * budget.seconds, *_DIVE_S))
+        seconds = min(longest_s, _DIVE_SHARE * budget.time_limit_s)
+    return Effort(
+        windows=_DIVE_WINDOWS,
+        nodes=_NODES,
+        seconds=seconds,
+        gap=_DIVE_GAP,
+        seed=int(search.random.integers(2**31)),
+        stop=lambda: not search.race.ask("diving"),
+    )
+
+
+def dived(search: Search, listed: Listed, *, doubt: float = DOUBT) -> Answer:
+    """An answer whose turns are all chosen anew, one after the other.
+
+    With some doubt, prices and order are not quite what they are thought to be.
+    """
+    random = search.random
+    prices = search.prices * np.exp(random.normal(0.0, doubt, search.prices.size))
+    order = by_demand(listed, prices * np.exp(random.normal(0.0, doubt, prices.size)))
+    nobody = listed.oracle.weighed(listed.oracle.nobody())
+    return dive(listed, nobody, order, np.minimum(prices, listed.rows.penalty), effort(search))
 
 
 @dataclass(kw_only=True)
@@ -53,17 +93,31 @@ class Recombination:
         """The best answer found with some windows chosen anew; regrets are (C, W)."""
         # The rule of succession: nothing is ruled out by its first failures.
         chance = (self.gains + 1.0) / (self.tries + 2.0)
+        chance[_MIX] *= len(self.kept) > _MIXED[0]
+        chance[_DIVE] *= search.race.budget.by_clock
         kind = int(search.random.choice(_KINDS, p=chance / chance.sum()))
-        free = self._of_kept(search) if kind == _MIX else self._cheap(search, regret, kind)
-        found, settled = self._chosen(search, free)
-        if not settled:
-            self.sizes[kind] *= _SHRUNK
-        elif np.count_nonzero(free) >= _SHRUNK * self.sizes[kind]:
-            self.sizes[kind] *= _GROWN
-        self.sizes[kind] = float(np.clip(self.sizes[kind], _LEAST, _MOST))
+        if kind == _DIVE:
+            found = self._some_anew(search)
+        else:
+            free = self._of_kept(search) if kind == _MIX else self._cheap(search, regret, kind)
+            found, settled = self._chosen(search, free)
+            if not settled:
+                self.sizes[kind] *= _SHRUNK
+            elif np.count_nonzero(free) >= _SHRUNK * self.sizes[kind]:
+                self.sizes[kind] *= _GROWN
+            self.sizes[kind] = float(np.clip(self.sizes[kind], _LEAST, _MOST))
         self.tries[kind] += 1.0
         self.gains[kind] += value_of(found, self.listed.rows) < search.value
         return found
+
+    def _some_anew(self, search: Search) -> Answer:
+        """The best answer with a few turns chosen again, one after the other."""
+        random, prices = search.random, search.prices
+        count = int(random.integers(1, min(_DIVED, self._days) + 1))
+        turns = random.choice(self._days, count, replace=False)
+        order = by_demand(self.listed, prices * np.exp(random.normal(0.0, DOUBT, prices.size)))
+        turns = order[np.isin(order, turns)]
+        return dive(self.listed, search.best, turns, prices, effort(search))
 
     def _of_kept(self, search: Search) -> Flags:
         """The windows of a few good answers, of as many turns as the size allows."""

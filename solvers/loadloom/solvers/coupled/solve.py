@@ -4,7 +4,8 @@
 
 over one pattern p(i) for every chooser i. The relative gap between the bound by prices and the best
 plan shrinks like rows / choosers, so that with thousands of choosers prices and rounding settle
-the matter; with tens, annealing over written-out windows finds what rounding cannot.
+the matter; with hundreds, turns chosen exactly one after the other; with few, annealing over
+written-out windows finds what rounding cannot.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +20,7 @@ from loadloom.solvers.coupled.annealing import Annealer, can_anneal
 from loadloom.solvers.coupled.budget import Race
 from loadloom.solvers.coupled.listed import can_list
 from loadloom.solvers.coupled.oracle import Answer, Oracle, Rows
-from loadloom.solvers.coupled.recombination import Recombination
+from loadloom.solvers.coupled.recombination import DOUBT, Recombination, dived
 from loadloom.solvers.coupled.sample import sampled
 from loadloom.solvers.coupled.search import (
     Search,
@@ -39,6 +40,9 @@ SAMPLE = 1_000
 FEW = 400
 """Up to so many choosers annealing takes turns with cooling."""
 
+DIVING = 30
+"""From so many choosers on, and up to `FEW`, turns chosen one after the other take its place."""
+
 MANY_ROWS = 10
 """From so many choosers a row on, whole choices add next to nothing to the bound by prices."""
 
@@ -50,14 +54,15 @@ _USUAL, _LEAST_HEAT = 50.0, 0.05  # choosers up to whom that is right; more even
 _COOLED, _PER_CHOOSER = (9.0, 25.0), 0.5  # by how much it falls: within these, by choosers
 _STEEP = (3.0, 16.0)  # how many times its price lacking costs at the first heat and at the last
 _RUNS, _ANEW = 5, 4  # runs before anything is chosen anew, and rounds from one to the next then
+_DIVES, _DIVE_ANEW = 1, 12  # the same of dives
 _FITTING = 0.9  # the share of the time left into which a run has to fit
 _DRAWN_HEAT = 4.0  # at which answers drawn from the master settle
 _PRICES_SHARE = 0.5  # of the time that goes to prices before the first plan
 _TIGHT = 2e-6  # the share up to which prices are improved at last
 
 
-Found = SimpleQueue[Answer]
-"""Answers that one thread has found for another."""
+Found = SimpleQueue[tuple[Answer, str]]
+"""Answers that one thread has found for another, and how."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +110,15 @@ def solve_coupled(
     )
 
 
+def dives(search: Search) -> bool:
+    """Whether turns are chosen one after the other, instead of annealing.
+
+    A turn of fewer choosers has too few that are called for prices to tell who they should be; and
+    where time is not what ends the search, its rounds are to be short.
+    """
+    return DIVING <= search.oracle.count <= FEW and search.race.budget.by_clock
+
+
 def _begin(oracle: Oracle, rows: Rows, race: Race, seed: int, start: Answer | None) -> Search:
     """A search whose first answers are that nobody does anything who need not, and the start."""
     values, patterns = oracle.priced(np.zeros(rows.demand.size))
@@ -150,7 +164,7 @@ def _improve(search: Search, bundle: dual.Bundle, seed: int) -> None:
         _search(search, bundle, annealer, None, in_turn=False)
         return
     tight = Tightening(oracle, rows, race, bundle.prices, seed=seed)
-    if not race.budget.timed or race.budget.rounds is not None or oracle.pool is None:
+    if not race.budget.by_clock or oracle.pool is None:
         # What comes of two threads depends on which is faster; what is counted is repeatable.
         _search(search, bundle, annealer, tight, in_turn=True)
         return
@@ -164,7 +178,7 @@ def _improve(search: Search, bundle: dual.Bundle, seed: int) -> None:
             race.done = True
         working.result()
     while not beside.empty():
-        search.keep(beside.get(), "annealing")
+        search.keep(*beside.get())
 
 
 def _stop(race: Race, ended: Future[None]) -> None:
@@ -176,21 +190,28 @@ def _stop(race: Race, ended: Future[None]) -> None:
 def _beside(
     search: Search, annealer: Annealer | None, tight: Tightening, found: Found, seed: int
 ) -> None:
-    """Cuts and prices; when no more is to be expected of that, runs of annealing.
+    """Cuts and prices; when little more is to be expected of that, answers in between.
 
     Whoever searches takes what is found here: responses have only one place to work in.
     """
-    tight.run()
-    if annealer is None:
-        return
     mine = replace(search, random=np.random.default_rng([seed, 1]))
     run = 0
     while not search.race.over:
+        tight.run()
+        if search.race.over:
+            return
         run += 1
+        if dives(search):
+            found.put((dived(mine, tight.listed), "diving"))
+            continue
+        if annealer is None:
+            if tight.over:
+                return
+            continue
         drawn = tight.drawn(mine.random) if run % 2 else None
         mine.best = search.best
         start = mine.best if drawn is None else mine.oracle.weighed(drawn)
-        found.put(_annealed(mine, annealer, start, -run))
+        found.put((_annealed(mine, annealer, start, -run), "annealing"))
 
 
 def _search(
@@ -216,8 +237,9 @@ def _search(
         if in_turn and tight is not None and not tight.over and turn % 2 == 0:
             tight.round()
         while beside is not None and not beside.empty():
-            answer = settled(search, beside.get())
-            search.keep(answer, "annealing")
+            answer, phase = beside.get()
+            answer = settled(search, answer)
+            search.keep(answer, phase)
             if mixing is not None:
                 mixing.remember(answer)
         if pays and turn % 3 == 0:
@@ -241,12 +263,17 @@ def _mixed(
     turn: int,
 ) -> None:
     """One round where windows are listed: a new answer, a mix of known ones, or a better best."""
-    if turn <= _RUNS or turn % _ANEW == 1:
-        found = cooled(search, *_start(search, tight, turn))
-        if annealer is not None:
-            found = settled(search, _annealed(search, annealer, found, turn))
+    many = dives(search)
+    runs, anew = (_DIVES, _DIVE_ANEW) if many else (_RUNS, _ANEW)
+    if turn <= runs or turn % anew == 1:
+        if many:
+            found = settled(search, dived(search, tight.listed, doubt=0.0 if turn == 1 else DOUBT))
+        else:
+            found = cooled(search, *_start(search, tight, turn))
+            if annealer is not None:
+                found = settled(search, _annealed(search, annealer, found, turn))
         mixing.remember(found)
-        search.keep(found, "annealing")
+        search.keep(found, "diving" if many else "annealing")
         return
     found = mixing.improved(search, tight.best.regret)
     if search.keep(found, "neighbourhood"):

@@ -9,6 +9,7 @@ off. Windows that no better plan holds are closed on the way. Whatever the price
 that of exact answers to inequalities that hold, so it needs no trust in the master.
 """
 
+from collections import deque
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,6 +31,7 @@ _NEAR = 1e-4  # the share of its value up to which a master is solved
 _STEADY, _LESS_STEADY = 0.7, 0.03  # how much of the best prices is kept, and less so each time
 _MOST_ANSWERS = 60  # to one master
 _IDLE_ROUNDS = 30  # without a new inequality, after which no more is to be expected
+_RECENT, _SLOW = 8, 0.01  # rounds, and the share of the gap below which their rise is slow
 _OLD = 12  # rounds without a price, after which an inequality is forgotten
 _MANY_OLD = 40  # of these, before the master begins anew without them
 _NONE = 1e-9  # the share of a pattern that counts as none
@@ -92,9 +94,14 @@ class Tightening:
         return self._best
 
     def run(self) -> None:
-        """Works until nothing more is to be expected or the race is over."""
+        """Works until little more is to be expected at once, or the race is over."""
+        rises = deque([self._best.bound], _RECENT)
         while not self.over:
             self.round()
+            left = max(0.0, self._race.value - self._best.bound)
+            if len(rises) == _RECENT and self._best.bound - rises[0] < _SLOW * left:
+                return
+            rises.append(self._best.bound)
 
     def round(self) -> None:
         """Solves the master, closes what no better plan holds, and adds roundings."""
@@ -164,7 +171,7 @@ class Tightening:
     def _tidy(self, mix: Mix) -> None:
         """Forgets inequalities long without a price and, among many, patterns of no better plan."""
         self._unpriced = np.where(mix.prices > 0.0, 0, self._unpriced + 1)
-        old = self._unpriced > _OLD
+        old = (self._unpriced > _OLD) & (self._best.prices <= 0.0)
         old[: self._held.rows.size] = False
         crowd = len(self._master.windows) > _CROWD
         if np.count_nonzero(old) <= _MANY_OLD and not crowd:
