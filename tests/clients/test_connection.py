@@ -153,7 +153,7 @@ def test_a_client_without_a_certificate_or_without_trust_is_not_served(
 ):
     tls = Tls(root_certificates=certificate[0] if trusting else None)
     with Client(secure, tls=tls) as client, pytest.raises(Unavailable):
-        client.system_info(timeout_s=5)
+        client.system_info(timeout_s=60)
 
 
 @pytest.mark.parametrize(

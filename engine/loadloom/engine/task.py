@@ -1,7 +1,8 @@
 """What is asked of a family and what comes of it, apart from any message."""
 
-from dataclasses import dataclass, replace
-from typing import Generic, Self, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Self, TypeVar
 
 from loadloom.models.options import SolveOptions
 
@@ -11,11 +12,17 @@ A = TypeVar("A")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Generic[P]):
-    """A problem to solve; `detail` is the level of detail in the numbers of the family's proto."""
+    """A problem to solve; `detail` is the level of detail in the numbers of the family's proto.
+
+    `paths` says where parts of the problem stand in the request, where that is under other names,
+    and `earlier` is the plan to stay with among those of equal worth, where a family knows any.
+    """
 
     problem: P
     options: SolveOptions
     detail: int
+    paths: Mapping[str, str] = field(default_factory=dict)
+    earlier: Any = None
 
     def within(self, seconds: float) -> Self:
         """The same task, to be solved within that many seconds if its own limit is longer."""

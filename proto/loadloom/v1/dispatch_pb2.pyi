@@ -16,6 +16,8 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 from loadloom.v1 import common_pb2 as _common_pb2
+from loadloom.v1 import dispatch_devices_pb2 as _dispatch_devices_pb2
+from loadloom.v1 import dispatch_plans_pb2 as _dispatch_plans_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -73,9 +75,13 @@ class _StorageActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Storage
     """The store discharges."""
     STORAGE_ACTION_HOLD: _StorageAction.ValueType  # 3
     """The store does neither."""
+    STORAGE_ACTION_DRAW: _StorageAction.ValueType  # 4
+    """The device, which is no store, draws energy."""
+    STORAGE_ACTION_GIVE: _StorageAction.ValueType  # 5
+    """The device, which is no store, gives energy."""
 
 class StorageAction(_StorageAction, metaclass=_StorageActionEnumTypeWrapper):
-    """The thing a store does in an interval."""
+    """The thing a store, or another device, does in an interval."""
 
 STORAGE_ACTION_UNSPECIFIED: StorageAction.ValueType  # 0
 """The action is not known; never sent."""
@@ -85,6 +91,10 @@ STORAGE_ACTION_DISCHARGE: StorageAction.ValueType  # 2
 """The store discharges."""
 STORAGE_ACTION_HOLD: StorageAction.ValueType  # 3
 """The store does neither."""
+STORAGE_ACTION_DRAW: StorageAction.ValueType  # 4
+"""The device, which is no store, draws energy."""
+STORAGE_ACTION_GIVE: StorageAction.ValueType  # 5
+"""The device, which is no store, gives energy."""
 Global___StorageAction: _TypeAlias = StorageAction  # noqa: Y015
 
 class _PlanColumn:
@@ -142,8 +152,19 @@ class Meter(_message.Message):
     IMPORT_LIMIT_KW_FIELD_NUMBER: _builtins.int
     EXPORT_LIMIT_KW_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    IMPORT_BREACH_PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
+    EXPORT_BREACH_PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
+    DEMAND_CHARGES_FIELD_NUMBER: _builtins.int
+    CARBON_FIELD_NUMBER: _builtins.int
+    COMMITMENT_FIELD_NUMBER: _builtins.int
+    ISLAND_FIELD_NUMBER: _builtins.int
+    CIRCUITS_FIELD_NUMBER: _builtins.int
     currency_code: _builtins.str
     """The ISO 4217 code of the currency of all prices, such as "EUR"; it may be empty."""
+    import_breach_price_per_kwh: _builtins.float
+    """The price of each kWh drawn beyond `import_limit_kw`; the limit is kept in any case when left out."""
+    export_breach_price_per_kwh: _builtins.float
+    """The price of each kWh fed in beyond `export_limit_kw`; the limit is kept in any case when left out."""
     @_builtins.property
     def buy_price_per_kwh(self) -> _common_pb2.Series:
         """The price of a kWh drawn from the grid."""
@@ -160,6 +181,26 @@ class Meter(_message.Message):
     def export_limit_kw(self) -> _common_pb2.Series:
         """The most that may be fed in, in kW; no limit when left out."""
 
+    @_builtins.property
+    def demand_charges(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.DemandCharge]:
+        """The charges for the highest power drawn."""
+
+    @_builtins.property
+    def carbon(self) -> _dispatch_devices_pb2.Carbon:
+        """The carbon of the energy drawn, and its price or cap."""
+
+    @_builtins.property
+    def commitment(self) -> _dispatch_devices_pb2.Commitment:
+        """The power that was promised to be drawn, and the prices of deviations."""
+
+    @_builtins.property
+    def island(self) -> _dispatch_devices_pb2.Island:
+        """The times without a grid, and the reserve for others."""
+
+    @_builtins.property
+    def circuits(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.Circuit]:
+        """The circuits between the meter and its devices, each with limits of its own."""
+
     def __init__(
         self,
         *,
@@ -168,25 +209,45 @@ class Meter(_message.Message):
         import_limit_kw: _common_pb2.Series | None = ...,
         export_limit_kw: _common_pb2.Series | None = ...,
         currency_code: _builtins.str = ...,
+        import_breach_price_per_kwh: _builtins.float | None = ...,
+        export_breach_price_per_kwh: _builtins.float | None = ...,
+        demand_charges: _abc.Iterable[_dispatch_devices_pb2.DemandCharge] | None = ...,
+        carbon: _dispatch_devices_pb2.Carbon | None = ...,
+        commitment: _dispatch_devices_pb2.Commitment | None = ...,
+        island: _dispatch_devices_pb2.Island | None = ...,
+        circuits: _abc.Iterable[_dispatch_devices_pb2.Circuit] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["buy_price_per_kwh", b"buy_price_per_kwh", "export_limit_kw", b"export_limit_kw", "import_limit_kw", b"import_limit_kw", "sell_price_per_kwh", b"sell_price_per_kwh"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_export_breach_price_per_kwh", b"_export_breach_price_per_kwh", "_import_breach_price_per_kwh", b"_import_breach_price_per_kwh", "buy_price_per_kwh", b"buy_price_per_kwh", "carbon", b"carbon", "commitment", b"commitment", "export_breach_price_per_kwh", b"export_breach_price_per_kwh", "export_limit_kw", b"export_limit_kw", "import_breach_price_per_kwh", b"import_breach_price_per_kwh", "import_limit_kw", b"import_limit_kw", "island", b"island", "sell_price_per_kwh", b"sell_price_per_kwh"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buy_price_per_kwh", b"buy_price_per_kwh", "currency_code", b"currency_code", "export_limit_kw", b"export_limit_kw", "import_limit_kw", b"import_limit_kw", "sell_price_per_kwh", b"sell_price_per_kwh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_export_breach_price_per_kwh", b"_export_breach_price_per_kwh", "_import_breach_price_per_kwh", b"_import_breach_price_per_kwh", "buy_price_per_kwh", b"buy_price_per_kwh", "carbon", b"carbon", "circuits", b"circuits", "commitment", b"commitment", "currency_code", b"currency_code", "demand_charges", b"demand_charges", "export_breach_price_per_kwh", b"export_breach_price_per_kwh", "export_limit_kw", b"export_limit_kw", "import_breach_price_per_kwh", b"import_breach_price_per_kwh", "import_limit_kw", b"import_limit_kw", "island", b"island", "sell_price_per_kwh", b"sell_price_per_kwh"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__export_breach_price_per_kwh: _TypeAlias = _typing.Literal["export_breach_price_per_kwh"]  # noqa: Y015
+    _WhichOneofArgType__export_breach_price_per_kwh: _TypeAlias = _typing.Literal["_export_breach_price_per_kwh", b"_export_breach_price_per_kwh"]  # noqa: Y015
+    _WhichOneofReturnType__import_breach_price_per_kwh: _TypeAlias = _typing.Literal["import_breach_price_per_kwh"]  # noqa: Y015
+    _WhichOneofArgType__import_breach_price_per_kwh: _TypeAlias = _typing.Literal["_import_breach_price_per_kwh", b"_import_breach_price_per_kwh"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__export_breach_price_per_kwh) -> _WhichOneofReturnType__export_breach_price_per_kwh | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__import_breach_price_per_kwh) -> _WhichOneofReturnType__import_breach_price_per_kwh | None: ...
 
 Global___Meter: _TypeAlias = Meter  # noqa: Y015
 
 @_typing.final
 class Load(_message.Message):
-    """A demand that must be met as it comes."""
+    """A demand that must be met as it comes, or be shed at a price."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     POWER_KW_FIELD_NUMBER: _builtins.int
+    SHED_PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
+    SHED_SHARE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, unique within the site."""
+    shed_price_per_kwh: _builtins.float
+    """The price of each kWh that is not supplied; all must be supplied when left out."""
+    shed_share: _builtins.float
+    """The share of the power that may be shed at that price, 0..1; all of it when left out."""
     @_builtins.property
     def power_kw(self) -> _common_pb2.Series:
         """The power drawn, in kW."""
@@ -196,12 +257,21 @@ class Load(_message.Message):
         *,
         name: _builtins.str = ...,
         power_kw: _common_pb2.Series | None = ...,
+        shed_price_per_kwh: _builtins.float | None = ...,
+        shed_share: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["power_kw", b"power_kw"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_shed_price_per_kwh", b"_shed_price_per_kwh", "_shed_share", b"_shed_share", "power_kw", b"power_kw", "shed_price_per_kwh", b"shed_price_per_kwh", "shed_share", b"shed_share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "power_kw", b"power_kw"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shed_price_per_kwh", b"_shed_price_per_kwh", "_shed_share", b"_shed_share", "name", b"name", "power_kw", b"power_kw", "shed_price_per_kwh", b"shed_price_per_kwh", "shed_share", b"shed_share"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__shed_price_per_kwh: _TypeAlias = _typing.Literal["shed_price_per_kwh"]  # noqa: Y015
+    _WhichOneofArgType__shed_price_per_kwh: _TypeAlias = _typing.Literal["_shed_price_per_kwh", b"_shed_price_per_kwh"]  # noqa: Y015
+    _WhichOneofReturnType__shed_share: _TypeAlias = _typing.Literal["shed_share"]  # noqa: Y015
+    _WhichOneofArgType__shed_share: _TypeAlias = _typing.Literal["_shed_share", b"_shed_share"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shed_price_per_kwh) -> _WhichOneofReturnType__shed_price_per_kwh | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shed_share) -> _WhichOneofReturnType__shed_share | None: ...
 
 Global___Load: _TypeAlias = Load  # noqa: Y015
 
@@ -294,6 +364,11 @@ class Storage(_message.Message):
     WEAR_COST_PER_KWH_FIELD_NUMBER: _builtins.int
     END_VALUE_PER_KWH_FIELD_NUMBER: _builtins.int
     TARGETS_FIELD_NUMBER: _builtins.int
+    BREACH_PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
+    CHARGE_MIN_KW_FIELD_NUMBER: _builtins.int
+    DISCHARGE_MIN_KW_FIELD_NUMBER: _builtins.int
+    WEAR_STEPS_FIELD_NUMBER: _builtins.int
+    HEAT_BUS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, unique within the site."""
     initial_energy_kwh: _builtins.float
@@ -308,6 +383,18 @@ class Storage(_message.Message):
     """The cost of wear for each kWh that moves into or out of the store."""
     end_value_per_kwh: _builtins.float
     """The value of each kWh left at the end."""
+    breach_price_per_kwh: _builtins.float
+    """The price of each kWh by which a target, or a bound of the energy, is missed at the end of an
+    interval; they are kept in any case when left out. No store holds less than nothing.
+    """
+    charge_min_kw: _builtins.float
+    """The least power to charge with, unless it does not charge at all, in kW."""
+    discharge_min_kw: _builtins.float
+    """The least power to discharge with, unless it does not discharge at all, in kW."""
+    heat_bus: _builtins.str
+    """The heat bus that it charges from and discharges to, for a tank of heat or cold; the meter side
+    when empty.
+    """
     @_builtins.property
     def energy_min_kwh(self) -> _common_pb2.Series:
         """The least energy at the end of each interval, in kWh; zero when left out."""
@@ -328,6 +415,10 @@ class Storage(_message.Message):
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnergyTarget]:
         """The ranges and targets at given times, the end of the horizon among them."""
 
+    @_builtins.property
+    def wear_steps(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.WearStep]:
+        """The wear by depth of discharge, the shallowest part first, on top of `wear_cost_per_kwh`."""
+
     def __init__(
         self,
         *,
@@ -343,15 +434,24 @@ class Storage(_message.Message):
         wear_cost_per_kwh: _builtins.float = ...,
         end_value_per_kwh: _builtins.float = ...,
         targets: _abc.Iterable[Global___EnergyTarget] | None = ...,
+        breach_price_per_kwh: _builtins.float | None = ...,
+        charge_min_kw: _builtins.float = ...,
+        discharge_min_kw: _builtins.float = ...,
+        wear_steps: _abc.Iterable[_dispatch_devices_pb2.WearStep] | None = ...,
+        heat_bus: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_charge_efficiency", b"_charge_efficiency", "_discharge_efficiency", b"_discharge_efficiency", "charge_efficiency", b"charge_efficiency", "charge_limit_kw", b"charge_limit_kw", "discharge_efficiency", b"discharge_efficiency", "discharge_limit_kw", b"discharge_limit_kw", "energy_max_kwh", b"energy_max_kwh", "energy_min_kwh", b"energy_min_kwh"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_breach_price_per_kwh", b"_breach_price_per_kwh", "_charge_efficiency", b"_charge_efficiency", "_discharge_efficiency", b"_discharge_efficiency", "breach_price_per_kwh", b"breach_price_per_kwh", "charge_efficiency", b"charge_efficiency", "charge_limit_kw", b"charge_limit_kw", "discharge_efficiency", b"discharge_efficiency", "discharge_limit_kw", b"discharge_limit_kw", "energy_max_kwh", b"energy_max_kwh", "energy_min_kwh", b"energy_min_kwh"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_charge_efficiency", b"_charge_efficiency", "_discharge_efficiency", b"_discharge_efficiency", "charge_efficiency", b"charge_efficiency", "charge_limit_kw", b"charge_limit_kw", "discharge_efficiency", b"discharge_efficiency", "discharge_limit_kw", b"discharge_limit_kw", "end_value_per_kwh", b"end_value_per_kwh", "energy_max_kwh", b"energy_max_kwh", "energy_min_kwh", b"energy_min_kwh", "initial_energy_kwh", b"initial_energy_kwh", "name", b"name", "self_discharge_per_h", b"self_discharge_per_h", "targets", b"targets", "wear_cost_per_kwh", b"wear_cost_per_kwh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_breach_price_per_kwh", b"_breach_price_per_kwh", "_charge_efficiency", b"_charge_efficiency", "_discharge_efficiency", b"_discharge_efficiency", "breach_price_per_kwh", b"breach_price_per_kwh", "charge_efficiency", b"charge_efficiency", "charge_limit_kw", b"charge_limit_kw", "charge_min_kw", b"charge_min_kw", "discharge_efficiency", b"discharge_efficiency", "discharge_limit_kw", b"discharge_limit_kw", "discharge_min_kw", b"discharge_min_kw", "end_value_per_kwh", b"end_value_per_kwh", "energy_max_kwh", b"energy_max_kwh", "energy_min_kwh", b"energy_min_kwh", "heat_bus", b"heat_bus", "initial_energy_kwh", b"initial_energy_kwh", "name", b"name", "self_discharge_per_h", b"self_discharge_per_h", "targets", b"targets", "wear_cost_per_kwh", b"wear_cost_per_kwh", "wear_steps", b"wear_steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__breach_price_per_kwh: _TypeAlias = _typing.Literal["breach_price_per_kwh"]  # noqa: Y015
+    _WhichOneofArgType__breach_price_per_kwh: _TypeAlias = _typing.Literal["_breach_price_per_kwh", b"_breach_price_per_kwh"]  # noqa: Y015
     _WhichOneofReturnType__charge_efficiency: _TypeAlias = _typing.Literal["charge_efficiency"]  # noqa: Y015
     _WhichOneofArgType__charge_efficiency: _TypeAlias = _typing.Literal["_charge_efficiency", b"_charge_efficiency"]  # noqa: Y015
     _WhichOneofReturnType__discharge_efficiency: _TypeAlias = _typing.Literal["discharge_efficiency"]  # noqa: Y015
     _WhichOneofArgType__discharge_efficiency: _TypeAlias = _typing.Literal["_discharge_efficiency", b"_discharge_efficiency"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__breach_price_per_kwh) -> _WhichOneofReturnType__breach_price_per_kwh | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__charge_efficiency) -> _WhichOneofReturnType__charge_efficiency | None: ...
     @_typing.overload
@@ -370,6 +470,20 @@ class Site(_message.Message):
     LOADS_FIELD_NUMBER: _builtins.int
     PHOTOVOLTAICS_FIELD_NUMBER: _builtins.int
     STORAGES_FIELD_NUMBER: _builtins.int
+    WIND_TURBINES_FIELD_NUMBER: _builtins.int
+    VEHICLES_FIELD_NUMBER: _builtins.int
+    SWAP_STATIONS_FIELD_NUMBER: _builtins.int
+    APPLIANCES_FIELD_NUMBER: _builtins.int
+    GENERATORS_FIELD_NUMBER: _builtins.int
+    COMBINED_HEAT_AND_POWERS_FIELD_NUMBER: _builtins.int
+    BOILERS_FIELD_NUMBER: _builtins.int
+    HEAT_PUMPS_FIELD_NUMBER: _builtins.int
+    CHILLERS_FIELD_NUMBER: _builtins.int
+    HEAT_BUSES_FIELD_NUMBER: _builtins.int
+    ROOMS_FIELD_NUMBER: _builtins.int
+    SCENARIOS_FIELD_NUMBER: _builtins.int
+    RISK_FIELD_NUMBER: _builtins.int
+    EARLIER_SCHEDULE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, echoed in the answer."""
     @_builtins.property
@@ -388,6 +502,66 @@ class Site(_message.Message):
     def storages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Storage]:
         """The stores."""
 
+    @_builtins.property
+    def wind_turbines(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.WindTurbine]:
+        """The wind turbines."""
+
+    @_builtins.property
+    def vehicles(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.Vehicle]:
+        """The electric vehicles."""
+
+    @_builtins.property
+    def swap_stations(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.SwapStation]:
+        """The swapping stations."""
+
+    @_builtins.property
+    def appliances(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.Appliance]:
+        """The appliances that can choose when to run."""
+
+    @_builtins.property
+    def generators(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.Generator]:
+        """The generators."""
+
+    @_builtins.property
+    def combined_heat_and_powers(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.CombinedHeatAndPower]:
+        """The plants of combined heat and power."""
+
+    @_builtins.property
+    def boilers(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.Boiler]:
+        """The boilers."""
+
+    @_builtins.property
+    def heat_pumps(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.HeatPump]:
+        """The heat pumps."""
+
+    @_builtins.property
+    def chillers(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.Chiller]:
+        """The chillers."""
+
+    @_builtins.property
+    def heat_buses(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.HeatBus]:
+        """The buses of heat and cold."""
+
+    @_builtins.property
+    def rooms(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.Room]:
+        """The rooms that heat buses keep within a band of temperature."""
+
+    @_builtins.property
+    def scenarios(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.Scenario]:
+        """The futures that may come: devices decide once for all of them, and the meter, curtailment and
+        shedding follow each. None when it is certain what comes.
+        """
+
+    @_builtins.property
+    def risk(self) -> _dispatch_devices_pb2.Risk:
+        """The weight of bad scenarios; only the expected cost counts when left out."""
+
+    @_builtins.property
+    def earlier_schedule(self) -> Global___Schedule:
+        """The schedule of an earlier plan for these intervals and devices. Among plans of equal cost it is
+        kept, or else the one nearest to it.
+        """
+
     def __init__(
         self,
         *,
@@ -396,10 +570,24 @@ class Site(_message.Message):
         loads: _abc.Iterable[Global___Load] | None = ...,
         photovoltaics: _abc.Iterable[Global___Photovoltaic] | None = ...,
         storages: _abc.Iterable[Global___Storage] | None = ...,
+        wind_turbines: _abc.Iterable[_dispatch_devices_pb2.WindTurbine] | None = ...,
+        vehicles: _abc.Iterable[_dispatch_devices_pb2.Vehicle] | None = ...,
+        swap_stations: _abc.Iterable[_dispatch_devices_pb2.SwapStation] | None = ...,
+        appliances: _abc.Iterable[_dispatch_devices_pb2.Appliance] | None = ...,
+        generators: _abc.Iterable[_dispatch_devices_pb2.Generator] | None = ...,
+        combined_heat_and_powers: _abc.Iterable[_dispatch_devices_pb2.CombinedHeatAndPower] | None = ...,
+        boilers: _abc.Iterable[_dispatch_devices_pb2.Boiler] | None = ...,
+        heat_pumps: _abc.Iterable[_dispatch_devices_pb2.HeatPump] | None = ...,
+        chillers: _abc.Iterable[_dispatch_devices_pb2.Chiller] | None = ...,
+        heat_buses: _abc.Iterable[_dispatch_devices_pb2.HeatBus] | None = ...,
+        rooms: _abc.Iterable[_dispatch_devices_pb2.Room] | None = ...,
+        scenarios: _abc.Iterable[_dispatch_devices_pb2.Scenario] | None = ...,
+        risk: _dispatch_devices_pb2.Risk | None = ...,
+        earlier_schedule: Global___Schedule | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["meter", b"meter"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["earlier_schedule", b"earlier_schedule", "meter", b"meter", "risk", b"risk"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["loads", b"loads", "meter", b"meter", "name", b"name", "photovoltaics", b"photovoltaics", "storages", b"storages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appliances", b"appliances", "boilers", b"boilers", "chillers", b"chillers", "combined_heat_and_powers", b"combined_heat_and_powers", "earlier_schedule", b"earlier_schedule", "generators", b"generators", "heat_buses", b"heat_buses", "heat_pumps", b"heat_pumps", "loads", b"loads", "meter", b"meter", "name", b"name", "photovoltaics", b"photovoltaics", "risk", b"risk", "rooms", b"rooms", "scenarios", b"scenarios", "storages", b"storages", "swap_stations", b"swap_stations", "vehicles", b"vehicles", "wind_turbines", b"wind_turbines"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -538,6 +726,58 @@ class PhotovoltaicSchedule(_message.Message):
 Global___PhotovoltaicSchedule: _TypeAlias = PhotovoltaicSchedule  # noqa: Y015
 
 @_typing.final
+class ScenarioSchedule(_message.Message):
+    """What the meter does if a scenario comes; all devices do the same in each."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    IMPORT_KW_FIELD_NUMBER: _builtins.int
+    EXPORT_KW_FIELD_NUMBER: _builtins.int
+    LOADS_FIELD_NUMBER: _builtins.int
+    PHOTOVOLTAICS_FIELD_NUMBER: _builtins.int
+    WIND_TURBINES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name of the scenario."""
+    @_builtins.property
+    def import_kw(self) -> _common_pb2.Series:
+        """The power drawn from the grid, in kW."""
+
+    @_builtins.property
+    def export_kw(self) -> _common_pb2.Series:
+        """The power fed into the grid, in kW."""
+
+    @_builtins.property
+    def loads(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.LoadSchedule]:
+        """The schedules of the loads that may be shed, in the order of the request."""
+
+    @_builtins.property
+    def photovoltaics(self) -> _containers.RepeatedCompositeFieldContainer[Global___PhotovoltaicSchedule]:
+        """The schedules of the photovoltaic plants, in the order of the request."""
+
+    @_builtins.property
+    def wind_turbines(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.WindTurbineSchedule]:
+        """The schedules of the wind turbines, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        import_kw: _common_pb2.Series | None = ...,
+        export_kw: _common_pb2.Series | None = ...,
+        loads: _abc.Iterable[_dispatch_plans_pb2.LoadSchedule] | None = ...,
+        photovoltaics: _abc.Iterable[Global___PhotovoltaicSchedule] | None = ...,
+        wind_turbines: _abc.Iterable[_dispatch_plans_pb2.WindTurbineSchedule] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["export_kw", b"export_kw", "import_kw", b"import_kw"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["export_kw", b"export_kw", "import_kw", b"import_kw", "loads", b"loads", "name", b"name", "photovoltaics", b"photovoltaics", "wind_turbines", b"wind_turbines"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScenarioSchedule: _TypeAlias = ScenarioSchedule  # noqa: Y015
+
+@_typing.final
 class Schedule(_message.Message):
     """The schedule of a site."""
 
@@ -547,6 +787,19 @@ class Schedule(_message.Message):
     EXPORT_KW_FIELD_NUMBER: _builtins.int
     STORAGES_FIELD_NUMBER: _builtins.int
     PHOTOVOLTAICS_FIELD_NUMBER: _builtins.int
+    LOADS_FIELD_NUMBER: _builtins.int
+    WIND_TURBINES_FIELD_NUMBER: _builtins.int
+    VEHICLES_FIELD_NUMBER: _builtins.int
+    SWAP_STATIONS_FIELD_NUMBER: _builtins.int
+    APPLIANCES_FIELD_NUMBER: _builtins.int
+    GENERATORS_FIELD_NUMBER: _builtins.int
+    COMBINED_HEAT_AND_POWERS_FIELD_NUMBER: _builtins.int
+    BOILERS_FIELD_NUMBER: _builtins.int
+    HEAT_PUMPS_FIELD_NUMBER: _builtins.int
+    CHILLERS_FIELD_NUMBER: _builtins.int
+    HEAT_BUSES_FIELD_NUMBER: _builtins.int
+    ROOMS_FIELD_NUMBER: _builtins.int
+    SCENARIOS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def import_kw(self) -> _common_pb2.Series:
         """The power drawn from the grid, in kW."""
@@ -563,6 +816,58 @@ class Schedule(_message.Message):
     def photovoltaics(self) -> _containers.RepeatedCompositeFieldContainer[Global___PhotovoltaicSchedule]:
         """The schedules of the photovoltaic plants, in the order of the request."""
 
+    @_builtins.property
+    def loads(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.LoadSchedule]:
+        """The schedules of the loads that may be shed, in the order of the request."""
+
+    @_builtins.property
+    def wind_turbines(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.WindTurbineSchedule]:
+        """The schedules of the wind turbines, in the order of the request."""
+
+    @_builtins.property
+    def vehicles(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.VehicleSchedule]:
+        """The schedules of the vehicles, in the order of the request."""
+
+    @_builtins.property
+    def swap_stations(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.SwapStationSchedule]:
+        """The schedules of the swapping stations, in the order of the request."""
+
+    @_builtins.property
+    def appliances(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.ApplianceSchedule]:
+        """The schedules of the appliances, in the order of the request."""
+
+    @_builtins.property
+    def generators(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.UnitSchedule]:
+        """The schedules of the generators, in the order of the request."""
+
+    @_builtins.property
+    def combined_heat_and_powers(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.UnitSchedule]:
+        """The schedules of the plants of combined heat and power, in the order of the request."""
+
+    @_builtins.property
+    def boilers(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.UnitSchedule]:
+        """The schedules of the boilers, in the order of the request."""
+
+    @_builtins.property
+    def heat_pumps(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.UnitSchedule]:
+        """The schedules of the heat pumps, in the order of the request."""
+
+    @_builtins.property
+    def chillers(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.UnitSchedule]:
+        """The schedules of the chillers, in the order of the request."""
+
+    @_builtins.property
+    def heat_buses(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.HeatBusSchedule]:
+        """The schedules of the heat buses, in the order of the request."""
+
+    @_builtins.property
+    def rooms(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.RoomSchedule]:
+        """The schedules of the rooms, in the order of the request."""
+
+    @_builtins.property
+    def scenarios(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScenarioSchedule]:
+        """What the meter does in each scenario; the fields above are those of the first one."""
+
     def __init__(
         self,
         *,
@@ -570,10 +875,23 @@ class Schedule(_message.Message):
         export_kw: _common_pb2.Series | None = ...,
         storages: _abc.Iterable[Global___StorageSchedule] | None = ...,
         photovoltaics: _abc.Iterable[Global___PhotovoltaicSchedule] | None = ...,
+        loads: _abc.Iterable[_dispatch_plans_pb2.LoadSchedule] | None = ...,
+        wind_turbines: _abc.Iterable[_dispatch_plans_pb2.WindTurbineSchedule] | None = ...,
+        vehicles: _abc.Iterable[_dispatch_plans_pb2.VehicleSchedule] | None = ...,
+        swap_stations: _abc.Iterable[_dispatch_plans_pb2.SwapStationSchedule] | None = ...,
+        appliances: _abc.Iterable[_dispatch_plans_pb2.ApplianceSchedule] | None = ...,
+        generators: _abc.Iterable[_dispatch_plans_pb2.UnitSchedule] | None = ...,
+        combined_heat_and_powers: _abc.Iterable[_dispatch_plans_pb2.UnitSchedule] | None = ...,
+        boilers: _abc.Iterable[_dispatch_plans_pb2.UnitSchedule] | None = ...,
+        heat_pumps: _abc.Iterable[_dispatch_plans_pb2.UnitSchedule] | None = ...,
+        chillers: _abc.Iterable[_dispatch_plans_pb2.UnitSchedule] | None = ...,
+        heat_buses: _abc.Iterable[_dispatch_plans_pb2.HeatBusSchedule] | None = ...,
+        rooms: _abc.Iterable[_dispatch_plans_pb2.RoomSchedule] | None = ...,
+        scenarios: _abc.Iterable[Global___ScenarioSchedule] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["export_kw", b"export_kw", "import_kw", b"import_kw"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["export_kw", b"export_kw", "import_kw", b"import_kw", "photovoltaics", b"photovoltaics", "storages", b"storages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appliances", b"appliances", "boilers", b"boilers", "chillers", b"chillers", "combined_heat_and_powers", b"combined_heat_and_powers", "export_kw", b"export_kw", "generators", b"generators", "heat_buses", b"heat_buses", "heat_pumps", b"heat_pumps", "import_kw", b"import_kw", "loads", b"loads", "photovoltaics", b"photovoltaics", "rooms", b"rooms", "scenarios", b"scenarios", "storages", b"storages", "swap_stations", b"swap_stations", "vehicles", b"vehicles", "wind_turbines", b"wind_turbines"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -615,6 +933,8 @@ class Values(_message.Message):
 
     SITE_VALUE_PER_KWH_FIELD_NUMBER: _builtins.int
     STORAGES_FIELD_NUMBER: _builtins.int
+    HEAT_BUSES_FIELD_NUMBER: _builtins.int
+    VEHICLES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def site_value_per_kwh(self) -> _common_pb2.Series:
         """The value of one more kWh behind the meter in each interval."""
@@ -623,15 +943,25 @@ class Values(_message.Message):
     def storages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StorageValues]:
         """The values of the energy in the stores, in the order of the request."""
 
+    @_builtins.property
+    def heat_buses(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.HeatBusValues]:
+        """The values of energy on the heat buses, in the order of the request."""
+
+    @_builtins.property
+    def vehicles(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.VehicleValues]:
+        """The values of the energy in the vehicles, in the order of the request."""
+
     def __init__(
         self,
         *,
         site_value_per_kwh: _common_pb2.Series | None = ...,
         storages: _abc.Iterable[Global___StorageValues] | None = ...,
+        heat_buses: _abc.Iterable[_dispatch_plans_pb2.HeatBusValues] | None = ...,
+        vehicles: _abc.Iterable[_dispatch_plans_pb2.VehicleValues] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["site_value_per_kwh", b"site_value_per_kwh"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["site_value_per_kwh", b"site_value_per_kwh", "storages", b"storages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heat_buses", b"heat_buses", "site_value_per_kwh", b"site_value_per_kwh", "storages", b"storages", "vehicles", b"vehicles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -639,7 +969,7 @@ Global___Values: _TypeAlias = Values  # noqa: Y015
 
 @_typing.final
 class Reason(_message.Message):
-    """The reason for what a store does in an interval."""
+    """The reason for what a store, or another device, does in an interval."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -655,7 +985,7 @@ class Reason(_message.Message):
     NEXT_BEST_PER_KWH_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     storage: _builtins.str
-    """The name of the store."""
+    """The name of the store, or of the device."""
     interval: _builtins.int
     """The interval, counted from 0."""
     interval_count: _builtins.int
@@ -732,6 +1062,9 @@ class DispatchPlan(_message.Message):
     CONFLICTS_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    BREACHES_FIELD_NUMBER: _builtins.int
+    LIMIT_PRICES_FIELD_NUMBER: _builtins.int
+    DEMAND_PEAKS_FIELD_NUMBER: _builtins.int
     site_name: _builtins.str
     """The name of the site."""
     baseline_cost: _builtins.float
@@ -752,7 +1085,10 @@ class DispatchPlan(_message.Message):
 
     @_builtins.property
     def costs(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.CostItem]:
-        """The cost by cause: "energy bought", "energy sold", "wear", "end value"."""
+        """The cost by cause: "energy bought", "energy sold", "wear", "end value", and, where the site has
+        what causes them, "demand charges", "fuel", "starts", "carbon", "deviation", "shedding",
+        "missed swaps", "breach" and "risk".
+        """
 
     @_builtins.property
     def schedule(self) -> Global___Schedule:
@@ -774,6 +1110,20 @@ class DispatchPlan(_message.Message):
     def provenance(self) -> _common_pb2.Provenance:
         """The origin of the plan."""
 
+    @_builtins.property
+    def breaches(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.Breach]:
+        """The limits that gave way at their price, by rule and time."""
+
+    @_builtins.property
+    def limit_prices(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.LimitPrice]:
+        """The prices of the limits that bind, by rule and time, when the detail asked for includes values;
+        where a plan has decisions between whole numbers, at the decisions of this plan.
+        """
+
+    @_builtins.property
+    def demand_peaks(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.DemandPeak]:
+        """The peaks of the demand charges, in the order of the request."""
+
     def __init__(
         self,
         *,
@@ -790,10 +1140,13 @@ class DispatchPlan(_message.Message):
         conflicts: _abc.Iterable[_common_pb2.Conflict] | None = ...,
         provenance: _common_pb2.Provenance | None = ...,
         currency_code: _builtins.str = ...,
+        breaches: _abc.Iterable[_dispatch_plans_pb2.Breach] | None = ...,
+        limit_prices: _abc.Iterable[_dispatch_plans_pb2.LimitPrice] | None = ...,
+        demand_peaks: _abc.Iterable[_dispatch_plans_pb2.DemandPeak] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost", b"_baseline_cost", "baseline_cost", b"baseline_cost", "certificate", b"certificate", "provenance", b"provenance", "schedule", b"schedule", "termination", b"termination", "values", b"values"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost", b"_baseline_cost", "baseline_cost", b"baseline_cost", "baseline_within_limits", b"baseline_within_limits", "certificate", b"certificate", "conflicts", b"conflicts", "costs", b"costs", "currency_code", b"currency_code", "provenance", b"provenance", "reasons", b"reasons", "saving", b"saving", "schedule", b"schedule", "site_name", b"site_name", "termination", b"termination", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost", b"_baseline_cost", "baseline_cost", b"baseline_cost", "baseline_within_limits", b"baseline_within_limits", "breaches", b"breaches", "certificate", b"certificate", "conflicts", b"conflicts", "costs", b"costs", "currency_code", b"currency_code", "demand_peaks", b"demand_peaks", "limit_prices", b"limit_prices", "provenance", b"provenance", "reasons", b"reasons", "saving", b"saving", "schedule", b"schedule", "site_name", b"site_name", "termination", b"termination", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline_cost: _TypeAlias = _typing.Literal["baseline_cost"]  # noqa: Y015
     _WhichOneofArgType__baseline_cost: _TypeAlias = _typing.Literal["_baseline_cost", b"_baseline_cost"]  # noqa: Y015

@@ -80,6 +80,17 @@ class Entries:
         self._columns.append(columns)
         self._values.append(_filled(values, rows.size))
 
+    def copy(self) -> "Entries":
+        """Another one with the same rows and entries, to go on from."""
+        return Entries(
+            count=self.count,
+            _rows=[*self._rows],
+            _columns=[*self._columns],
+            _values=[*self._values],
+            _low=[*self._low],
+            _high=[*self._high],
+        )
+
     def matrix(self, column_count: int) -> Matrix:
         """The matrix so far."""
         rows, columns = np.concatenate(self._rows), np.concatenate(self._columns)

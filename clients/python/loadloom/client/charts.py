@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from loadloom.client.charts_devices import NAMED, column, panels
 from loadloom.client.plan import Plan
 from loadloom.client.site import Load, Photovoltaic, Site
+from loadloom.client.site_devices import WindTurbine
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,22 +104,26 @@ def save(figure: "Figure", file: Path | StringIO, **options: Any) -> None:  # no
 
 
 def plan_chart(site: Site, plan: Plan) -> "Figure":
-    """The chart of a plan with a schedule: prices, powers behind the meter, stores, energies."""
+    """The chart of a plan with a schedule: prices, powers at the meter, devices, energies."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context(style()):
-        figure = Figure(figsize=(11, 9), layout="constrained")
-        prices, powers, stores, energies = figure.subplots(
-            4, 1, sharex=True, height_ratios=(3, 4, 3, 3)
-        )
-        _draw_prices(prices, site, plan)
-        _draw_powers(powers, site, plan)
-        _draw_stores(stores, plan)
-        _draw_energies(energies, site, plan)
-        _label_time(energies, plan)
-        for axes in (prices, powers, stores, energies):
-            _finish(axes)
+        further = panels(site, plan)
+        stored = _stored(site)
+        rows = 2 + 2 * bool(stored) + len(further)
+        figure = Figure(figsize=(11, 2.25 * max(rows, 3)), layout="constrained")
+        every = figure.subplots(rows, 1, sharex=True, height_ratios=(3, 4, *[3] * (rows - 2)))
+        _draw_prices(every[0], site, plan)
+        _draw_powers(every[1], site, plan)
+        if stored:
+            _draw_stores(every[2], site, plan)
+            _draw_energies(every[3], stored, plan)
+        for draw, axes in zip(further, every[rows - len(further) :], strict=True):
+            draw(axes, _edges(plan))
+        _label_time(every[-1], plan)
+        for axes in every:
+            _finish(axes, floor=axes.get_ylabel() != "°C")
         figure.suptitle(_title(plan), x=0.01, ha="left", fontsize=13, fontweight="bold")
     return figure
 
@@ -152,12 +158,14 @@ def _draw_powers(axes: "Axes", site: Site, plan: Plan) -> None:
     times, columns = _edges(plan), plan.columns
     axes.stairs(columns["import_kw"], times, fill=True, color=IMPORT, alpha=0.5, label="import")
     axes.stairs(-columns["export_kw"], times, fill=True, color=EXPORT, alpha=0.6, label="export")
-    load = _total(site.loads, plan)
+    load = _total(site.loads, plan) - _sum(plan, "shed_kw")
     axes.stairs(load, times, baseline=None, color=LOAD, linewidth=1.4, label="load")
-    if site.photovoltaics:
-        forecast = _total(site.photovoltaics, plan)
+    plants = [*site.photovoltaics, *site.wind_turbines]
+    if plants:
+        forecast = _total(plants, plan)
         used = forecast - _sum(plan, "curtailed_kw")
-        axes.stairs(used, times, baseline=None, color=PV, linewidth=1.4, label="PV")
+        source = "PV" if not site.wind_turbines else "sun and wind"
+        axes.stairs(used, times, baseline=None, color=PV, linewidth=1.4, label=source)
         if np.any(forecast - used > 1e-6):
             axes.stairs(
                 forecast, times, baseline=used, fill=True, color=PV, alpha=0.3, label="curtailed"
@@ -165,30 +173,52 @@ def _draw_powers(axes: "Axes", site: Site, plan: Plan) -> None:
     axes.set_ylabel("kW at the meter")
 
 
-def _draw_stores(axes: "Axes", plan: Plan) -> None:
+def _draw_stores(axes: "Axes", site: Site, plan: Plan) -> None:
     times = _edges(plan)
-    charge, discharge = _sum(plan, "charge_kw"), _sum(plan, "discharge_kw")
+    charge, discharge = np.zeros(plan.grid.count), np.zeros(plan.grid.count)
+    for storage in (storage for storage in site.storages if not storage.heat_bus):
+        charge = charge + column(plan, "storages", storage.name, "charge_kw")
+        discharge = discharge + column(plan, "storages", storage.name, "discharge_kw")
     axes.stairs(charge, times, fill=True, color=CHARGE, label="charge")
     axes.stairs(-discharge, times, fill=True, color=DISCHARGE, label="discharge")
     axes.set_ylabel("kW of stores")
 
 
-def _draw_energies(axes: "Axes", site: Site, plan: Plan) -> None:
+def _stored(site: Site) -> list[tuple[str, str, float, ArrayLike]]:
+    """What holds energy: its kind, name, energy at the start, and the most it holds."""
+    found: list[tuple[str, str, float, ArrayLike]] = [
+        ("storages", each.name, each.initial_energy_kwh, each.energy_max_kwh)
+        for each in site.storages
+    ]
+    if len(site.vehicles) <= NAMED:
+        found += [
+            ("vehicles", each.name, each.initial_energy_kwh, each.capacity_kwh)
+            for each in site.vehicles
+        ]
+    for each in site.swap_stations:
+        held = list(each.initial_energy_kwh)
+        found.append(("swap_stations", each.name, sum(held), len(held) * each.capacity_kwh))
+    return found
+
+
+def _draw_energies(
+    axes: "Axes", stored: Sequence[tuple[str, str, float, ArrayLike]], plan: Plan
+) -> None:
     times = _edges(plan)
-    for storage, color in zip(site.storages, cycle(ENERGIES)):
-        name = f"{storage.name}." if storage.name else ""
-        energy = plan.columns[f"{name}state_of_charge_kwh"]
-        path = np.concatenate(([storage.initial_energy_kwh], energy))
-        most = _row(storage.energy_max_kwh, plan)
+    for (kind, name, initial, capacity), color in zip(stored, cycle(ENERGIES), strict=False):
+        energy = column(plan, kind, name, "state_of_charge_kwh")
+        path = np.concatenate(([initial], energy))
+        most = _row(capacity, plan)
         axes.stairs(most, times, baseline=None, color=color, linewidth=0.8, linestyle=":")
-        axes.plot(times, path, color=color, linewidth=1.6, label=storage.name or "stored")
+        axes.plot(times, path, color=color, linewidth=1.6, label=name or "stored")
         axes.fill_between(times, path, color=color, alpha=0.12, linewidth=0)
     axes.set_ylabel("kWh stored")
     axes.set_ylim(bottom=0)
 
 
-def _finish(axes: "Axes") -> None:
-    axes.axhline(0, color=INK, linewidth=0.8)
+def _finish(axes: "Axes", floor: bool = True) -> None:
+    if floor:
+        axes.axhline(0, color=INK, linewidth=0.8)
     axes.grid(color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
     if axes.get_legend_handles_labels()[0]:
@@ -224,7 +254,7 @@ def _row(values: ArrayLike, plan: Plan) -> NDArray[np.float64]:
     return np.broadcast_to(np.asarray(values, dtype=np.float64), (plan.grid.count,))
 
 
-def _total(devices: Sequence[Load | Photovoltaic], plan: Plan) -> NDArray[np.float64]:
+def _total(devices: Sequence[Load | Photovoltaic | WindTurbine], plan: Plan) -> NDArray[np.float64]:
     return sum((_row(d.power_kw, plan) for d in devices), start=np.zeros(plan.grid.count))
 
 

@@ -1,6 +1,5 @@
 """A plan: what to do, what it costs, and why nothing can be better."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +13,13 @@ from numpy.typing import NDArray
 
 from loadloom.client.errors import InfeasibleError
 from loadloom.client.grid import Grid
+from loadloom.client.plan_rules import (
+    Breach,
+    DemandPeak,
+    breaches_of,
+    demand_peaks_of,
+    limit_prices_of,
+)
 from loadloom.v1 import common_pb2, dispatch_pb2
 from loadloom.wire.arrays import from_series
 
@@ -23,10 +29,10 @@ if TYPE_CHECKING:
 CONFLICTS_TOLD = 5
 """The conflicts that an exception tells in words; `Plan.conflicts` has all."""
 
+BY_EVENT = ("missed", "missed_kwh", "public_kwh")
+"""The series of a schedule with a value for each session or swap instead of each interval."""
+
 Columns = dict[str, NDArray[np.float64]]
-Device = (
-    dispatch_pb2.StorageSchedule | dispatch_pb2.PhotovoltaicSchedule | dispatch_pb2.StorageValues
-)
 
 
 class Outcome(StrEnum):
@@ -197,16 +203,13 @@ class Plan:
 
     @cached_property
     def columns(self) -> Columns:
-        """The schedule by column: "import_kw", "battery.charge_kw", "roof.curtailed_kw", ..."""
-        schedule = self.message.schedule
-        devices = [*schedule.storages, *schedule.photovoltaics]
-        return _series(schedule) | _by_device(devices)
+        """The schedule by column: "import_kw", "battery.charge_kw", "hall.temperature_c", ..."""
+        return _columns(self.message.schedule)
 
     @cached_property
     def value_columns(self) -> Columns:
         """The values of energy by column: "site_value_per_kwh", "battery.stored_value_per_kwh"."""
-        values = self.message.values
-        return _series(values) | _by_device(values.storages)
+        return _columns(self.message.values)
 
     @property
     def schedule(self) -> "pd.DataFrame":
@@ -227,6 +230,27 @@ class Plan:
     def conflicts(self) -> list[Conflict]:
         """The rules that rule out every plan, by time; empty unless the outcome is INFEASIBLE."""
         return [_conflict(conflict, self.grid) for conflict in self.message.conflicts]
+
+    @property
+    def breaches(self) -> list[Breach]:
+        """The limits that gave way at their price: when, by how much, and for how much."""
+        return breaches_of(self.message, self.grid)
+
+    @property
+    def limit_prices(self) -> "pd.DataFrame":
+        """The prices of limits that bind: rule, unit, time and price, from the detail "values"."""
+        return limit_prices_of(self.message, self.grid)
+
+    @property
+    def demand_peaks(self) -> list[DemandPeak]:
+        """The peaks that the demand charges look at."""
+        return demand_peaks_of(self.message, self.grid)
+
+    @property
+    def scenarios(self) -> "dict[str, pd.DataFrame]":
+        """What the meter does in each scenario, by its name; empty when there are none."""
+        found = self.message.schedule.scenarios
+        return {scenario.name: _frame(_series(scenario), self.grid) for scenario in found}
 
     @property
     def provenance(self) -> Provenance:
@@ -257,16 +281,26 @@ def _series(message: Message) -> Columns:
     return {
         field.name: from_series(series)
         for field, series in message.ListFields()
-        if isinstance(series, common_pb2.Series)
+        if isinstance(series, common_pb2.Series) and field.name not in BY_EVENT
     }
 
 
-def _by_device(devices: Iterable[Device]) -> Columns:
-    return {
-        f"{device.name}.{name}" if device.name else name: values
-        for device in devices
-        for name, values in _series(device).items()
-    }
+def _columns(message: Message) -> Columns:
+    """The series of a message and of its devices, under "name.quantity" each.
+
+    Where devices of several kinds share a name, those of the second kind are "kind.name.quantity".
+    """
+    found = _series(message)
+    for field, devices in message.ListFields():
+        if not field.is_repeated or field.name == "scenarios":
+            continue
+        known = set(found)
+        for device in devices:
+            name = f"{device.name}." if device.name else ""
+            for quantity, values in _series(device).items():
+                column = f"{name}{quantity}"
+                found[f"{field.name}.{column}" if column in known else column] = values
+    return found
 
 
 def _frame(columns: Columns, grid: Grid) -> "pd.DataFrame":

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from _typeshed import DataclassInstance
 
+    from loadloom.client.plan import Plan
+
 LONGEST_S = 1e9
 """The longest time limit: some thirty years."""
 
@@ -40,6 +42,8 @@ class Wishes(TypedDict, total=False):
         time_limit_s: the longest time to solve.
         relative_gap: the gap, 0..1, at which a search may stop.
         seed: the seed of every random choice.
+        earlier: an earlier plan of the same site and intervals; among plans of equal cost it is
+            kept, or else the nearest to it. For one site alone.
     """
 
     detail: Detail
@@ -47,6 +51,7 @@ class Wishes(TypedDict, total=False):
     time_limit_s: float | None
     relative_gap: float
     seed: int
+    earlier: "Plan | None"
 
 
 @dataclass(slots=True)
@@ -77,6 +82,9 @@ def plan_request(site: Site, times: Times, wishes: Wishes) -> tuple[PlanDispatch
     request, reading = PlanDispatchRequest(), Reading(times)
     if fits(request.site, site, "site", reading):
         fill(request.site, site, "site", reading)
+    earlier = wishes.get("earlier")
+    if earlier is not None:
+        request.site.earlier_schedule.CopyFrom(earlier.message.schedule)
     return request, _finish(request, wishes, reading)
 
 
@@ -89,6 +97,8 @@ def batch_request(
         InvalidRequest: what was said cannot be put into a request.
     """
     request, reading = BatchPlanDispatchRequest(), Reading(times)
+    if wishes.get("earlier") is not None:
+        reading.fault("earlier", "goes with one site; it cannot be given for a batch")
     fill_all(request.sites, sites, "Site", "sites", reading)
     return request, _finish(request, wishes, reading)
 
@@ -159,9 +169,11 @@ def fill(message: Message, said: "DataclassInstance", path: str, reading: Readin
         content, where = getattr(said, name), f"{path}.{name}"
         if content is None:
             continue
-        kind = message.DESCRIPTOR.fields_by_name[name].message_type
-        target = getattr(message, name)
-        if kind is None:
+        described = message.DESCRIPTOR.fields_by_name[name]
+        kind, target = described.message_type, getattr(message, name)
+        if kind is None and described.is_repeated:
+            _set_list(target, content, where, reading)
+        elif kind is None:
             _set_number_or_word(message, name, content, where, reading)
         elif kind is Series.DESCRIPTOR:
             set_series(target, content, where, reading)
@@ -211,6 +223,24 @@ def _set_number_or_word(
     except (TypeError, ValueError):
         kind = type(getattr(message, name)).__name__
         reading.fault(path, f"is {content!r}; must be a {kind}")
+
+
+def _set_list(
+    target: Any,  # noqa: ANN401 -- protobuf's container of numbers has no public name
+    content: object,
+    path: str,
+    reading: Reading,
+) -> None:
+    """Puts a row of numbers or words into a field that holds many."""
+    if not isinstance(content, Iterable) or isinstance(content, (str, bytes)):
+        reading.fault(path, f"is a {type(content).__name__}; must be a list")
+        return
+    for index, item in enumerate(content):
+        value = item.item() if isinstance(item, np.generic) else item
+        try:
+            target.append(value)
+        except (TypeError, ValueError):
+            reading.fault(f"{path}[{index}]", f"is {item!r}, which does not belong here")
 
 
 def _set_instant(target: Timestamp, moment: object, path: str, reading: Reading) -> None:

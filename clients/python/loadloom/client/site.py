@@ -12,6 +12,40 @@ from datetime import datetime
 
 from numpy.typing import ArrayLike
 
+from loadloom.client.site_devices import Appliance, SwapStation, Vehicle, WindTurbine
+from loadloom.client.site_heat import (
+    Boiler,
+    Chiller,
+    CombinedHeatAndPower,
+    Generator,
+    HeatBus,
+    HeatPump,
+    Room,
+)
+from loadloom.client.site_rules import (
+    Carbon,
+    Circuit,
+    Commitment,
+    DemandCharge,
+    Island,
+    Risk,
+    Scenario,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WearStep:
+    """The cost of wear of a battery from a depth of discharge on.
+
+    Attributes:
+        from_depth: the depth of discharge from which the step counts, as a share of the most
+            energy: 0 for the first step, then rising, all below 1.
+        cost_per_kwh: the cost of each kWh taken out by a cycle that is so deep.
+    """
+
+    from_depth: float
+    cost_per_kwh: float
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meter:
@@ -23,6 +57,14 @@ class Meter:
         import_limit_kw: the most that may be drawn; no limit when left out.
         export_limit_kw: the most that may be fed in; no limit when left out.
         currency_code: the ISO 4217 code of all prices, such as "EUR"; it may be empty.
+        import_breach_price_per_kwh: the price of each kWh drawn beyond its limit; the limit is kept
+            in any case when left out.
+        export_breach_price_per_kwh: the price of each kWh fed in beyond its limit; likewise.
+        demand_charges: the charges for the highest power drawn.
+        carbon: the carbon of the energy drawn, and its price or cap.
+        commitment: the power that was promised to be drawn, and the prices of deviations.
+        island: the times without a grid, and the reserve in them.
+        circuits: the circuits between the meter and its devices, each with limits of its own.
     """
 
     buy_price_per_kwh: ArrayLike
@@ -30,14 +72,27 @@ class Meter:
     import_limit_kw: ArrayLike | None = None
     export_limit_kw: ArrayLike | None = None
     currency_code: str = ""
+    import_breach_price_per_kwh: float | None = None
+    export_breach_price_per_kwh: float | None = None
+    demand_charges: Sequence[DemandCharge] = ()
+    carbon: Carbon | None = None
+    commitment: Commitment | None = None
+    island: Island | None = None
+    circuits: Sequence[Circuit] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """A demand that must be met as it comes; names are unique within the site."""
+    """A demand that must be met as it comes; names are unique within the site.
+
+    With a price of shedding, up to the share `shed_share` of it, all of it when left out, may be
+    left without supply at that price.
+    """
 
     name: str = ""
     power_kw: ArrayLike
+    shed_price_per_kwh: float | None = None
+    shed_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +129,12 @@ class Storage:
         wear_cost_per_kwh: the cost of each kWh that moves into or out of the store.
         end_value_per_kwh: the value of each kWh left at the end.
         targets: the ranges at given times.
+        breach_price_per_kwh: the price of each kWh by which a target or a bound is missed at the
+            end of an interval; they are kept in any case when left out.
+        charge_min_kw: the least power to charge with, unless it does not charge at all.
+        discharge_min_kw: the least power to discharge with, unless it does not at all.
+        wear_steps: the wear by depth of discharge, the shallowest part first.
+        heat_bus: the heat bus it charges from and discharges to, for a tank.
     """
 
     name: str = ""
@@ -88,14 +149,36 @@ class Storage:
     wear_cost_per_kwh: float = 0.0
     end_value_per_kwh: float = 0.0
     targets: Sequence[EnergyTarget] = ()
+    breach_price_per_kwh: float | None = None
+    charge_min_kw: float = 0.0
+    discharge_min_kw: float = 0.0
+    wear_steps: Sequence[WearStep] = ()
+    heat_bus: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A site: its meter, loads, photovoltaic plants and stores."""
+    """A site: its meter and all devices behind it.
+
+    Scenarios are the futures that may come: devices decide once for all of them, and the meter,
+    curtailment and shedding follow each. `risk` weighs the worst of them.
+    """
 
     name: str = ""
     meter: Meter
     loads: Sequence[Load] = ()
     photovoltaics: Sequence[Photovoltaic] = ()
     storages: Sequence[Storage] = ()
+    wind_turbines: Sequence[WindTurbine] = ()
+    vehicles: Sequence[Vehicle] = ()
+    swap_stations: Sequence[SwapStation] = ()
+    appliances: Sequence[Appliance] = ()
+    generators: Sequence[Generator] = ()
+    combined_heat_and_powers: Sequence[CombinedHeatAndPower] = ()
+    boilers: Sequence[Boiler] = ()
+    heat_pumps: Sequence[HeatPump] = ()
+    chillers: Sequence[Chiller] = ()
+    heat_buses: Sequence[HeatBus] = ()
+    rooms: Sequence[Room] = ()
+    scenarios: Sequence[Scenario] = ()
+    risk: Risk | None = None

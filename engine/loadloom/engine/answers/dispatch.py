@@ -9,6 +9,7 @@ from loadloom.models.dispatch import referee
 from loadloom.models.dispatch.explain import Reason, reasons
 from loadloom.models.dispatch.problem import Problem
 from loadloom.models.dispatch.referee import Baseline, Cost
+from loadloom.models.dispatch.sheet import Breach
 from loadloom.models.dispatch.solution import Conflict, Solution
 from loadloom.models.dispatch.solve import fits_inline, solve
 from loadloom.solvers import termination
@@ -31,8 +32,8 @@ ROUNDING = 1e-6
 class Answer:
     """A solution with all that the referee and the explanations say of it.
 
-    `cost`, `baseline` and `certificate` are there when there is a plan, `conflicts` when there can
-    be none.
+    `cost`, `baseline`, `certificate` and `breaches` are there when there is a plan, `conflicts`
+    when there can be none.
     """
 
     solution: Solution
@@ -41,11 +42,14 @@ class Answer:
     certificate: Certificate | None = None
     reasons: tuple[Reason, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+    breaches: tuple[Breach, ...] = ()
     solve_s: float
 
 
 def light(task: Task[Problem]) -> bool:
     """Whether the task is quick enough for a thread beside others."""
+    if task.earlier is not None:
+        return False
     if task.detail >= REASONS and task.problem.horizon.count > INLINE_REASONS:
         return False
     return fits_inline(task.problem, task.options)
@@ -67,7 +71,8 @@ def answer(task: Task[Problem]) -> Answer:
         RejectedPlan: the referee found the plan to break rules, or to cost less than its bound.
     """
     started = perf_counter()
-    return _refereed(task, solve(task.problem, task.options), started)
+    solution = solve(task.problem, task.options, task.earlier)
+    return _refereed(task, solution, started)
 
 
 def _refereed(task: Task[Problem], solution: Solution, started: float) -> Answer:
@@ -79,14 +84,15 @@ def _refereed(task: Task[Problem], solution: Solution, started: float) -> Answer
         return Answer(solution=solution, conflicts=_conflicts(problem, left_s), solve_s=solve_s)
     if schedule is None:
         return Answer(solution=solution, solve_s=solve_s)
-    if broken := referee.violations(problem, schedule):
-        raise RejectedPlan(f"{solution.road}: {'; '.join(map(str, broken))}")
-    cost = referee.cost(problem, schedule)
+    found = referee.verdict(problem, schedule)
+    if found.violations:
+        raise RejectedPlan(f"{solution.road}: {'; '.join(map(str, found.violations))}")
     return Answer(
         solution=solution,
-        cost=cost,
+        cost=found.cost,
         baseline=referee.baseline(problem),
-        certificate=_certificate(solution, cost.total),
+        certificate=_certificate(solution, found.cost.total),
+        breaches=tuple(found.breaches),
         reasons=tuple(reasons(problem, solution)) if task.detail >= REASONS else (),
         solve_s=solve_s,
     )

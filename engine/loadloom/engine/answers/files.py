@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,8 +33,12 @@ class Files:
     cut_off: datetime | None = None
     currency: str = ""
 
-    def parts(self, horizon: Horizon, *, with_names: bool = True) -> "Parts":
+    def parts(
+        self, horizon: Horizon, *, with_names: bool = True, folder: Path | None = None
+    ) -> "Parts":
         """The curves, piece by piece; without their users' names, less is read.
+
+        Readings in any order are spread out in the `folder`, or in one of this machine.
 
         Raises:
             InvalidProblem: the files are not there, or not such a data set.
@@ -48,6 +53,7 @@ class Files:
             cut_off=self.cut_off,
             currency=self.currency,
             with_names=with_names,
+            folder=folder,
         )
 
     def check_names(self, parts: Sequence[Part]) -> None:

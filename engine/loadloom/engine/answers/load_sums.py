@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -83,7 +84,9 @@ class Summing:
         files: the files that a request names.
         spooled: the chunks of a stream.
         spans: the days and months to tell, in the numbers of the proto.
-        cluster: the scheduler of the cluster that adds up wide files; empty for this machine.
+        cluster: the scheduler of the cluster that adds up files; empty for this machine.
+        cluster_folder: where readings in any order are spread out for the cluster; without it, this
+            machine adds them up.
     """
 
     horizon: Horizon
@@ -94,15 +97,14 @@ class Summing:
     spooled: tuple[Kept, ...] = ()
     spans: tuple[int, ...] = ()
     cluster: str = ""
+    cluster_folder: str = ""
 
     @property
     def on_cluster(self) -> bool:
-        """Whether a cluster adds up: files in which a row is a user's curve.
-
-        Readings in any order are spread out over files of this machine, which others do not see.
-        """
-        files = self.files
-        return bool(self.cluster) and files is not None and files.data_set.layout is not Layout.LONG
+        """Whether a cluster adds up: files, and readings in any order where it sees their parts."""
+        if not self.cluster or self.files is None:
+            return False
+        return self.files.data_set.layout is not Layout.LONG or bool(self.cluster_folder)
 
     @property
     def user_count(self) -> int:
@@ -116,7 +118,8 @@ class Summing:
         if self.files is None:
             return self.spooled
         named = self.wishes.users or self.wishes.rules is not None
-        parts = self.files.parts(self.horizon, with_names=named)
+        folder = Path(self.cluster_folder) if self.on_cluster and self.cluster_folder else None
+        parts = self.files.parts(self.horizon, with_names=named, folder=folder)
         return parts.each(partial(_Watched, areas=self.areas()))
 
     def areas(self) -> "Areas":

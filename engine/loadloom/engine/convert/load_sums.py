@@ -66,7 +66,12 @@ OTHER_BAND = "other"
 
 
 def parse(
-    message: pb.AggregateLoadsRequest, limits: Limits, *, roots: Roots, cluster: str = ""
+    message: pb.AggregateLoadsRequest,
+    limits: Limits,
+    *,
+    roots: Roots,
+    cluster: str = "",
+    cluster_folder: str = "",
 ) -> Task[Summing]:
     """What a request for a sum asks for.
 
@@ -94,6 +99,7 @@ def parse(
             files=files,
             spans=tuple(message.options.roll_ups),
             cluster=cluster,
+            cluster_folder=cluster_folder,
         )
     found = found if message.HasField("grid") else agency.without("grid", found)
     problem = common.accepted(asked, common.declared(message), found)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from loadloom.models.checks import MAGNITUDE, Checks
 from loadloom.models.dispatch import kernel
+from loadloom.models.dispatch.devices.storage import LEAST_EFFICIENCY
 from loadloom.models.dispatch.linear import solve_linear
 from loadloom.models.dispatch.problem import (
-    LEAST_EFFICIENCY,
     EnergyTarget,
     Load,
     Meter,

@@ -50,21 +50,21 @@ def _stated(problem: Problem, rule: Rule, where: IntArray) -> str:
 def _missed(problem: Problem, rule: Rule, where: IntArray, given: FloatArray) -> str:
     """By how much the rule cannot be kept."""
     if rule.kind is Kind.LEAST:
-        return f"but up to {_up(given.max())} kWh are missing"
+        return f"but up to {rounded_up(given.max())} kWh are missing"
     if rule.kind is Kind.MOST:
-        return f"but up to {_up(given.max())} kWh too much must be held"
+        return f"but up to {rounded_up(given.max())} kWh too much must be held"
     most_kw = ((rule.limit[where] + given) / problem.horizon.step_h[where]).max()
     end = "are left over" if rule.kind is Kind.EXPORT else "are needed"
-    return f"but up to {_up(most_kw)} kW {end}, {_up(given.sum())} kWh more in all"
+    return f"but up to {rounded_up(most_kw)} kW {end}, {rounded_up(given.sum())} kWh more in all"
 
 
 def _cure(problem: Problem, rule: Rule, where: IntArray, given: FloatArray) -> str:
     """What to change, by how much and when."""
     verb = "lower" if rule.kind is Kind.LEAST else "raise"
     if rule.kind in {Kind.LEAST, Kind.MOST}:
-        by = f"{_up(given.max())} kWh"
+        by = f"{rounded_up(given.max())} kWh"
     else:
-        by = f"{_up((given / problem.horizon.step_h[where]).max())} kW"
+        by = f"{rounded_up((given / problem.horizon.step_h[where]).max())} kW"
     return f"{verb} {rule.field} by {by} {_when(problem, rule, where)}"
 
 
@@ -87,6 +87,6 @@ def _when(problem: Problem, rule: Rule, where: IntArray) -> str:
     return f"from {clock(first + 1)} to {clock(last + 1)}"
 
 
-def _up(amount: float) -> str:
-    """The amount rounded up to a thousandth, so that doing what is said is enough."""
+def rounded_up(amount: float) -> str:
+    """An amount rounded up to a thousandth, so that doing what is said is enough."""
     return f"{ceil(amount * 1000.0 - 1e-6) / 1000.0:.10g}"

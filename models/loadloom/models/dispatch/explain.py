@@ -9,12 +9,13 @@ next best use is at the margin: it earns the dual of the store.
 
 from collections import deque
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loadloom.models.dispatch.device_reasons import device_reasons
 from loadloom.models.dispatch.problem import Problem, Storage
+from loadloom.models.dispatch.reason import Action, Reason
 from loadloom.models.dispatch.solution import Schedule, Solution, Values
 from loadloom.models.horizon import FloatArray, Horizon
 
@@ -26,45 +27,6 @@ ROUNDING_KWH = 1e-9
 
 NEARLY = 1e-6
 """A share this near to nothing or all is rounding."""
-
-
-class Action(Enum):
-    """What a store does in an interval."""
-
-    CHARGE = "charge"
-    DISCHARGE = "discharge"
-    HOLD = "hold"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
-    """The reason for what a store does from `interval` on, for `interval_count` intervals.
-
-    Attributes:
-        storage: the name of the store.
-        energy_kwh: the energy moved, at the meter side.
-        site_value_per_kwh: what a kWh charged costs at the meter, or a kWh discharged displaces or
-            earns there; when holding, what one more kWh is worth.
-        counterpart_interval: where the charged energy goes, or the discharged energy came from;
-            None if that lies outside the horizon.
-        counterpart_value_per_kwh: what a kWh of the counterpart displaces or earns, or cost.
-        worth_per_kwh: what a meter-side kWh of the action brings after losses and wear; when
-            holding, the value at the meter below which charging would pay.
-        next_best_per_kwh: what the same kWh would bring at the margin; when holding, the value at
-            the meter above which discharging would pay.
-    """
-
-    storage: str
-    interval: int
-    interval_count: int
-    action: Action
-    energy_kwh: float
-    site_value_per_kwh: float
-    counterpart_interval: int | None
-    counterpart_value_per_kwh: float | None
-    worth_per_kwh: float
-    next_best_per_kwh: float
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +92,8 @@ def reasons(problem: Problem, solution: Solution) -> list[Reason]:
         _course(problem, solution.schedule, solution.values, s)
         for s in range(len(problem.storages))
     ]
-    return [reason for course in courses for reason in _joined(problem, course)]
+    told = [reason for course in courses for reason in _joined(problem, course)]
+    return told if problem.plain else [*told, *device_reasons(problem, solution)]
 
 
 def _course(problem: Problem, schedule: Schedule, values: Values, s: int) -> _Course:
@@ -148,10 +111,12 @@ def _course(problem: Problem, schedule: Schedule, values: Values, s: int) -> _Co
         storage=storage,
         charge_kwh=charge_kw * hours,
         discharge_kwh=discharge_kw * hours,
-        price=_prices(problem, schedule, charge_kw - discharge_kw),
+        price=_prices(problem, schedule, charge_kw - discharge_kw)
+        if problem.plain
+        else values.on_bus(storage.bus),
         fed_in=fed_in / np.where(discharge_kw > 0.0, discharge_kw, 1.0),
         topping_up=(charge_kw > 0.0) & (energy <= before + ROUNDING_KWH),
-        site=values.site_per_kwh,
+        site=values.on_bus(storage.bus),
         stored=values.stored_per_kwh[s],
         fading=_fading(storage, problem.horizon),
         to=to,

@@ -95,7 +95,8 @@ def singles(matrices, first_row, last_row):
 
 
 @njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def _numbers(single, at):
+def numbers_of(single, at):
+    """The numbers of a row that hold for all its intervals."""
     return (
         single[at, 0], single[at, 1], single[at, 2], single[at, 3], single[at, 4], single[at, 5],
         single[at, 6], single[at, 7], single[at, 8],
@@ -126,7 +127,7 @@ def solve_range(
     kept, ends, largest = np.zeros((2, lanes)), np.empty((4, lanes)), np.empty(lanes)
     missed, convex = np.empty(lanes, np.int64), np.empty(lanes, np.bool_)
     wanted, single = own_series(matrices), singles(matrices, first_row, last_row)
-    alone, together = _room(count), stocks.room(count if abreast else 0)
+    alone, together = room(count), stocks.room(count if abreast else 0)
     kept[1] = 1.0
     for lane in range(lanes):
         expand(matrices, first_row, step_h, every_series(), lane, sites)
@@ -136,9 +137,9 @@ def solve_range(
         for lane in range(filled):
             row = begin + lane
             expand(matrices, row, step_h, wanted, lane, sites)
-            numbers = _numbers(single, row - first_row)
-            largest[lane] = _lay_out(lane, sites, numbers, step_h, net, pv, kept, task, ends)
-            outcomes[row], missed[lane], kernels[row] = _first_word(
+            numbers = numbers_of(single, row - first_row)
+            largest[lane] = lay_out(lane, sites, numbers, step_h, net, pv, kept, task, ends)
+            outcomes[row], missed[lane], kernels[row] = first_word(
                 lane, sites, numbers, net, pv, kept, task, ends
             )
             convex[lane] = outcomes[row] == OPTIMAL and kernels[row] == CONVEX
@@ -150,11 +151,11 @@ def solve_range(
                 task, ends, convex, lossless, missed, energy, price, together
             )
         for lane in range(filled):
-            row, numbers = begin + lane, _numbers(single, begin + lane - first_row)
+            row, numbers = begin + lane, numbers_of(single, begin + lane - first_row)
             if convex[lane] and not solved:
-                missed[lane] = _solve_alone(lane, task, ends, energy, price, alone)
+                missed[lane] = solve_alone(lane, task, ends, energy, price, alone)
             elif outcomes[row] == OPTIMAL and not convex[lane]:
-                outcomes[row], missed[lane] = _general(
+                outcomes[row], missed[lane] = solve_general(
                     lane, sites, numbers, net, pv, task, ends, energy, price
                 )
             if convex[lane] and missed[lane] >= 0:
@@ -179,13 +180,13 @@ def solve_range(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _room(count):
+def room(count):
     """Room to solve one row alone."""
     return stock.workspace(count), np.empty(count), np.empty(count), np.empty(count)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _lay_out(lane, sites, numbers, step_h, net, pv, kept, task, ends):
+def lay_out(lane, sites, numbers, step_h, net, pv, kept, task, ends):
     """Writes what a row's stages and store are made of to its lane; returns the highest energy.
 
     `kept` (2, lanes) holds the loss that `keep` was computed with and the least it leaves, `ends`
@@ -205,7 +206,7 @@ def _lay_out(lane, sites, numbers, step_h, net, pv, kept, task, ends):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _first_word(lane, sites, numbers, net, pv, kept, task, ends):
+def first_word(lane, sites, numbers, net, pv, kept, task, ends):
     """What is known of a row before it is solved: outcome, interval of conflict and kernel."""
     _keep, low, high, first, slope, width = task
     imports, exports, charge, discharge = sites[4], sites[5], sites[8], sites[9]
@@ -225,7 +226,7 @@ def _first_word(lane, sites, numbers, net, pv, kept, task, ends):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _solve_alone(lane, task, ends, energy, price, room):
+def solve_alone(lane, task, ends, energy, price, room):
     """Solves a row whose costs are convex; the interval of conflict, or -1."""
     keep, low, high = task[0][lane], task[1][lane], task[2][lane]
     first, slope, width = task[3][lane], task[4][lane], task[5][lane]
@@ -245,7 +246,7 @@ def _solve_alone(lane, task, ends, energy, price, room):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _general(lane, sites, numbers, net, pv, task, ends, energy, price):
+def solve_general(lane, sites, numbers, net, pv, task, ends, energy, price):
     """Solves a row whose costs are not convex: outcome and interval of conflict.
 
     Writes the value of the start to `ends`.

@@ -15,91 +15,63 @@
 
 with keep[s,t] = (1 - self_discharge_per_h[s]) ** step_h[t]. Powers are in kW and become kWh by the
 step; prices are in the currency per kWh.
+
+That is a plain site. Each further device and rule is stated in `devices`, scenarios in `scenarios`.
 """
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from loadloom.models.checks import Checks
+from loadloom.models.dispatch.devices.appliance import Appliance
+from loadloom.models.dispatch.devices.heat import HeatBus
+from loadloom.models.dispatch.devices.meter import Load, Meter, Photovoltaic
+from loadloom.models.dispatch.devices.room import Room
+from loadloom.models.dispatch.devices.storage import LEAST_EFFICIENCY, EnergyTarget, Storage
+from loadloom.models.dispatch.devices.swapping import SwappingStation
+from loadloom.models.dispatch.devices.unit import Unit
+from loadloom.models.dispatch.devices.vehicle import Vehicle
+from loadloom.models.dispatch.scenarios import Risk, Scenario, Scene
 from loadloom.models.horizon import FloatArray, Horizon
 
-NOTHING_KEPT = 1e-9
-"""A share of energy below this counts as none; solvers drop such coefficients without a word."""
+__all__ = [
+    "LEAST_EFFICIENCY",
+    "EnergyTarget",
+    "Load",
+    "Meter",
+    "Photovoltaic",
+    "Problem",
+    "Storage",
+]
 
-LEAST_EFFICIENCY = 1e-3
-"""The least efficiency; below it a problem's numbers lie too far apart to be solved exactly."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meter:
-    """The connection to the grid; every array has shape (count,), a limit of inf is none."""
-
-    buy_price_per_kwh: FloatArray
-    sell_price_per_kwh: FloatArray
-    import_limit_kw: FloatArray
-    export_limit_kw: FloatArray
-    currency_code: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """A demand that must be met as it comes, shape (count,)."""
-
-    name: str
-    power_kw: FloatArray
+FAMILIES: tuple[str, ...] = (
+    "buses",
+    "rooms",
+    "storages",
+    "vehicles",
+    "swappings",
+    "appliances",
+    "units",
+)
+"""The fields of a problem that hold devices which decide, and of a schedule that hold their plans;
+buses come first and what serves them last."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Photovoltaic:
-    """A photovoltaic forecast, shape (count,)."""
+class Device(Protocol):
+    """What every device that decides has."""
 
-    name: str
-    power_kw: FloatArray
-    curtailable: bool = False
+    @property
+    def name(self) -> str:
+        """The name, unique within its family."""
+        ...
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnergyTarget:
-    """A range for the energy at the end of an interval; -inf and inf where a side is open."""
-
-    interval: int
-    min_kwh: float
-    max_kwh: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Storage:
-    """A store; every array has shape (count,), energies are those at the end of each interval."""
-
-    name: str
-    energy_min_kwh: FloatArray
-    energy_max_kwh: FloatArray
-    initial_energy_kwh: float
-    charge_limit_kw: FloatArray
-    discharge_limit_kw: FloatArray
-    charge_efficiency: float = 1.0
-    discharge_efficiency: float = 1.0
-    self_discharge_per_h: float = 0.0
-    wear_cost_per_kwh: float = 0.0
-    end_value_per_kwh: float = 0.0
-    targets: tuple[EnergyTarget, ...] = ()
-
-    def keep(self, horizon: Horizon) -> FloatArray:
-        """The share of the energy that survives each interval, shape (count,)."""
-        kept = (1.0 - self.self_discharge_per_h) ** horizon.step_h
-        return np.where(kept < NOTHING_KEPT, 0.0, kept)
-
-    def energy_bounds_kwh(self) -> tuple[FloatArray, FloatArray]:
-        """The bounds at the end of each interval with the targets in them, shapes (count,)."""
-        if not self.targets:
-            return self.energy_min_kwh, self.energy_max_kwh
-        low, high = self.energy_min_kwh.copy(), self.energy_max_kwh.copy()
-        for target in self.targets:
-            low[target.interval] = max(low[target.interval], target.min_kwh)
-            high[target.interval] = min(high[target.interval], target.max_kwh)
-        return low, high
+    def check(self, checks: Checks, path: str, horizon: Horizon, buses: Collection[str]) -> None:
+        """Notes every rule that its data break; `buses` are the names of the site's buses."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,20 +86,73 @@ class Problem:
     meter: Meter
     loads: tuple[Load, ...] = ()
     photovoltaics: tuple[Photovoltaic, ...] = ()
+    buses: tuple[HeatBus, ...] = ()
+    rooms: tuple[Room, ...] = ()
     storages: tuple[Storage, ...] = ()
+    vehicles: tuple[Vehicle, ...] = ()
+    swappings: tuple[SwappingStation, ...] = ()
+    appliances: tuple[Appliance, ...] = ()
+    units: tuple[Unit, ...] = ()
+    scenarios: tuple[Scenario, ...] = ()
+    risk: Risk | None = None
     name: str = field(default="")
 
     def __post_init__(self) -> None:
         checks = Checks()
-        _check_meter(checks, self.meter, self.horizon.count)
-        for family, devices in (("loads", self.loads), ("photovoltaics", self.photovoltaics)):
+        self.meter.check(checks, "meter", self.horizon)
+        for family in ("loads", "photovoltaics"):
+            devices = getattr(self, family)
             checks.distinct(family, [device.name for device in devices])
             for index, device in enumerate(devices):
-                _check_power(checks, f"{family}[{index}]", device, self.horizon.count)
-        checks.distinct("storages", [storage.name for storage in self.storages])
-        for index, storage in enumerate(self.storages):
-            _check_storage(checks, f"storages[{index}]", storage, self.horizon.count)
+                device.check(checks, f"{family}[{index}]", self.horizon)
+        buses = [bus.name for bus in self.buses]
+        for family in FAMILIES:
+            checks.distinct(family, [device.name for device in getattr(self, family)])
+        for _, path, device in self.devices():
+            device.check(checks, path, self.horizon, buses)
+        _check_members(checks, self)
+        _check_scenarios(checks, self)
         checks.finish()
+
+    def devices(self) -> Iterator[tuple[str, str, Device]]:
+        """The devices that decide: family, path in the site, data."""
+        for family in FAMILIES:
+            for index, device in enumerate(getattr(self, family)):
+                yield family, f"{family}[{index}]", device
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether it is a site of prices, hard limits, fixed loads and stores alone."""
+        parts = (*self.loads, *self.storages)
+        others = any(getattr(self, family) for family in FAMILIES if family != "storages")
+        return (
+            self.meter.plain
+            and all(part.plain for part in parts)
+            and not (others or self.scenarios)
+        )
+
+    @cached_property
+    def scenes(self) -> tuple[Scene, ...]:
+        """The outcomes planned for: the scenarios, or the forecast alone."""
+        return tuple(self._scene(each) for each in self.scenarios) or (
+            self._scene(Scenario(name="", probability=1.0)),
+        )
+
+    def _scene(self, scenario: Scenario) -> Scene:
+        meter, count = self.meter, self.horizon.count
+        buy, sell = scenario.buy_price_per_kwh, scenario.sell_price_per_kwh
+        loads = [scenario.loads_kw.get(load.name, load.power_kw) for load in self.loads]
+        plants = [
+            scenario.photovoltaics_kw.get(plant.name, plant.power_kw)
+            for plant in self.photovoltaics
+        ]
+        return Scene(
+            probability=scenario.probability,
+            buy=meter.buy_price_per_kwh if buy is None else buy,
+            sell=meter.sell_price_per_kwh if sell is None else sell,
+            loads_kw=np.array(loads).reshape(-1, count),
+            plants_kw=np.array(plants).reshape(-1, count),
+        )
 
     @cached_property
     def net_load_kw(self) -> FloatArray:
@@ -161,68 +186,48 @@ class Problem:
         return np.minimum(meter.import_limit_kw, most), np.minimum(meter.export_limit_kw, least)
 
 
-def _check_meter(checks: Checks, meter: Meter, count: int) -> None:
-    for name in ("buy_price_per_kwh", "sell_price_per_kwh"):
-        values = getattr(meter, name)
-        if checks.length(f"meter.{name}", values, count):
-            checks.numbers(f"meter.{name}", values)
-    for name in ("import_limit_kw", "export_limit_kw"):
-        values = getattr(meter, name)
-        if checks.length(f"meter.{name}", values, count):
-            checks.numbers(f"meter.{name}", values, low=0.0, infinite=True)
+def _check_members(checks: Checks, problem: Problem) -> None:
+    """Notes names in circuits that no device has, that several have, or that stand in several."""
+    if not problem.meter.circuits:
+        return
+    parts = (*problem.loads, *problem.photovoltaics)
+    names = [part.name for part in parts] + [device.name for *_, device in problem.devices()]
+    taken: dict[str, str] = {}
+    for index, circuit in enumerate(problem.meter.circuits):
+        for number, name in enumerate(circuit.devices):
+            path = f"meter.circuits[{index}].devices[{number}]"
+            known = names.count(name)
+            checks.require(known > 0, path, f"{name!r} is no device of the site")
+            checks.require(known < 2, path, f"{name!r} is the name of several devices")
+            first = taken.setdefault(name, path)
+            checks.require(first == path, path, f"{name!r} also stands in {first}")
 
 
-def _check_power(checks: Checks, path: str, device: Load | Photovoltaic, count: int) -> None:
-    if checks.length(f"{path}.power_kw", device.power_kw, count):
-        checks.numbers(f"{path}.power_kw", device.power_kw, low=0.0)
-
-
-def _check_storage(checks: Checks, path: str, storage: Storage, count: int) -> None:
-    sized = True
-    for name in ("energy_min_kwh", "energy_max_kwh", "charge_limit_kw", "discharge_limit_kw"):
-        values = getattr(storage, name)
-        good = checks.length(f"{path}.{name}", values, count)
-        sized &= good and checks.numbers(f"{path}.{name}", values, low=0.0)
-    if sized:
-        crossed = np.flatnonzero(storage.energy_min_kwh > storage.energy_max_kwh)
-        if crossed.size:
-            t = int(crossed[0])
-            checks.require(
-                False,
-                f"{path}.energy_min_kwh[{t}]",
-                f"is {storage.energy_min_kwh[t]:g}; must not exceed energy_max_kwh, "
-                f"{storage.energy_max_kwh[t]:g}",
-            )
-    checks.numbers(f"{path}.initial_energy_kwh", storage.initial_energy_kwh, low=0.0)
-    for name in ("charge_efficiency", "discharge_efficiency"):
-        value = getattr(storage, name)
-        checks.require(
-            LEAST_EFFICIENCY <= value <= 1.0,
-            f"{path}.{name}",
-            f"is {value:g}; must be from {LEAST_EFFICIENCY:g} to 1",
-        )
-    rate = storage.self_discharge_per_h
-    checks.require(
-        0.0 <= rate < 1.0,
-        f"{path}.self_discharge_per_h",
-        f"is {rate:g}; must be at least 0 and below 1",
-    )
-    checks.numbers(f"{path}.wear_cost_per_kwh", storage.wear_cost_per_kwh, low=0.0)
-    checks.numbers(f"{path}.end_value_per_kwh", storage.end_value_per_kwh)
-    for index, target in enumerate(storage.targets):
-        _check_target(checks, f"{path}.targets[{index}]", target, count)
-
-
-def _check_target(checks: Checks, path: str, target: EnergyTarget, count: int) -> None:
-    checks.require(
-        0 <= target.interval < count, f"{path}.time", "must be the end of an interval of the grid"
-    )
-    if target.min_kwh != -np.inf:
-        checks.numbers(f"{path}.min_kwh", target.min_kwh, low=0.0)
-    if target.max_kwh != np.inf:
-        checks.numbers(f"{path}.max_kwh", target.max_kwh, low=0.0)
-    checks.require(
-        not target.min_kwh > target.max_kwh,
-        f"{path}.min_kwh",
-        f"is {target.min_kwh:g}; must not exceed max_kwh, {target.max_kwh:g}",
-    )
+def _check_scenarios(checks: Checks, problem: Problem) -> None:
+    count = problem.horizon.count
+    checks.distinct("scenarios", [scenario.name for scenario in problem.scenarios])
+    for index, scenario in enumerate(problem.scenarios):
+        path = f"scenarios[{index}]"
+        checks.numbers(f"{path}.probability", scenario.probability, low=0.0, high=1.0)
+        for name in ("buy_price_per_kwh", "sell_price_per_kwh"):
+            values = getattr(scenario, name)
+            if values is not None and checks.length(f"{path}.{name}", values, count):
+                checks.numbers(f"{path}.{name}", values)
+        for name, known in (
+            ("loads_kw", problem.loads),
+            ("photovoltaics_kw", problem.photovoltaics),
+        ):
+            names = {device.name for device in known}
+            for key, values in getattr(scenario, name).items():
+                place = f"{path}.{name}[{key!r}]"
+                checks.require(key in names, place, "is no device of the site")
+                if checks.length(place, values, count):
+                    checks.numbers(place, values, low=0.0)
+    if problem.scenarios:
+        total = sum(scenario.probability for scenario in problem.scenarios)
+        message = f"have probabilities that add up to {total:g}; must be 1"
+        checks.require(abs(total - 1.0) <= 1e-9, "scenarios", message)
+    if problem.risk is not None:
+        checks.numbers("risk.weight", problem.risk.weight, low=0.0, high=1.0)
+        level = problem.risk.level
+        checks.require(0.0 <= level < 1.0, "risk.level", f"is {level:g}; must be from 0 to below 1")

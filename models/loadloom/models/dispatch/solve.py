@@ -3,6 +3,8 @@
 kernel          at most one store; a dynamic programme, convex or not, in microseconds
 linear          any number of stores; a linear programme, with binaries where the plan needs them
 mixed-integer   the same with every binary from the start
+single          one vehicle, one appliance, or one heat bus with its tank; dynamic programmes
+general         every other site: further devices, tariffs and soft limits, in one programme
 reference       the textbook model in Pyomo; asked for, never chosen
 """
 
@@ -13,8 +15,11 @@ import numpy as np
 from loadloom.models.certificate import Proof
 from loadloom.models.checks import InvalidProblem, Violation
 from loadloom.models.dispatch import kernel
+from loadloom.models.dispatch.general import solve_general
 from loadloom.models.dispatch.linear import solve_linear, solve_mixed_integer
 from loadloom.models.dispatch.problem import Load, Meter, Problem, Storage
+from loadloom.models.dispatch.replan import settle_on
+from loadloom.models.dispatch.single import road as single_road
 from loadloom.models.dispatch.solution import Schedule, Solution, Values
 from loadloom.models.dispatch.values import site_values
 from loadloom.models.horizon import FloatArray, Horizon
@@ -26,13 +31,26 @@ INLINE_KERNEL_INTERVALS, INLINE_GENERAL_INTERVALS, INLINE_LINEAR_CELLS = 8_760, 
 work grows faster than the horizon, and intervals x stores of the linear programme."""
 
 
-def solve(problem: Problem, options: SolveOptions | None = None) -> Solution:
+def solve(
+    problem: Problem, options: SolveOptions | None = None, earlier: Schedule | None = None
+) -> Solution:
     """The best plan of a site by the road that fits, or by the one the caller asks for.
+
+    Of several best plans it is the earlier one, if there is one and it still is among them, or else
+    the one nearest to it in what each device draws. The earlier plan is stated on the same horizon,
+    NaN where it says nothing.
 
     Raises:
         InvalidProblem: the method asked for cannot take the problem.
     """
     options = options or SolveOptions()
+    solution = _solve(problem, options)
+    if earlier is None or solution.schedule is None:
+        return solution
+    return settle_on(problem, options, solution, earlier)
+
+
+def _solve(problem: Problem, options: SolveOptions) -> Solution:
     method = _method(problem, options)
     if method is Method.KERNEL:
         solution = solve_kernel(problem)
@@ -45,6 +63,9 @@ def solve(problem: Problem, options: SolveOptions | None = None) -> Solution:
         from loadloom.models.dispatch.reference import solve_reference
 
         return solve_reference(problem, options)
+    if not problem.plain:
+        single = single_road.solve_single(problem, solve_kernel) if options.method is None else None
+        return single or solve_general(problem, options)
     if method is Method.MIXED_INTEGER:
         return solve_mixed_integer(problem, options)
     return solve_linear(problem, options)
@@ -52,6 +73,8 @@ def solve(problem: Problem, options: SolveOptions | None = None) -> Solution:
 
 def fits_inline(problem: Problem, options: SolveOptions | None = None) -> bool:
     """Whether the solve is short enough to run beside others in a thread of the server."""
+    if not problem.plain:
+        return False
     method = _method(problem, options or SolveOptions())
     count, meter = problem.horizon.count, problem.meter
     convex = bool(
@@ -128,12 +151,15 @@ def warm() -> None:
         )
         for method in (Method.KERNEL, Method.LINEAR):
             solve(site, SolveOptions(method=method))
+    single_road.warm(site, _no_store(2))
 
 
 def _method(problem: Problem, options: SolveOptions) -> Method:
-    fits_kernel = len(problem.storages) <= 1
+    fits_kernel = problem.plain and len(problem.storages) <= 1
     if options.method is Method.KERNEL and not fits_kernel:
-        message = f"the kernel takes at most one storage; the site has {len(problem.storages)}"
+        message = "the kernel takes a plain site with at most one storage"
+        if problem.plain:
+            message = f"the kernel takes at most one storage; the site has {len(problem.storages)}"
         raise InvalidProblem([Violation("options.method", message)])
     return options.method or (Method.KERNEL if fits_kernel else Method.LINEAR)
 

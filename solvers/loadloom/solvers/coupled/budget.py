@@ -44,6 +44,11 @@ class Budget:
         """Whether time is what ends the search."""
         return self.clock is not None and self.time_limit_s < inf
 
+    @property
+    def by_clock(self) -> bool:
+        """Whether time alone is what ends the search, which is then not repeatable."""
+        return self.timed and self.rounds is None
+
     def spent(self, share: float = 1.0) -> bool:
         """Whether the search must end, or has used this share of its time."""
         return self.stopped or (self.timed and self.seconds >= share * self.time_limit_s)

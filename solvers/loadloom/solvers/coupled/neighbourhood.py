@@ -24,7 +24,7 @@ from loadloom.solvers.highs import Entries, Model, Options, Program
 from loadloom.solvers.kernels.choosers import Flags, Floats, Indices
 from loadloom.solvers.termination import Reason
 
-_OPTIONS: Options = {
+OPTIONS: Options = {
     "presolve": "choose",
     "primal_feasibility_tolerance": 1e-7,
     "dual_feasibility_tolerance": 1e-7,
@@ -32,6 +32,8 @@ _OPTIONS: Options = {
     "mip_detect_symmetry": False,
     "mip_allow_cut_separation_at_nodes": False,
 }
+"""How HiGHS searches among some windows best."""
+
 _WORTHWHILE = 1e-4  # the share of an answer's value that is worth a search
 
 
@@ -74,7 +76,7 @@ def best_among(
         return answer, True
     taken = listed.taken(answer.patterns)
     parts = _parts(listed, answer, free, taken)
-    model = Model(_programme(listed, parts), seed=seed % 2**31, options=_OPTIONS)
+    model = Model(_programme(listed, parts), seed=seed % 2**31, options=OPTIONS)
     model.begin_with(_columns(listed, parts, taken, answer))
     outcome = model.solve(
         time_limit_s=left_s,

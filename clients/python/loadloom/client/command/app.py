@@ -3,10 +3,10 @@
 Exit codes: 0 for a plan, 1 when there is none, 2 for wrong input, 3 for trouble with the server.
 """
 
-import json
 from datetime import datetime
 from enum import StrEnum
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -188,9 +188,7 @@ def token(context: typer.Context) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of site files."""
-    from loadloom.client.files.site_file import SiteFile
-
-    print(json.dumps(SiteFile.model_json_schema(), indent=2))
+    print(files("loadloom.client.files").joinpath("site.schema.json").read_text("utf-8"), end="")
 
 
 @app.callback(invoke_without_command=True)

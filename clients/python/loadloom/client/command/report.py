@@ -6,15 +6,27 @@ from itertools import groupby
 from math import isnan
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from loadloom.client.command.device_report import (
+    Quantity,
+    breaches,
+    constant,
+    electric_quantities,
+    heat_quantities,
+    hours,
+    last,
+    limit_prices,
+    peaks,
+)
 from loadloom.client.grid import Grid
 from loadloom.client.plan import Conflict, Outcome, Plan
 from loadloom.client.site import Load, Photovoltaic, Site
+from loadloom.client.site_devices import WindTurbine
 from loadloom.client.system import SystemInfo
 
 HOURLY_UP_TO = timedelta(hours=49)
@@ -23,9 +35,7 @@ HOURLY_UP_TO = timedelta(hours=49)
 CONFLICTS_TOLD = 10
 """The rules in conflict that are told at a terminal."""
 
-ACTION_STYLES = {"charge": "green", "discharge": "yellow"}
-
-Quantity = tuple[str, NDArray[np.float64], Callable[..., float]]
+ACTION_STYLES = {"charge": "green", "draw": "green", "discharge": "yellow", "give": "yellow"}
 
 
 def plan_report(site: Site, plan: Plan, place: Callable[[str], str] = str) -> RenderableType:
@@ -38,9 +48,19 @@ def plan_report(site: Site, plan: Plan, place: Callable[[str], str] = str) -> Re
         return Group(*parts, _conflicts(plan, place))
     if not plan.exists:
         return Group(*parts, Text(plan.message.termination.detail or "There is no plan."))
-    parts += [_costs(plan), "", _proof(plan)]
+    parts += [_costs(site, plan), "", _proof(plan)]
+    if plan.message.demand_peaks:
+        parts += ["", peaks(plan)]
+    if plan.message.breaches:
+        parts += ["", breaches(plan, place)]
     if plan.columns:
-        parts += ["", _schedule(site, plan)]
+        parts += ["", _schedule("Schedule", _quantities(site, plan), plan)]
+        if devices := electric_quantities(site, plan):
+            parts += ["", _schedule("Devices", devices, plan)]
+        if heat := heat_quantities(site, plan):
+            parts += ["", _schedule("Heat", heat, plan)]
+    if plan.message.limit_prices:
+        parts += ["", limit_prices(plan, place)]
     if plan.message.reasons:
         parts += ["", _reasons(plan)]
     return Group(*parts)
@@ -73,12 +93,13 @@ def _heading(plan: Plan) -> Text:
     return heading
 
 
-def _costs(plan: Plan) -> Table:
+def _costs(site: Site, plan: Plan) -> Table:
     table = _table("", plan.currency_code or "cost")
     money = _money(plan)
     if not isnan(plan.baseline_cost):
         beyond = "" if plan.baseline_within_limits else " (beyond the meter's limits)"
-        table.add_row(f"without storage{beyond}", money(plan.baseline_cost))
+        plainly = "with nothing clever" if plan.columns and _many(site) else "without storage"
+        table.add_row(f"{plainly}{beyond}", money(plan.baseline_cost))
     table.add_row("with this plan", Text(money(plan.objective), style="bold"))
     for name, amount in plan.costs.items():
         if amount:
@@ -109,12 +130,17 @@ def _proof(plan: Plan) -> Text:
     return text
 
 
-def _schedule(site: Site, plan: Plan) -> Table:
+def _many(site: Site) -> bool:
+    """Whether a site has devices that decide beyond its stores."""
+    kinds = ("vehicles", "swap_stations", "appliances", "heat_buses", "generators", "rooms")
+    return any(getattr(site, kind) for kind in kinds)
+
+
+def _schedule(title: str, columns: Sequence[Quantity], plan: Plan) -> Table:
     boundaries = plan.grid.boundaries
     hourly = boundaries[-1] - boundaries[0] <= HOURLY_UP_TO
-    columns = _quantities(site, plan)
     table = _table("local time", *(name for name, _, _ in columns))
-    table.title = f"Schedule by the {'hour' if hourly else 'day'}, kWh"
+    table.title = f"{title} by the {'hour' if hourly else 'day'}, kWh"
     starts, blocks = zip(*_blocks(plan.grid, hourly), strict=True)
     cells = [_cells(values, combine, blocks) for _, values, combine in columns]
     day = None
@@ -142,24 +168,30 @@ def _add_day(table: Table, moment: datetime, before: date | None) -> date:
 
 def _quantities(site: Site, plan: Plan) -> list[Quantity]:
     """The columns of the schedule: name, value in each interval, and how several become one."""
-    step_h = np.array([step / timedelta(hours=1) for step in plan.grid.steps])
+    step_h = hours(plan.grid)
     columns, total = plan.columns, np.sum
     grid_kw = columns["import_kw"] - columns["export_kw"]
-    buy = _row(site.meter.buy_price_per_kwh, plan.grid)
+    buy = constant(site.meter.buy_price_per_kwh, plan.grid)
     quantities: list[Quantity] = [("price", buy, np.mean)]
     if site.loads:
         quantities.append(("load", _total(site.loads, plan.grid) * step_h, total))
-    if site.photovoltaics:
-        quantities.append(("PV", _total(site.photovoltaics, plan.grid) * step_h, total))
+        shed_kw = [v for name, v in columns.items() if name.endswith("shed_kw")]
+        if np.any(np.asarray(shed_kw) > 1e-6):
+            quantities.append(("shed", np.sum(shed_kw, axis=0) * step_h, total))
+    if plants := [*site.photovoltaics, *site.wind_turbines]:
+        name = "sun, wind" if site.wind_turbines else "PV"
+        quantities.append((name, _total(plants, plan.grid) * step_h, total))
         lost_kw = [v for name, v in columns.items() if name.endswith("curtailed_kw")]
         if np.any(np.asarray(lost_kw) > 1e-6):
             quantities.append(("curtailed", np.sum(lost_kw, axis=0) * step_h, total))
     quantities.append(("grid", grid_kw * step_h, total))
     for storage in site.storages:
+        if storage.heat_bus:
+            continue
         prefix = f"{storage.name}." if storage.name else ""
         moved_kw = columns[f"{prefix}charge_kw"] - columns[f"{prefix}discharge_kw"]
         quantities.append((storage.name or "store", moved_kw * step_h, total))
-        quantities.append(("stored", columns[f"{prefix}state_of_charge_kwh"], _last))
+        quantities.append(("stored", columns[f"{prefix}state_of_charge_kwh"], last))
     return quantities
 
 
@@ -243,14 +275,5 @@ def _duration(step: timedelta) -> str:
     return f"{minutes / 60:g} h" if minutes % 60 == 0 else f"{minutes:g} min"
 
 
-def _last(values: NDArray[np.float64]) -> float:
-    return float(values[-1])
-
-
-def _row(values: ArrayLike, grid: Grid) -> NDArray[np.float64]:
-    """One value for each interval."""
-    return np.broadcast_to(np.asarray(values, dtype=np.float64), (grid.count,))
-
-
-def _total(devices: Sequence[Load | Photovoltaic], grid: Grid) -> NDArray[np.float64]:
-    return sum((_row(d.power_kw, grid) for d in devices), start=np.zeros(grid.count))
+def _total(devices: Sequence[Load | Photovoltaic | WindTurbine], grid: Grid) -> NDArray[np.float64]:
+    return sum((constant(d.power_kw, grid) for d in devices), start=np.zeros(grid.count))

@@ -12,7 +12,7 @@ from loadloom.client.files.faults import InputError
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-TAGS = ("a number", "a list", "a column")
+TAGS = ("a number", "a list", "a column", "windows")
 """The kinds of a series, which are no keys of a document."""
 
 

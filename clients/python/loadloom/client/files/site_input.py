@@ -1,26 +1,29 @@
 """What the files of a site say, made into a site and its grid."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from loadloom.client.files.alignment import Span, common_grid, rows, sample
 from loadloom.client.files.documents import Document, Keys, path_keys, path_text
+from loadloom.client.files.entries import Entry
 from loadloom.client.files.faults import Fault, InputError
 from loadloom.client.files.prices import Prices, read_prices
 from loadloom.client.files.series import SeriesReader, TimedSeries, one_instant, parse_time
-from loadloom.client.files.site_file import Entry, FileColumn, SiteFile, TargetEntry, read_site_file
+from loadloom.client.files.site_entries import KINDS, FileColumn, times_of
+from loadloom.client.files.site_file import SiteBase, read_site_file
+from loadloom.client.files.windows import Window, mask
 from loadloom.client.grid import Grid
-from loadloom.client.site import EnergyTarget, Load, Meter, Photovoltaic, Site, Storage
+from loadloom.client.site import Meter, Site
 
+METER_KEYS: Keys = ("meter",)
 BUY: Keys = ("meter", "buy_price_per_kwh")
-Device = TypeVar("Device", Load, Photovoltaic, Storage)
 SELL: Keys = ("meter", "sell_price_per_kwh")
 
 DEAR_PER_KWH, KNOWN = 10.0, frozenset(("", "EUR", "USD", "GBP", "CHF", "AUD", "CAD", "NZD"))
@@ -64,7 +67,7 @@ class SiteInput:
 class Reading:
     """The reading of a site's files: the series found so far, and the faults."""
 
-    site_file: SiteFile
+    site_file: SiteBase
     document: Document
     zone: ZoneInfo
     series: dict[Keys, TimedSeries] = field(default_factory=dict)
@@ -238,52 +241,59 @@ def _local(moment: datetime, reading: Reading) -> str:
 
 
 def _site(reading: Reading, grid: Grid) -> Site:
-    said = reading.site_file
-    return Site(
-        name=said.name,
-        meter=_meter(reading, grid),
-        loads=_devices(reading, grid, Load, said.loads, "loads"),
-        photovoltaics=_devices(reading, grid, Photovoltaic, said.photovoltaics, "photovoltaics"),
-        storages=_devices(reading, grid, Storage, said.storages, "storages"),
-    )
+    site = reading.site_file
+    names = site.model_fields_set - {"meter", "time_zone"}
+    return Site(meter=_meter(reading, grid), **_fields(reading, grid, site, (), names))
 
 
 def _meter(reading: Reading, grid: Grid) -> Meter:
-    said = _fields(reading, grid, reading.site_file.meter, ("meter",))
+    meter = reading.site_file.meter
+    said = _fields(reading, grid, meter, METER_KEYS, meter.model_fields_set)
     for keys in (BUY, SELL):
         if keys in reading.series:
             said[str(keys[-1])] = sample(reading.series[keys], grid)
-    return Meter(**said | {"currency_code": _currency_code(reading)})
+    said["currency_code"] = _currency_code(reading)
+    return Meter(**said)
 
 
-def _devices(
-    reading: Reading, grid: Grid, kind: type[Device], entries: Sequence[Entry], name: str
-) -> list[Device]:
-    return [
-        kind(**_fields(reading, grid, entry, (name, index))) for index, entry in enumerate(entries)
-    ]
-
-
-def _fields(reading: Reading, grid: Grid, entry: Entry, keys: Keys) -> dict[str, Any]:
-    """The fields that an entry gives, as the data of the client have them."""
+def _fields(
+    reading: Reading, grid: Grid, entry: Entry, keys: Keys, names: Set[str]
+) -> dict[str, Any]:
+    """Fields that an entry gives, as the data of the client have them."""
+    times = times_of(KINDS[type(entry)])
     said = {}
-    for name in entry.model_fields_set:
-        content = getattr(entry, name)
-        if isinstance(content, FileColumn):
-            content = sample(reading.series[(*keys, name)], grid)
-        elif name == "targets":
-            content = [_target(reading, t, (*keys, name, i)) for i, t in enumerate(content)]
-        said[name] = content
+    for name in names:
+        content, where = getattr(entry, name), (*keys, name)
+        if content is not None:
+            read = _instant if name in times else _content
+            said[name] = read(reading, grid, content, where)
     return said
 
 
-def _target(reading: Reading, entry: TargetEntry, keys: Keys) -> EnergyTarget:
-    time = NEVER
+def _content(reading: Reading, grid: Grid, content: object, keys: Keys) -> object:
+    """What stands in a field: a column sampled, windows as a mask, entries as what they say."""
+    if isinstance(content, FileColumn):
+        return sample(reading.series[keys], grid)
+    if isinstance(content, Entry):
+        given = _fields(reading, grid, content, keys, content.model_fields_set)
+        return KINDS[type(content)](**given)
+    if not isinstance(content, list) or not content or not isinstance(content[0], Entry):
+        return content
+    if isinstance(content[0], Window):
+        try:
+            return mask(content, grid, reading.zone)
+        except ValueError as error:
+            reading.faults.append(reading.document.fault(keys, str(error)))
+            return 0.0
+    return [_content(reading, grid, item, (*keys, i)) for i, item in enumerate(content)]
+
+
+def _instant(reading: Reading, _: Grid, text: str, keys: Keys) -> datetime:
     try:
-        time = one_instant(parse_time(entry.time), reading.zone)
+        return one_instant(parse_time(text), reading.zone)
     except ValueError as error:
-        reading.faults.append(reading.document.fault((*keys, "time"), str(error)))
-    return EnergyTarget(time=time, min_kwh=entry.min_kwh, max_kwh=entry.max_kwh)
+        reading.faults.append(reading.document.fault(keys, str(error)))
+        return NEVER
 
 
 def _currency_code(reading: Reading) -> str:

@@ -7,6 +7,9 @@ POWERS = {"w": (1, 1000), "kw": (1, 1), "mw": (1000, 1), "gw": (1_000_000, 1)}
 ENERGIES = {f"{unit}h": ratio for unit, ratio in POWERS.items()}
 PRICES = {f"per_{unit}": (below, above) for unit, (above, below) in ENERGIES.items()}
 
+PLAIN = ("coefficient_of_performance", "energy_efficiency_ratio", "active", "off_grid")
+"""The fields of no unit."""
+
 PRICE_NAME = re.compile(r"(?:(?P<side>.+)_)?price(?:_(?P<currency>[a-z]{3}))?_(?P<unit>per_[a-z]+)")
 
 
@@ -32,8 +35,10 @@ def conversion(column: str, field: str) -> Conversion:
     Raises:
         UnknownUnit: the column has no unit of the field's kind.
     """
-    if field.endswith("_per_kwh"):
+    if field.endswith("price_per_kwh"):
         return _price(column)
+    if field in PLAIN or field.endswith(("_c", "_kg_per_kwh")):
+        return _as_it_is(column, field)
     units, example = (ENERGIES, "stored_kwh") if field.endswith("_kwh") else (POWERS, "load_kw")
     unit = column.lower().rpartition("_")[2]
     if unit not in units:
@@ -41,6 +46,14 @@ def conversion(column: str, field: str) -> Conversion:
         raise UnknownUnit(f"its name must end in a unit for {field}: {known}, as {example} does")
     above, below = units[unit]
     return Conversion(above=above, below=below)
+
+
+def _as_it_is(column: str, field: str) -> Conversion:
+    """The conversion of what is told in one unit alone, or in none."""
+    unit = next((unit for unit in ("_kg_per_kwh", "_c") if field.endswith(unit)), "")
+    if not column.lower().endswith(unit):
+        raise UnknownUnit(f"its name must end in the unit of {field}, {unit}")
+    return Conversion(above=1, below=1)
 
 
 def price_side(column: str) -> str | None:

@@ -1,0 +1,202 @@
+"""A store in the general programme."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from loadloom.models.dispatch.devices.storage import Storage, StoragePlan
+from loadloom.models.dispatch.programme import IntArray, Programme, Rule
+from loadloom.models.horizon import FloatArray
+
+
+def add(programme: Programme, path: str, storage: Storage) -> Callable[[FloatArray], StoragePlan]:
+    """Adds a store; what comes back reads its plan from a solution."""
+    count, hours = programme.count, programme.hours
+    name, into, outof = storage.name, storage.charge_efficiency, storage.discharge_efficiency
+    most_in, most_out = storage.charge_limit_kw * hours, storage.discharge_limit_kw * hours
+    charge = programme.columns(
+        count,
+        high=most_in,
+        cost=storage.wear_cost_per_kwh * into,
+        at_most=Rule(
+            path=f"{path}.charge_limit_kw",
+            says=f"{name!r} may charge with at most {{limit}}",
+            scale=hours,
+        ),
+    )
+    discharge = programme.columns(
+        count,
+        high=most_out,
+        cost=storage.wear_cost_per_kwh / outof,
+        at_most=Rule(
+            path=f"{path}.discharge_limit_kw",
+            says=f"{name!r} may discharge with at most {{limit}}",
+            scale=hours,
+        ),
+    )
+    energy = _energy(programme, path, storage)
+    keep = storage.keep(programme.horizon)
+    kept = np.append(keep[0] * storage.initial_energy_kwh, np.zeros(count - 1))
+    rows = programme.rows(count, kept, kept)
+    programme.entries(rows, energy)
+    programme.entries(rows[1:], energy[:-1], -keep[1:])
+    programme.entries(rows, charge, -into)
+    programme.entries(rows, discharge, 1.0 / outof)
+    programme.worth(path, rows)
+    programme.draws(name, charge, bus=storage.bus)
+    programme.draws(name, discharge, -1.0, bus=storage.bus)
+    _never_both(programme, storage, charge, discharge)
+    _bands(programme, storage, charge, discharge)
+    _depths(programme, storage, charge, discharge)
+    if programme.reserve is not None and not storage.bus:
+        _spare(programme, storage, (charge, discharge, energy))
+
+    def read(primal: FloatArray) -> StoragePlan:
+        return StoragePlan(
+            charge_kw=primal[charge] / hours,
+            discharge_kw=primal[discharge] / hours,
+            energy_kwh=primal[energy],
+        )
+
+    return read
+
+
+def _energy(programme: Programme, path: str, storage: Storage) -> IntArray:
+    """The columns of what the store holds, within its bounds or at a price beyond them."""
+    count, price = programme.count, storage.breach_price_per_kwh
+    low, high = storage.energy_min_kwh, storage.energy_max_kwh
+    least = Rule(
+        path=f"{path}.energy_min_kwh",
+        says=f"{storage.name!r} must hold at least {{limit}}",
+        unit="kWh",
+        at_end=True,
+    )
+    most = Rule(
+        path=f"{path}.energy_max_kwh",
+        says=f"{storage.name!r} may hold at most {{limit}}",
+        unit="kWh",
+        at_end=True,
+    )
+    worth = np.zeros(count)
+    worth[-1] = -storage.end_value_per_kwh
+    if price == np.inf:
+        energy = programme.columns(count, low, high, worth, at_least=least, at_most=most)
+    else:
+        energy = programme.columns(count, 0.0, storage.capacity_kwh, worth)
+        _soft(programme, energy, np.where(low > 0.0, low, -np.inf), price, missing=True)
+        full = high < storage.capacity_kwh
+        _soft(programme, energy, np.where(full, high, np.inf), price, missing=False)
+    for index, target in enumerate(storage.targets):
+        at = np.array([target.interval])
+        for side, field, rule, missing in (
+            (target.min_kwh, "min_kwh", least, True),
+            (target.max_kwh, "max_kwh", most, False),
+        ):
+            if not np.isfinite(side):
+                continue
+            if price < np.inf:
+                _soft(programme, energy[at], np.array([side]), price, missing=missing)
+                continue
+            named = Rule(
+                path=f"{path}.targets[{index}].{field}", says=rule.says, unit="kWh", at_end=True
+            )
+            row = programme.rows(
+                1,
+                side if missing else -np.inf,
+                np.inf if missing else side,
+                at_least=named if missing else None,
+                at_most=None if missing else named,
+                intervals=at,
+            )
+            programme.entries(row, energy[at])
+    return energy
+
+
+def _soft(
+    programme: Programme, energy: IntArray, side: FloatArray, price: float, *, missing: bool
+) -> None:
+    """Prices what is missing to a side, or beyond it, wherever the side is finite."""
+    where = np.flatnonzero(np.isfinite(side))
+    off = programme.columns(where.size, cost=price)
+    low, high = (side[where], np.inf) if missing else (-np.inf, side[where])
+    rows = programme.rows(where.size, low, high)
+    programme.entries(rows, energy[where])
+    programme.entries(rows, off, 1.0 if missing else -1.0)
+
+
+def _never_both(
+    programme: Programme, storage: Storage, charge: IntArray, discharge: IntArray
+) -> None:
+    """Keeps charge and discharge apart, each bounded by what the store has room for or holds."""
+    low, high = storage.energy_bounds_kwh()
+    if storage.breach_price_per_kwh < np.inf:
+        low, high = np.zeros(low.size), np.full(high.size, storage.capacity_kwh)
+    keep, initial = storage.keep(programme.horizon), storage.initial_energy_kwh
+    least, most = (keep * np.append(initial, bound[:-1]) for bound in (low, high))
+    into, outof = storage.charge_efficiency, storage.discharge_efficiency
+    programme.pair(
+        charge,
+        discharge,
+        most_one=np.maximum(high - least, 0.0) / into,
+        most_other=np.maximum(most - low, 0.0) * outof,
+        rate=into * outof,
+    )
+
+
+def _bands(programme: Programme, storage: Storage, charge: IntArray, discharge: IntArray) -> None:
+    """Lets the store run with its least power or not at all."""
+    hours = programme.hours
+    for columns, least_kw, limit_kw in (
+        (charge, storage.least_charge_kw, storage.charge_limit_kw),
+        (discharge, storage.least_discharge_kw, storage.discharge_limit_kw),
+    ):
+        if least_kw > 0.0:
+            on = programme.columns(programme.count, high=1.0, integer=True)
+            rows = programme.rows(programme.count, -np.inf, 0.0)
+            programme.entries(rows, columns)
+            programme.entries(rows, on, -limit_kw * hours)
+            rows = programme.rows(programme.count, 0.0, np.inf)
+            programme.entries(rows, columns)
+            programme.entries(rows, on, -least_kw * hours)
+
+
+def _depths(programme: Programme, storage: Storage, charge: IntArray, discharge: IntArray) -> None:
+    """Splits what the store holds into shares of rising cost; the cheapest are used first."""
+    if not storage.depth_wear:
+        return
+    count = programme.count
+    sizes, costs, held = storage.depth_segments()
+    inside, outside = programme.rows(count, 0.0, 0.0), programme.rows(count, 0.0, 0.0)
+    programme.entries(inside, charge, -storage.charge_efficiency)
+    programme.entries(outside, discharge, -1.0 / storage.discharge_efficiency)
+    for size, cost, initial in zip(sizes, costs, held, strict=True):
+        share = programme.columns(count, high=size)
+        taken_in = programme.columns(count)
+        given_out = programme.columns(count, cost=cost)
+        start = np.append(initial, np.zeros(count - 1))
+        rows = programme.rows(count, start, start)
+        programme.entries(rows, share)
+        programme.entries(rows[1:], share[:-1], -1.0)
+        programme.entries(rows, taken_in, -1.0)
+        programme.entries(rows, given_out)
+        programme.entries(inside, taken_in)
+        programme.entries(outside, given_out)
+
+
+def _spare(
+    programme: Programme, storage: Storage, columns: tuple[IntArray, IntArray, IntArray]
+) -> None:
+    """The power that the store could give besides, for as long as the reserve asks."""
+    reserve, hours, (charge, discharge, energy) = programme.reserve, programme.hours, columns
+    if reserve is None:
+        return
+    spare = programme.columns(programme.count)
+    rows = programme.rows(programme.count, -np.inf, storage.discharge_limit_kw)
+    programme.entries(rows, spare)
+    programme.entries(rows, discharge, 1.0 / hours)
+    programme.entries(rows, charge, -1.0 / hours)
+    floor = storage.energy_min_kwh if storage.breach_price_per_kwh == np.inf else 0.0
+    rows = programme.rows(programme.count, -np.inf, -floor)
+    programme.entries(rows, spare, reserve.reserve_h / storage.discharge_efficiency)
+    programme.entries(rows, energy, -1.0)
+    programme.spare(spare)

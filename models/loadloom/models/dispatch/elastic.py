@@ -1,0 +1,188 @@
+"""The elastic programme of a site: every named rule may give way, by a column of its own.
+
+A rule gives way at the cost of its weight, 1 for most, for each unit of its row or column: kWh for
+limits of power and energy. What is physics has no name and holds.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from loadloom.models.dispatch.blocks.site import Site
+from loadloom.models.dispatch.programme import BoolArray, IntArray, Limit, Programme
+from loadloom.models.dispatch.smallest_sets import Part
+from loadloom.models.horizon import FloatArray
+from loadloom.solvers.highs import Model, Outcome, Program
+from loadloom.solvers.termination import Reason
+
+FAR = 1e6
+"""More than any rule is asked to give way by, in the unit of its row."""
+
+BEYOND_DIGITS = 1e-6
+"""Changes are rounded up to a multiple of this, so that they cure for certain."""
+
+GIVEN = 1e-7
+"""A rule that gives way by less is kept; the rest is rounding."""
+
+BUILDING_S = 2e-7
+"""The time that it takes to state one column to the solver."""
+
+
+_DECIDED = {Reason.OPTIMAL, Reason.FEASIBLE, Reason.INFEASIBLE}
+
+
+class Elastic:
+    """What knows which named rules of a site can be kept together.
+
+    `change` is by how much each limit gives way in the least change, `left_s` the time left.
+    """
+
+    def __init__(self, site: Site, time_limit_s: float) -> None:
+        programme = site.programme
+        self.limits, self.left_s = programme.limits, time_limit_s
+        self.change = [np.zeros(limit.where.size) for limit in self.limits]
+        self._cured = [np.zeros(limit.where.size) for limit in self.limits]
+        self._programme = programme
+        low, high = programme.low, programme.high
+        far = _far(programme, low, high)
+        given = [_give(programme, limit, low, high) for limit in self.limits]
+        for limit in self.limits:
+            if limit.of_columns and limit.high:
+                high[limit.where] = far
+            elif limit.of_columns:
+                physical = limit.rule.unit in {"kW", "kWh"} and bool(
+                    (low[limit.where] >= 0.0).all()
+                )
+                low[limit.where] = 0.0 if physical else -FAR
+        self._slack, self._rows = [slack for slack, _ in given], [rows for _, rows in given]
+        more = programme.column_count - low.size
+        self._low, self._high = np.append(low, np.zeros(more)), np.append(high, np.zeros(more))
+        sides = programme.sides
+        for limit, slack, rows in zip(self.limits, self._slack, self._rows, strict=True):
+            self._high[slack] = np.where(np.isfinite(sides[int(limit.high)][rows]), FAR, 0.0)
+        # What runs both ways without losses can as well run one way only.
+        self._lossy = [np.broadcast_to(pair.rate < 1.0, pair.one.size) for pair in programme.pairs]
+        self._whole = programme.program(
+            np.zeros(programme.column_count), bounds=(self._low, self._high)
+        )
+        none = np.zeros_like(self._whole.integer)
+        self._linear = Model(replace(self._whole, integer=none))
+
+    def least(self) -> list[FloatArray] | None:
+        """The duals of each limit in the least change; None if time ended before it was found."""
+        cost = np.zeros(self._low.size)
+        for limit, slack in zip(self.limits, self._slack, strict=True):
+            cost[slack] = limit.rule.weight
+        outcome = self._solve(cost, self._high, exact=True)
+        if outcome is None or outcome.primal is None:
+            return None
+        for index, slack in enumerate(self._slack):
+            given = outcome.primal[slack]
+            up = np.ceil(given / BEYOND_DIGITS) * BEYOND_DIGITS
+            self.change[index] = np.where(given > GIVEN, up, 0.0)
+        if outcome.row_dual is None:
+            return [np.ones(rows.size) for rows in self._rows]
+        return [outcome.row_dual[rows] for rows in self._rows]
+
+    def possible(self, parts: list[Part]) -> bool:
+        """Whether a plan keeps these parts, all others dropped; so also when the time is over."""
+        if self.left_s <= 0.0:
+            return True
+        high = self._high.copy()
+        for part in parts:
+            slack, cured = self._slack[part.rule][part.mask], self._cured[part.rule][part.mask]
+            high[slack] = np.minimum(high[slack], cured)
+        cost = np.zeros(self._low.size)
+        for pair in self._programme.pairs:
+            cost[pair.one] = cost[pair.other] = 1.0
+        outcome = self._solve(cost, high, exact=False)
+        return outcome is None or outcome.termination.reason is not Reason.INFEASIBLE
+
+    def cure(self, part: Part) -> None:
+        """Lets a part give way by what the least change asks of it."""
+        self._cured[part.rule][part.mask] = self.change[part.rule][part.mask]
+
+    def numbers(self, index: int) -> FloatArray:
+        """The numbers of a limit as the request has them."""
+        limit = self.limits[index]
+        sides = self._programme.sides[int(limit.high)][self._rows[index]]
+        return sides / limit.rule.scale + limit.rule.shift
+
+    def _solve(self, cost: FloatArray, high: FloatArray, *, exact: bool) -> Outcome | None:
+        """A solution in which nothing runs both ways, the best one if it is to be exact.
+
+        Its duals are those of the linear programme with all that is whole fixed. Where time ends
+        before there is one, the exact one is that of the linear programme; else it is None.
+        """
+        linear = replace(
+            self._whole,
+            cost=cost,
+            low=self._low,
+            high=high,
+            integer=np.zeros_like(self._whole.integer),
+        )
+        outcome = self._run(self._linear, linear)
+        if outcome.primal is None or self._fits(outcome.primal):
+            return outcome if outcome.termination.reason in _DECIDED else None
+        if not self._whole.integer.any():
+            clash = [pair.both(outcome.primal) for pair in self._programme.pairs]
+            closed = self._run(self._linear, self._closed(linear, outcome.primal, clash))
+            allowed = outcome.termination.objective + GIVEN if exact else np.inf
+            near = closed.primal is not None and self._fits(closed.primal)
+            if near and closed.termination.objective <= allowed:
+                return closed
+        bounds = (self._low, high)
+        search = self._run(Model(self._programme.program(cost, self._lossy, bounds=bounds)))
+        if search.termination.reason not in _DECIDED:
+            return outcome if exact else None
+        if search.primal is None or not exact:
+            return search
+        primal = search.primal[: cost.size]
+        fixed = self._run(self._linear, self._closed(linear, primal, self._lossy))
+        return search if fixed.primal is None else fixed
+
+    def _fits(self, primal: FloatArray) -> bool:
+        """Whether a solution can be run: whole where it must be, nothing running both ways."""
+        whole = primal[self._whole.integer]
+        if np.abs(whole - np.round(whole)).max(initial=0.0) > GIVEN:
+            return False
+        pairs = zip(self._programme.pairs, self._lossy, strict=True)
+        return not any((pair.both(primal) & lossy).any() for pair, lossy in pairs)
+
+    def _closed(self, linear: Program, primal: FloatArray, masks: list[BoolArray]) -> Program:
+        """The linear programme with all that is whole fixed, and marked pairs to one way."""
+        low, high = linear.low.copy(), linear.high.copy()
+        whole = self._whole.integer
+        low[whole] = high[whole] = np.round(primal[whole])
+        for pair, mask in zip(self._programme.pairs, masks, strict=True):
+            pair.close(low, high, primal, mask)
+        return replace(linear, low=low, high=high)
+
+    def _run(self, model: Model, program: Program | None = None) -> Outcome:
+        if program is not None:
+            model.change(program)
+        outcome = model.solve(time_limit_s=max(0.0, self.left_s), relative_gap=1e-6)
+        self.left_s -= outcome.seconds + BUILDING_S * self._low.size
+        return outcome
+
+
+def _give(
+    programme: Programme, limit: Limit, low: FloatArray, high: FloatArray
+) -> tuple[IntArray, IntArray]:
+    """The columns by which a rule gives way, and its rows; bounds of columns become rows."""
+    size, sign = limit.where.size, -1.0 if limit.high else 1.0
+    slack, rows = programme.columns(size), limit.where
+    if limit.of_columns:
+        sides = (-np.inf, high[rows]) if limit.high else (low[rows], np.inf)
+        rows = programme.rows(size, *sides)
+        programme.entries(rows, limit.where)
+    programme.entries(rows, slack, sign)
+    return slack, rows
+
+
+def _far(programme: Programme, low: FloatArray, high: FloatArray) -> float:
+    """More than any flow that a site needs, from the sizes of all that is stated."""
+    row_low, row_high = programme.sides
+    sums = sum(float(np.abs(each[np.isfinite(each)]).sum()) for each in (row_low, row_high, low))
+    most = float(high[np.isfinite(high)].max(initial=1.0))
+    return min(2.0 * (sums + most), FAR)

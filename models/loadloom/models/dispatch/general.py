@@ -1,0 +1,272 @@
+"""The general road: any mix of devices, as one linear or mixed-integer programme.
+
+First it is solved without the binaries of pairs, so as a linear programme if no device is integral
+by nature. Where that plan can be run, nothing running both ways, it is the best. Otherwise each
+pair is fixed to the way in which it runs on balance, which often costs nothing; where it costs
+something, the search has binaries wherever energy can be a burden, and after that in every pair.
+The last step is a linear programme with all that is whole fixed, whose duals are the values.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from math import inf
+from time import perf_counter
+
+import numpy as np
+
+from loadloom.models.certificate import Proof
+from loadloom.models.dispatch.blocks.site import Site, build
+from loadloom.models.dispatch.problem import Problem
+from loadloom.models.dispatch.programme import BoolArray, IntArray
+from loadloom.models.dispatch.solution import Schedule, Solution, Values
+from loadloom.models.horizon import FloatArray
+from loadloom.models.options import Method, SolveOptions
+from loadloom.solvers.highs import Matrix, Model, Outcome, Program
+from loadloom.solvers.termination import Reason, Termination
+
+ROUNDING = 1e-9
+"""The relative gap that rounding leaves, whatever smaller one is asked for."""
+
+NEAR = 1e-10
+"""The relative cost that a plan near an earlier one may have on top, for rounding."""
+
+FIXINGS = 4
+"""So often pairs that run both ways are fixed one after the other, before all of them are."""
+
+
+def solve_general(problem: Problem, options: SolveOptions) -> Solution:
+    """The best plan of any site."""
+    return Search(site=build(problem), options=options).run()
+
+
+class Planner:
+    """The general road for one site again and again, each solve starting from the last basis.
+
+    Whatever changes but the coefficients of the programme is taken over; else it starts afresh.
+    """
+
+    def __init__(self) -> None:
+        self.held: tuple[Matrix, Model] | None = None
+
+    def solve(self, problem: Problem, options: SolveOptions) -> Solution:
+        """The best plan of a site, as by `solve_general`."""
+        return Search(site=build(problem), options=options, planner=self).run()
+
+
+@dataclass(slots=True, kw_only=True)
+class Search:
+    """The best plan and the best bound so far."""
+
+    site: Site
+    options: SolveOptions
+    primal: FloatArray | None = None
+    cost: float = inf
+    bound: float = -inf
+    values: Values | None = None
+    proof: Proof = Proof.NONE
+    binaries: int = 0
+    began_s: float = field(default_factory=perf_counter)
+    ended: Termination | None = None
+    base: Program = field(init=False)
+    whole: Program = field(init=False)
+    linear: Model | None = None
+    planner: "Planner | None" = None
+    fixed: tuple[FloatArray, FloatArray] | None = None
+
+    def __post_init__(self) -> None:
+        self.whole = self.site.programme.program(self.site.cost)
+        self.base = replace(self.whole, integer=np.zeros_like(self.whole.integer))
+
+    def run(self) -> Solution:
+        """The best plan, by as few binaries as it takes."""
+        mixed = self.options.method is Method.MIXED_INTEGER
+        for masks in self._choices():
+            last = all(mask.all() for mask in masks)
+            if mixed and not last:
+                continue
+            self._round(masks)
+            if self.proven or self.ended is not None:
+                break
+        return self._solution()
+
+    @property
+    def proven(self) -> bool:
+        """Whether cost and bound meet."""
+        allowed = max(self.options.relative_gap, ROUNDING) * max(1.0, abs(self.cost))
+        return self.primal is not None and self.cost - self.bound <= allowed
+
+    def _choices(self) -> Iterator[list[BoolArray]]:
+        """The pairs that have binaries, round by round."""
+        pairs = self.site.programme.pairs
+        none = [np.zeros(pair.one.size, np.bool_) for pair in pairs]
+        yield none
+        some = [self._burdened[pair.intervals] for pair in pairs]
+        if any(mask.any() for mask in some) and not all(mask.all() for mask in some):
+            yield some
+        if pairs:
+            yield [~mask for mask in none]
+
+    @property
+    def _burdened(self) -> BoolArray:
+        """The intervals in which more energy can cost something, (count,)."""
+        found = np.zeros(self.site.programme.count, np.bool_)
+        problem = self.site.problem
+        for scene in problem.scenes:
+            found |= (scene.buy < 0.0) | (scene.sell < 0.0) | (scene.sell > scene.buy)
+            fixed = [not plant.curtailable for plant in problem.photovoltaics]
+            found |= scene.plants_kw[fixed].sum(axis=0) > scene.loads_kw.sum(axis=0)
+        if self.primal is None and self._relaxed is not None:
+            for pair in self.site.programme.pairs:
+                found[pair.intervals[pair.both(self._relaxed)]] = True
+        return found
+
+    _relaxed: FloatArray | None = None
+
+    def _round(self, masks: list[BoolArray]) -> None:
+        """One search with these binaries, and the linear programme that it leaves."""
+        self.binaries = sum(int(np.count_nonzero(mask)) for mask in masks)
+        whole = self.whole
+        if self.binaries:
+            whole = self.site.programme.program(self.site.cost, masks)
+        if whole.integer.any():
+            outcome = self._solve(Model(whole, seed=self.options.seed))
+            self.proof = Proof.BRANCH_AND_BOUND
+        else:
+            outcome = self._solve(self._linear(self.base))
+            self.proof = Proof.RELAXATION
+        if outcome.termination.reason is not Reason.OPTIMAL:
+            self.ended = outcome.termination
+        self.bound = max(self.bound, outcome.termination.bound)
+        if outcome.primal is not None:
+            self._relaxed = outcome.primal[: self.base.cost.size]
+            self._settle(outcome, masks)
+
+    def _settle(self, outcome: Outcome, masks: list[BoolArray]) -> None:
+        """Fixes what is whole and the ways of pairs until a linear programme's plan can be run."""
+        if outcome.primal is None:
+            return
+        primal = outcome.primal[: self.base.cost.size]
+        low, high = self.base.low.copy(), self.base.high.copy()
+        natural = self.whole.integer
+        low[natural] = high[natural] = np.round(primal[natural])
+        for pair, mask in zip(self.site.programme.pairs, masks, strict=True):
+            pair.close(low, high, primal, mask)
+        duals = outcome.row_dual
+        for attempt in range(FIXINGS + 1):
+            clash = [pair.both(primal) for pair in self.site.programme.pairs]
+            if duals is not None and not any(mask.any() for mask in clash):
+                self._offer(primal, duals, (low, high))
+                return
+            for pair, mask in zip(self.site.programme.pairs, clash, strict=True):
+                pair.close(low, high, primal, mask | (attempt == FIXINGS - 1))
+            fixed = replace(self.base, low=low.copy(), high=high.copy())
+            outcome = self._solve(self._linear(fixed))
+            if outcome.primal is None:
+                return
+            primal, duals = outcome.primal, outcome.row_dual
+
+    def _linear(self, program: Program) -> Model:
+        """The model of linear programmes, changed to this one."""
+        if self.linear is None:
+            held = self.planner.held if self.planner else None
+            if held is not None and _same(held[0], program.matrix):
+                self.linear = held[1]
+            else:
+                self.linear = Model(program, seed=self.options.seed)
+                if self.planner:
+                    self.planner.held = program.matrix, self.linear
+        self.linear.change(program)
+        return self.linear
+
+    def nearest(self, row: int, off: IntArray) -> Schedule | None:
+        """The plan with the least sum of some columns among those that cost no more.
+
+        The row holds the cost of plans.
+        """
+        if self.primal is None or self.fixed is None:
+            return None
+        cost, high = np.zeros(self.base.cost.size), self.base.row_high.copy()
+        cost[off] = 1.0
+        high[row] = float(self.base.cost @ self.primal) + NEAR * max(1.0, abs(self.cost))
+        program = replace(
+            self.base, cost=cost, low=self.fixed[0], high=self.fixed[1], row_high=high, offset=0.0
+        )
+        outcome = self._solve(self._linear(program))
+        if outcome.primal is None:
+            return None
+        return self._schedule(np.clip(outcome.primal, self.base.low, self.base.high))
+
+    def _offer(
+        self, primal: FloatArray, row_dual: FloatArray, fixed: tuple[FloatArray, FloatArray]
+    ) -> None:
+        """Takes over a plan, if it is the best, and the values that its duals tell."""
+        primal = np.clip(primal, self.base.low, self.base.high)
+        cost = self.base.offset + float(self.base.cost @ primal)
+        if cost < self.cost:
+            self.primal, self.cost, self.fixed = primal, cost, fixed
+            reduced = self.base.cost - _products(self.base, row_dual)
+            self.values = self.site.values(row_dual, reduced)
+
+    def _solve(self, model: Model) -> Outcome:
+        left_s = max(0.0, self.options.time_limit_s - (perf_counter() - self.began_s))
+        gap = self.options.relative_gap
+        return model.solve(time_limit_s=left_s, relative_gap=0.5 * gap)
+
+    def _solution(self) -> Solution:
+        """The answer as it stands."""
+        method = self.options.method or Method.LINEAR
+        whole = self.binaries or self.whole.integer.any()
+        if whole and self.options.method is None:
+            method = Method.MIXED_INTEGER
+        road = "general programme"
+        if whole:
+            count = self.binaries + int(np.count_nonzero(self.whole.integer))
+            road = f"{road}, {count} whole numbers"
+        if self.primal is None:
+            return Solution(termination=self._without_plan(), method=method, road=road)
+        reason = Reason.OPTIMAL if self.proven else Reason.FEASIBLE
+        detail = self.ended.detail if self.ended and not self.proven else ""
+        return Solution(
+            termination=Termination(
+                reason=reason,
+                objective=self.cost,
+                bound=min(self.bound, self.cost),
+                detail=detail,
+            ),
+            method=method,
+            road=road,
+            proof=self.proof,
+            schedule=self._schedule(self.primal),
+            values=self.values,
+        )
+
+    def _schedule(self, primal: FloatArray) -> Schedule:
+        """The plan, of each pair only the greater way."""
+        primal = primal.copy()
+        for pair in self.site.programme.pairs:
+            one, other = primal[pair.one], primal[pair.other]
+            primal[pair.other] = np.where(one * pair.rate >= other, 0.0, other)
+            primal[pair.one] = np.where(one * pair.rate >= other, one, 0.0)
+        return self.site.schedule(primal)
+
+    def _without_plan(self) -> Termination:
+        if self.ended is not None and self.ended.reason is Reason.INFEASIBLE:
+            return self.ended
+        detail = self.ended.detail if self.ended else "no plan keeps every limit to the last digit"
+        return Termination(
+            reason=Reason.NO_SOLUTION_FOUND, objective=inf, bound=self.bound, detail=detail
+        )
+
+
+def _same(one: Matrix, other: Matrix) -> bool:
+    """Whether two matrices are the same."""
+    pairs = ((one.starts, other.starts), (one.rows, other.rows), (one.entries, other.entries))
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+def _products(program: Program, row_dual: FloatArray) -> FloatArray:
+    """What the rows' duals add up to in each column."""
+    matrix = program.matrix
+    column = np.repeat(np.arange(program.cost.size), np.diff(matrix.starts))
+    weights = matrix.entries * row_dual[matrix.rows]
+    return np.bincount(column, weights, program.cost.size).astype(np.float64)
