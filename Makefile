@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
-# Tests wait for servers and solvers more than they compute, so processes share them file by file.
-SHARED := -n 3 --dist loadfile
+# Tests wait for servers and solvers more than they compute, so processes share them file by file,
+# in the order of tests/conftest.py: those that take longest first.
+SHARED := -n 3 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 
 .PHONY: help demo test test-slow check bench serve proto lock clean
@@ -11,14 +12,14 @@ SHARED := -n 3 --dist loadfile
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
-# The last step compiles the kernels, so that the first server starts as fast as the next.
+# The last step compiles the kernels, so that the first server starts as fast as the next; two
+# processes, since it takes two minutes of a core.
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(BIN)/python -c "from loadloom.models.dispatch.solve import warm; warm()"
-	$(BIN)/python -c "from loadloom.models.orderly.solve import warm; warm()"
-	$(BIN)/python -c "import loadloom.engine.services.agency_kernels, loadloom.engine.services.response_kernels; from loadloom.models.agency.solve import warm; warm()"
+	$(BIN)/python -c "import loadloom.engine.services.orderly_kernels, loadloom.engine.services.agency_kernels; from loadloom.models.agency.solve import warm; warm()" & \
+	  $(BIN)/python -c "import loadloom.engine.services.response_kernels; from loadloom.models.dispatch.solve import warm; warm()" && wait $$!
 	touch $@
 
 .venv-bench/ready: requirements-bench.lock pyproject.toml
@@ -42,6 +43,7 @@ check: .venv/ready  ## format, lint, types, protos, stubs up to date
 	$(BIN)/pyright
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py --lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py --check
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/site_schema.py --check
 
 bench: .venv-bench/ready  ## measure against peers and write benchmarks/RESULTS.md
 	.venv-bench/bin/python -m benchmarks.run --out benchmarks/RESULTS.md
@@ -49,8 +51,9 @@ bench: .venv-bench/ready  ## measure against peers and write benchmarks/RESULTS.
 serve: .venv/ready  ## start the engine on 127.0.0.1:8421
 	$(BIN)/loadloom serve
 
-proto: .venv/ready  ## write the stubs of the protos
+proto: .venv/ready  ## write the stubs of the protos and the schema of site files
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/site_schema.py
 
 lock:  ## renew the lock files (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --extra engine --extra postgres --extra cluster --extra cli --group dev \

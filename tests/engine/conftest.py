@@ -20,12 +20,27 @@ from anyio.from_thread import start_blocking_portal
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from loadloom.engine.run import jobs, lanes
 from loadloom.engine.server import Engine, running
 from loadloom.engine.settings import Settings
 from loadloom.v1 import dispatch_pb2 as pb
 from loadloom.v1.dispatch_pb2_grpc import DispatchServiceStub
 
 COUNT = 24
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _started_when_needed() -> Iterator[None]:
+    """Servers in this process start others with the first call that needs one, and not at leisure.
+
+    Most tests need none, and the four of a server take some six seconds of a core. Those that are
+    started at leisure are waited for in servers of their own: `run/test_lanes.py` has all workers
+    loaded before any call, `operations/test_faults.py` the worker of jobs.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (lanes, jobs):
+            patch.setattr(module, "LEISURE_S", 3600.0)
+        yield
 
 
 @contextmanager
@@ -196,7 +211,7 @@ class Process:
                     used[child.pid] = sum(child.cpu_times()[:2])
         return used
 
-    def busy(self, count: int, beyond_s: float = 0.3) -> list[int]:
+    def busy(self, count: int, beyond_s: float = 0.1) -> list[int]:
         """The pids of that many workers, once they have used CPU since this was called."""
         before = self.workers()
 
@@ -226,7 +241,7 @@ class Process:
         return found
 
 
-def eventually(look: Callable, good: Callable[[object], bool], timeout_s: float = 20.0) -> object:
+def eventually(look: Callable, good: Callable[[object], bool], timeout_s: float = 60.0) -> object:
     until = time.monotonic() + timeout_s
     while not good(seen := look()):
         assert time.monotonic() < until, seen
@@ -246,6 +261,7 @@ def launched(log: Path, *arguments: str, module: str = "loadloom.engine.main") -
             env={
                 **{k: v for k, v in os.environ.items() if not k.startswith("LOADLOOM_")},
                 "LOADLOOM_DATABASE_URL": database,
+                "LOADLOOM_LOAD_AHEAD": "false",
             },
         )
     try:

@@ -37,9 +37,9 @@ async def beside_idle_streams(engine, setup: bytes | None, request) -> list[obje
                 assert decode_response(await stream.read()).points > 0
         while under_way(engine) < IDLE:
             await asyncio.sleep(0.01)
-        system = await SystemServiceStub(channel).GetSystemInfo(GetSystemInfoRequest(), timeout=20)
-        plan = await DispatchServiceStub(channel).PlanDispatch(request, timeout=20)
-        code = await asyncio.wait_for(channel.stream_stream(STREAM)().code(), timeout=20)
+        system = await SystemServiceStub(channel).GetSystemInfo(GetSystemInfoRequest(), timeout=60)
+        plan = await DispatchServiceStub(channel).PlanDispatch(request, timeout=60)
+        code = await asyncio.wait_for(channel.stream_stream(STREAM)().code(), timeout=60)
         for stream in idle:
             stream.cancel()
         return [system, plan, code]
@@ -60,7 +60,7 @@ def test_idle_streams_take_no_place_of_calls(start, request_one, begun):
 def test_a_stream_that_does_not_begin_is_ended(start, connect, failure):
     silent = queue.Queue()
     with start(setup_s=0.2) as engine, connect(engine.address) as channel:
-        call = channel.stream_stream(STREAM)(iter(silent.get, None), timeout=20)
+        call = channel.stream_stream(STREAM)(iter(silent.get, None), timeout=60)
         told = failure(lambda: list(call))
         silent.put(None)
     assert told.code is grpc.StatusCode.DEADLINE_EXCEEDED

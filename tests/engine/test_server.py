@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 
 import grpc
@@ -26,6 +25,7 @@ from loadloom.v1.dispatch_pb2_grpc import DispatchServiceStub
 from loadloom.v1.system_pb2 import GetSystemInfoRequest
 from loadloom.v1.system_pb2_grpc import SystemServiceStub
 from loadloom.wire.columns import decode_response, encode_setup, encode_sites
+from tests.pace import Stopwatch
 
 STREAM = "/loadloom.v1.DispatchService/StreamPlanDispatch"
 HOME = {"energy_max_kwh": 10.0, "charge_limit_kw": 5.0, "discharge_limit_kw": 5.0}
@@ -91,17 +91,17 @@ def test_a_server_serves_metrics_and_when_drained_finishes_accepted_calls_and_en
         call = DispatchServiceStub(channel).PlanDispatch.future(request_hard)
         server.busy(1)
         server.popen.send_signal(signal.SIGTERM)
-        told = time.monotonic()
+        told = Stopwatch()
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        assert time.monotonic() - told < 0.5
+        assert told.seconds < 0.5
         sent.put(encode_sites("late", 1, {**HOME, "buy_price_per_kwh": 0.3}))
         assert decode_response(next(stream)).error is None
         sent.put(None)
         assert not list(stream)
         assert call.result().plan.HasField("schedule")
-        finished = time.monotonic()
-        assert server.popen.wait(5) == 0
-        assert time.monotonic() - finished < 1.0
+        finished = Stopwatch()
+        assert server.popen.wait(60) == 0
+        assert finished.seconds < 1.0
     assert [event["event"] for event in server.events() if event["event"] != "call"] == [
         "told to stop",
         "stopped",
@@ -124,10 +124,11 @@ def test_calls_that_outlast_the_grace_are_cut_off(launch, connect, request_hard)
         call = DispatchServiceStub(channel).PlanDispatch.future(request_hard)
         server.busy(1)
         pids = server.workers()
-        told = time.monotonic()
+        told = Stopwatch()
         server.popen.send_signal(signal.SIGTERM)
-        assert server.popen.wait(10) == 0
-        assert 0.9 < time.monotonic() - told < 2.0
+        assert server.popen.wait(60) == 0
+        assert told.clock_s > 0.9
+        assert told.seconds < 2.0
         assert call.exception().code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
         assert not any(map(psutil.pid_exists, pids))
 
@@ -203,7 +204,7 @@ def test_tls_asks_callers_for_a_certificate_that_the_authority_vouches_for(start
     def told_by(credentials: grpc.ChannelCredentials) -> list[str]:
         with grpc.secure_channel(engine.address, credentials) as channel:
             stub = SystemServiceStub(channel)
-            return list(stub.GetSystemInfo(GetSystemInfoRequest(), timeout=5).families)
+            return list(stub.GetSystemInfo(GetSystemInfoRequest(), timeout=60).families)
 
     with start(**settings) as engine:
         known = grpc.ssl_channel_credentials(
@@ -219,7 +220,7 @@ def test_tls_asks_callers_for_a_certificate_that_the_authority_vouches_for(start
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         with grpc.insecure_channel(engine.address) as channel:
             with pytest.raises(grpc.RpcError) as caught:
-                SystemServiceStub(channel).GetSystemInfo(GetSystemInfoRequest(), timeout=5)
+                SystemServiceStub(channel).GetSystemInfo(GetSystemInfoRequest(), timeout=60)
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 

@@ -130,6 +130,7 @@ def test_quotas_bind_from_both_sides():
 def test_bound_optimum_plan_in_this_order(part, whole, monkeypatch):
     if not whole:
         monkeypatch.setattr(nested, "is_small", lambda _: False)
+        monkeypatch.setattr(nested, "is_programme", lambda _: False)
     for seed in range(40 * part, 40 * part + 40):
         problem = small(seed)
         best = optimum(problem)

@@ -1,12 +1,14 @@
 """The roots of data sets: links that come too late, what is no file, and what is asked at once."""
 
 import os
+import threading
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from loadloom.engine.datasets import roots
 from loadloom.engine.datasets.data_set import DataSet, Layout
 from loadloom.engine.datasets.roots import Location, Roots
 from loadloom.engine.datasets.tables import table
@@ -84,3 +86,25 @@ def test_only_what_is_quick_is_asked_at_once(tmp_path):
     ]
     for root, path, words in refused:
         assert words in fault(lambda root=root, path=path: roots.check(root, path))
+
+
+def test_a_file_system_that_hangs_keeps_no_check_waiting(monkeypatch, tmp_path):
+    here, goes_on, resolve = Roots({"here": str(tmp_path)}), threading.Event(), Path.resolve
+
+    def hanging(path: Path, *, strict: bool = False) -> Path:
+        goes_on.wait(60)
+        return resolve(path, strict=strict)
+
+    before = set(threading.enumerate())
+    with monkeypatch.context() as patch:
+        patch.setattr(roots, "LOOK_S", 0.01)
+        patch.setattr(Path, "resolve", hanging)
+        for _ in range(20):
+            here.check("here", "june.parquet")
+        hung = set(threading.enumerate()) - before
+        assert 0 < len(hung) < 20
+        goes_on.set()
+        for thread in hung:
+            thread.join(60)
+    with pytest.raises(InvalidProblem, match="does not exist"):
+        here.check("here", "june.parquet")

@@ -21,6 +21,7 @@ from tests.engine.services.response_calls import (
     opts_out,
     readings,
 )
+from tests.pace import slowness
 
 ANNA, BERT = "anna", "bert"
 DENIED, GONE = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND
@@ -63,7 +64,7 @@ def test_a_member_sees_its_own_call_and_nothing_of_others(park, event, failure):
     assert [each.name for each in member.ListEvents(pb.ListEventsRequest()).events] == [name]
     watched = []
     with pytest.raises(grpc.RpcError):  # the time of the stream is over
-        watched.extend(member.WatchCalls(pb.WatchCallsRequest(), timeout=2))
+        watched.extend(member.WatchCalls(pb.WatchCallsRequest(), timeout=2 * slowness()))
     assert [each.call.customer for each in watched] == [ANNA]
     for asked in (
         lambda: next(member.WatchCalls(pb.WatchCallsRequest(customer=BERT))),

@@ -25,6 +25,7 @@ from loadloom.v1.system_pb2_grpc import SystemServiceStub
 from tests.engine.services.agency_calls import curves, settlement_request
 from tests.engine.services.orderly_weeks import MONDAY, Planner, planning
 from tests.engine.services.response_calls import event_calling, opts_out, readings
+from tests.pace import slowness
 
 TENANT, OTHER = "park", "mill"
 MEMBER, NEIGHBOUR = "anna", "bert"
@@ -79,7 +80,7 @@ def call(channel: grpc.Channel, path: str, raw: bytes, secret: str | None) -> gr
         elif method.client_streaming:
             list(channel.stream_stream(path)(iter([raw]), timeout=20, metadata=metadata))
         elif method.server_streaming:
-            answers = channel.unary_stream(path)(raw, timeout=2, metadata=metadata)
+            answers = channel.unary_stream(path)(raw, timeout=2 * slowness(), metadata=metadata)
             next(answers)
             answers.cancel()
         else:
@@ -287,7 +288,7 @@ def test_lists_hold_nothing_of_another_tenant(guarded, role):
     ledger = stub.GetLedger(pb.GetLedgerRequest())
     assert not ledger.entries
     assert not ledger.fairness.user_count
-    stream = stub.StreamNotices(pb.StreamNoticesRequest(), timeout=1)
+    stream = stub.StreamNotices(pb.StreamNoticesRequest(), timeout=slowness())
     assert heard(stream) == []
     if role is not Role.MEMBER:
         operations = OperationsStub(bearing(guarded.channel, guarded.secrets[f"{role}@{OTHER}"]))
@@ -297,10 +298,9 @@ def test_lists_hold_nothing_of_another_tenant(guarded, role):
 def heard(stream) -> list[pb.Notice]:
     """The notices of a stream until its time is over."""
     found = []
-    try:
+    with pytest.raises(grpc.RpcError) as caught:
         found.extend(answer.notice for answer in stream)
-    except grpc.RpcError as error:
-        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED  # noqa: PT017
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     return found
 
 
@@ -316,7 +316,7 @@ def test_a_member_sees_its_own_side_alone(guarded, failure):
     assert own
     listed = stub.ListNotices(pb.ListNoticesRequest(schedule=name)).notices
     assert {notice.user for notice in listed} == {MEMBER}
-    streamed = heard(stub.StreamNotices(pb.StreamNoticesRequest(), timeout=2))
+    streamed = heard(stub.StreamNotices(pb.StreamNoticesRequest(), timeout=2 * slowness()))
     assert {notice.number for notice in streamed} == own
     for asked in (
         lambda: stub.GetSchedule(pb.GetScheduleRequest(name=name, user=NEIGHBOUR)),
@@ -432,7 +432,7 @@ def test_each_tenant_numbers_its_own_notices_and_reads_its_own_ledger(guarded):
         member = guarded.stub(f"member@{OTHER}").GetLedger(pb.GetLedgerRequest())
         assert [entry.user for entry in member.entries] == [MEMBER]
         assert member.fairness.user_count == 4
-        streamed = heard(other.StreamNotices(pb.StreamNoticesRequest(), timeout=2))
+        streamed = heard(other.StreamNotices(pb.StreamNoticesRequest(), timeout=2 * slowness()))
         assert [notice.number for notice in streamed] == list(range(1, len(streamed) + 1))
         assert {notice.schedule for notice in streamed} == {schedule.name}
     finally:

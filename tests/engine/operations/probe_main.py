@@ -21,8 +21,10 @@ def main(arguments: list[str]) -> None:
         prepared(settings.database_url).close()
         run(settings, PROBES)
     else:
+        from loadloom.engine.run import lanes
         from loadloom.engine.server import Offer, serve_until_told
 
+        lanes.LEISURE_S = 3600.0  # workers of calls load for seconds what no probe needs
         serve_until_told(load(arguments), Offer(jobs=PROBES, services=services))
 
 

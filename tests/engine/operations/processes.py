@@ -27,7 +27,7 @@ SLACK_S = 3.0
 """How much later than a server promises things may happen on a machine that others use too."""
 
 
-def eventually(look: Callable, good: Callable[[object], bool] = bool, timeout_s: float = 30.0):
+def eventually(look: Callable, good: Callable[[object], bool] = bool, timeout_s: float = 60.0):
     until = time.monotonic() + timeout_s
     while not good(seen := look()):
         assert time.monotonic() < until, seen
@@ -51,25 +51,25 @@ class Caller:
     def submit(self, **asked: object) -> longrunning.Operation:
         request = Struct()
         request.update(asked)
-        return self._run(request, timeout=20)
+        return self._run(request, timeout=60)
 
     def get(self, name: str) -> longrunning.Operation:
-        return self.operations.GetOperation(longrunning.GetOperationRequest(name=name), timeout=20)
+        return self.operations.GetOperation(longrunning.GetOperationRequest(name=name), timeout=60)
 
-    def wait(self, name: str, timeout_s: float = 30.0) -> longrunning.Operation:
+    def wait(self, name: str, timeout_s: float = 120.0) -> longrunning.Operation:
         request = longrunning.WaitOperationRequest(name=name)
         request.timeout.FromNanoseconds(round(timeout_s * 1e9))
         return self.operations.WaitOperation(request, timeout=timeout_s + 10)
 
     def cancel(self, name: str) -> None:
-        self.operations.CancelOperation(longrunning.CancelOperationRequest(name=name), timeout=20)
+        self.operations.CancelOperation(longrunning.CancelOperationRequest(name=name), timeout=60)
 
     def delete(self, name: str) -> None:
-        self.operations.DeleteOperation(longrunning.DeleteOperationRequest(name=name), timeout=20)
+        self.operations.DeleteOperation(longrunning.DeleteOperationRequest(name=name), timeout=60)
 
     def page(self, **wanted: object) -> longrunning.ListOperationsResponse:
         return self.operations.ListOperations(
-            longrunning.ListOperationsRequest(**wanted), timeout=20
+            longrunning.ListOperationsRequest(**wanted), timeout=60
         )
 
     def watch(self, name: str, after: int = 0) -> Iterator[pb.OperationEvent]:
@@ -130,7 +130,7 @@ class Process:
     def terminate(self) -> int:
         """The exit code after it was told to stop."""
         self.popen.send_signal(signal.SIGTERM)
-        return self.popen.wait(30)
+        return self.popen.wait(60)
 
 
 def _workers(pid: int) -> list[int]:
@@ -157,7 +157,10 @@ def launched(log: Path, url: str, *arguments: str, worker: bool = False) -> Iter
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
-            env={k: v for k, v in os.environ.items() if not k.startswith("LOADLOOM_")},
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith("LOADLOOM_")},
+                "LOADLOOM_LOAD_AHEAD": "false",
+            },
         )
     process = Process(popen, log)
     try:

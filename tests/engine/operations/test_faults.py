@@ -34,6 +34,7 @@ from tests.engine.operations.processes import (
     metadata,
 )
 from tests.engine.operations.test_store import new
+from tests.pace import Stopwatch
 
 GRACE_S = 1.0
 
@@ -138,13 +139,21 @@ def test_a_killed_worker_takes_its_solves_with_it_and_is_replaced(launch, url):
         family = worker.children(recursive=True)
         assert len(family) >= 2
         worker.kill()
-        began = time.monotonic()
-        eventually(lambda: metadata(caller.get(made.name)).state == QUEUED, timeout_s=5.0)
-        eventually(lambda: not any(_alive(process) for process in family), timeout_s=5.0)
+        watch = Stopwatch()
+        eventually(lambda: _waits_or_runs_again(caller, made.name))
+        eventually(lambda: not any(_alive(process) for process in family))
+        assert watch.seconds < 5.0
+        states = [event.state for event in caller.watch(made.name)]
+        assert QUEUED in states[states.index(RUNNING) :]
         ended = caller.wait(made.name)
         assert answer(ended)["done"] == "again"
         assert metadata(ended).attempt == 2
-        assert time.monotonic() - began < 15.0
+        assert watch.seconds < 15.0
+
+
+def _waits_or_runs_again(caller: Caller, name: str) -> bool:
+    now = metadata(caller.get(name))
+    return now.state == QUEUED or now.attempt > 1
 
 
 def _alive(process: psutil.Process) -> bool:
@@ -207,13 +216,13 @@ def test_told_to_stop_a_server_gives_its_jobs_back_and_tells_who_waits(launch, u
         wait.start()
         watch = health_pb2_grpc.HealthStub(caller.channel).Watch(health_pb2.HealthCheckRequest())
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-        told = time.monotonic()
+        since = Stopwatch()
         server.popen.send_signal(signal.SIGTERM)
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
         _unavailable(lambda: list(stream))
         wait.join()
-        assert server.popen.wait(20) == 0
-        assert time.monotonic() - told < GRACE_S + 1.0 + SLACK_S
+        assert server.popen.wait(60) == 0
+        assert since.seconds < GRACE_S + 1.0 + SLACK_S
         ends = [event["ending"] for event in server.events("job")]
         assert ends == ["handed back"]
     with launch(url, "--job-workers=0", "--workers=1") as server:
@@ -235,9 +244,9 @@ def test_told_to_stop_a_worker_finishes_what_it_can_within_the_grace(launch, url
         with launch(url, "--job-workers=1", "--grace-s=20", worker=True) as worker:
             runs, waits = (caller.submit(key=key, seconds=0.5) for key in ("runs", "waits"))
             caller.running(runs.name)
-            told = time.monotonic()
+            since = Stopwatch()
             assert worker.terminate() == 0
-            assert time.monotonic() - told < 5.0
+            assert since.seconds < 5.0
         assert answer(caller.get(runs.name))["done"] == "runs"
         assert metadata(caller.get(waits.name)).state == QUEUED
 
@@ -309,9 +318,9 @@ def test_a_process_frozen_while_it_writes_blocks_nobody_for_long(launch, failure
             try:
                 eventually(lambda: _thread_states(frozen.pid) == {"T"})
                 for within_s in (BUSY_S + 5.0, 5.0):  # who comes later need not wait
-                    began = time.monotonic()
+                    since = Stopwatch()
                     told = failure(lambda: caller.submit(key="lost"))
-                    assert time.monotonic() - began < within_s
+                    assert since.seconds < within_s
                     assert (told.code, told.reason) == (UNAVAILABLE, "DATABASE_AWAY")
                     assert told.retry_s > 0
                 assert answer(caller.get(before.name))["done"] == "before"
@@ -371,8 +380,8 @@ def test_cancel_is_prompt_whether_the_solve_heeds_it_or_not(launch, url):
             busy = caller.submit(do=do, seconds=60)
             caller.running(busy.name)
             probe = caller.submit(key="probe")
-            began = time.monotonic()
+            since = Stopwatch()
             caller.cancel(busy.name)
             assert caller.wait(probe.name).done
-            assert time.monotonic() - began < within_s
+            assert since.seconds < within_s
             assert caller.get(busy.name).error.code == Code.CANCELLED

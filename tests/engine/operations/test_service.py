@@ -21,6 +21,7 @@ from tests.engine.operations.processes import (
     eventually,
     metadata,
 )
+from tests.pace import Stopwatch, slowness
 
 NOBODY = "operations/" + "0" * 32
 
@@ -73,11 +74,12 @@ def test_an_odd_request_id_is_refused(caller, failure, bad):
 def test_waiting_ends_with_the_time_and_tells_how_it_is(caller):
     made = caller.submit(do="work", seconds=20)
     caller.running(made.name)
-    began = time.monotonic()
+    watch = Stopwatch()
     assert not caller.wait(made.name, 0.3).done
     request = longrunning.WaitOperationRequest(name=made.name)
     assert not caller.operations.WaitOperation(request, timeout=3.0).done
-    assert 2.5 < time.monotonic() - began < 5.0
+    assert watch.clock_s > 2.5
+    assert watch.seconds < 5.0
     caller.cancel(made.name)
 
 
@@ -116,10 +118,10 @@ def test_a_thousand_watchers_and_waiters_are_all_told_and_cost_little(serve, new
 def test_a_cancelled_solve_that_heeds_it_ends_at_once(caller):
     made = caller.submit(do="work", seconds=60)
     caller.running(made.name)
-    began = time.monotonic()
+    watch = Stopwatch()
     caller.cancel(made.name)
     ended = caller.wait(made.name)
-    assert time.monotonic() - began < 0.45
+    assert watch.seconds < 0.45
     assert ended.error.code == Code.CANCELLED
     assert (metadata(ended).state, metadata(ended).cancel_asked) == (CANCELLED, True)
     caller.cancel(made.name)
@@ -131,9 +133,11 @@ def test_a_cancelled_solve_that_hears_nothing_is_killed(caller):
     for made in busy:
         caller.running(made.name)
     probe = caller.submit(key="probe")
+    watch = Stopwatch()
     for made in busy:
         caller.cancel(made.name)
-    assert caller.wait(probe.name, 3.0).done
+    assert caller.wait(probe.name).done
+    assert watch.seconds < 3.0
     assert {caller.wait(made.name).error.code for made in busy} == {Code.CANCELLED}
 
 
@@ -161,7 +165,7 @@ def test_a_poison_job_has_failed_after_three_attempts_and_hits_no_other(caller, 
 @pytest.mark.parametrize("poison", ["segfault", "memory", "deaf"])
 def test_the_job_after_one_that_dies_is_done_soon_whatever_it_dies_of(serve, new_url, poison):
     """Within two seconds, as a rule; slower machines have their slack."""
-    limit_s = 30.0 if poison == "memory" else 1.0  # slow machines take seconds to fill a gibibyte
+    limit_s = 100.0 if poison == "memory" else 1.0  # slow machines take seconds to fill a gibibyte
     settings = {"job_workers": 1, "job_memory_mib": 1024, "job_limit_s": limit_s, "overrun_s": 0.2}
     with serve(new_url("sqlite"), **settings) as caller:
         made, after = caller.submit(do=poison), caller.submit(key="after")
@@ -170,7 +174,7 @@ def test_the_job_after_one_that_dies_is_done_soon_whatever_it_dies_of(serve, new
         assert (metadata(ended).state, metadata(ended).attempt) == (FAILED, attempts)
         assert (answer(done)["done"], metadata(done).attempt) == ("after", 1)
         ends = [metadata(one).end_time.ToNanoseconds() / 1e9 for one in (ended, done)]
-        assert 0.0 < ends[1] - ends[0] < 2.0 + SLACK_S
+        assert 0.0 < (ends[1] - ends[0]) / slowness() < 2.0 + SLACK_S
 
 
 def test_a_refusal_of_the_solve_is_the_operations_error(caller):
@@ -179,14 +183,16 @@ def test_a_refusal_of_the_solve_is_the_operations_error(caller):
     assert metadata(ended).attempt == 1
 
 
-@pytest.mark.parametrize("limit", ["limit_s", "deadline_s"])
-def test_a_solve_that_heeds_its_limit_returns_in_time(caller, limit):
-    made = caller.submit(key="short", seconds=60, **{limit: 0.5})
+@pytest.mark.parametrize(("limit", "limit_s"), [("limit_s", 0.5), ("deadline_s", 1.0)])
+def test_a_solve_that_heeds_its_limit_returns_in_time(caller, limit, limit_s):
+    made = caller.submit(key="short", seconds=60, **{limit: limit_s})
     ended = caller.wait(made.name)
     assert answer(ended)["done"] == "short"
     told = metadata(ended)
-    spent_s = told.end_time.ToNanoseconds() / 1e9 - told.start_time.ToNanoseconds() / 1e9
-    assert 0.3 < spent_s < 0.9
+    begin = told.start_time if limit == "limit_s" else told.create_time
+    spent_s = told.end_time.ToNanoseconds() / 1e9 - begin.ToNanoseconds() / 1e9
+    assert spent_s > limit_s - 0.2
+    assert spent_s / slowness() < limit_s + 0.4
 
 
 def test_a_solve_that_hears_nothing_of_its_limit_ends_with_the_best_plan_so_far(caller):

@@ -1,6 +1,8 @@
 """Planners of servers on databases of both kinds."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from itertools import count
 
 import pytest
@@ -28,29 +30,23 @@ def new_url(tmp_path_factory: pytest.TempPathFactory, request) -> Callable[[str]
     return made
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def served(request, new_url) -> Iterator[Planner]:
-    """A planner of a server on a database of either kind."""
-    with planning(new_url(request.param)) as found:
-        yield found
+@pytest.fixture(scope="session")
+def planner_on(new_url) -> Iterator[Callable[[str], Planner]]:
+    """A planner of a server on a database of a kind, the same for all tests."""
+    with ExitStack() as servers:
+        yield cache(lambda kind: servers.enter_context(planning(new_url(kind))))
 
 
 SERIALS = count()
 
 
-@pytest.fixture
-def planner(served) -> Planner:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def planner(request, planner_on) -> Planner:
     """A planner whose users nobody else plans for, ten days before the week."""
-    return served.anew(next(SERIALS))
-
-
-@pytest.fixture(scope="session")
-def sqlite_planner(new_url) -> Iterator[Planner]:
-    with planning(new_url("sqlite")) as found:
-        yield found
+    return planner_on(request.param).anew(next(SERIALS))
 
 
 @pytest.fixture
-def shared(sqlite_planner) -> Planner:
+def shared(planner_on) -> Planner:
     """As `planner`, on one kind of database alone."""
-    return sqlite_planner.anew(next(SERIALS))
+    return planner_on("sqlite").anew(next(SERIALS))

@@ -125,7 +125,7 @@ class Planner:
         return found
 
     def create(self, **changes: object) -> pb.WeeklySchedule:
-        return self.solved(self.stub.CreateSchedule(self.request(**changes), timeout=20))
+        return self.solved(self.stub.CreateSchedule(self.request(**changes), timeout=60))
 
     def published(self, **changes: object) -> pb.WeeklySchedule:
         return self.publish(self.create(**changes))
@@ -136,32 +136,32 @@ class Planner:
         request = pb.PublishScheduleRequest(
             name=schedule.name, revision=schedule.revision, late_notice=late_notice
         )
-        return self.stub.PublishSchedule(request, timeout=20).schedule
+        return self.stub.PublishSchedule(request, timeout=60).schedule
 
     def get(self, name: str, **wanted: object) -> pb.WeeklySchedule:
         return self.stub.GetSchedule(
-            pb.GetScheduleRequest(name=name, **wanted), timeout=20
+            pb.GetScheduleRequest(name=name, **wanted), timeout=60
         ).schedule
 
     def revise(self, name: str, short: dict[int, float], **wanted: object) -> pb.WeeklySchedule:
         request = pb.ReviseScheduleRequest(name=name, shortage=shortage(short), **wanted)
         request.options.method = pb.ORDERLY_METHOD_REFERENCE
-        return self.solved(self.stub.ReviseSchedule(request, timeout=20))
+        return self.solved(self.stub.ReviseSchedule(request, timeout=60))
 
     def notices(self, name: str, **wanted: object) -> list[pb.Notice]:
         request = pb.ListNoticesRequest(schedule=name, **wanted)
-        return list(self.stub.ListNotices(request, timeout=20).notices)
+        return list(self.stub.ListNotices(request, timeout=60).notices)
 
     def due(self, count: int, **wanted: object) -> list[pb.Notice]:
         """The next notices of a stream, which must come soon."""
-        call = self.stub.StreamNotices(pb.StreamNoticesRequest(**wanted), timeout=20)
+        call = self.stub.StreamNotices(pb.StreamNoticesRequest(**wanted), timeout=60)
         found = [next(call).notice for _ in range(count)]
         call.cancel()
         return found
 
     def acknowledge(self, notice: pb.Notice) -> pb.Notice:
         request = pb.AcknowledgeNoticeRequest(number=notice.number, user=notice.user)
-        return self.stub.AcknowledgeNotice(request, timeout=20).notice
+        return self.stub.AcknowledgeNotice(request, timeout=60).notice
 
     def deliver(self, schedule: pb.WeeklySchedule, share: float = 1.0) -> pb.RecordDeliveryResponse:
         """Records that every event delivered a share of what was planned."""
@@ -173,14 +173,14 @@ class Planner:
             request.deliveries.add(
                 user=schedule.users[user], day=day, first_slot=first, energy_kwh=share * energy
             )
-        return self.stub.RecordDelivery(request, timeout=20)
+        return self.stub.RecordDelivery(request, timeout=60)
 
     def settle(self, name: str, **wanted: object) -> pb.WeeklySchedule:
         request = pb.SettleScheduleRequest(name=name, **wanted)
-        return self.stub.SettleSchedule(request, timeout=20).schedule
+        return self.stub.SettleSchedule(request, timeout=60).schedule
 
     def ledger(self, **wanted: object) -> pb.GetLedgerResponse:
-        return self.stub.GetLedger(pb.GetLedgerRequest(**wanted), timeout=20)
+        return self.stub.GetLedger(pb.GetLedgerRequest(**wanted), timeout=60)
 
 
 def keys(schedule: pb.WeeklySchedule) -> set[tuple[int, ...]]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from loadloom.engine.datasets.long import LongPart
 from loadloom.engine.datasets.wide import WidePart
 from loadloom.engine.run.cluster import NoCluster, connected
 from loadloom.engine.settings import BadSettings, load
@@ -83,6 +84,15 @@ def armed(mark: str):
     WidePart.chunks = deadly
 
 
+def blind():
+    """Has this process see no parts of readings, as on another machine."""
+
+    def unseen(_):
+        raise FileNotFoundError("no such file")
+
+    LongPart.chunks = unseen
+
+
 def test_a_cluster_tells_the_same_bits_though_a_worker_is_killed(cluster, new_url, root, tmp_path):
     settings = {"data_roots": {"meters": str(root)}}
     with settling(new_url("sqlite"), **settings) as agent:
@@ -105,6 +115,29 @@ def test_faults_of_files_are_told_from_workers_as_from_here(cluster, new_url, ro
             agent.stub.AggregateLoads(request("short.csv", pb.DATA_SET_LAYOUT_WIDE_COLUMNS))
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert "meters/short.csv: has 2 columns of slots" in caught.value.details()
+
+
+def test_readings_in_any_order_are_added_up_on_a_cluster_that_sees_their_parts(
+    cluster, new_url, root, tmp_path, failure
+):
+    asked = request("long.csv", pb.DATA_SET_LAYOUT_LONG)
+    settings = {"data_roots": {"meters": str(root)}, "cluster": cluster.scheduler_address}
+    with settling(new_url("sqlite"), **settings) as agent:
+        here = agent.stub.AggregateLoads(asked, timeout=60).aggregate
+    with settling(new_url("sqlite"), cluster_folder=str(tmp_path), **settings) as agent:
+        there = agent.stub.AggregateLoads(asked, timeout=60).aggregate
+        assert not list(tmp_path.iterdir())  # they are gone with the sum
+        roads = [found.provenance.road for found in (here, there)]
+        assert roads == ["sums in one pass", "sums in one pass on a cluster"]
+        for found in (here, there):
+            found.ClearField("provenance")
+        assert there == here
+        with distributed.Client(cluster, set_as_default=False) as client:
+            client.run(blind)
+        told = failure(lambda: agent.stub.AggregateLoads(asked, timeout=60))
+        assert (told.code, told.reason) == (grpc.StatusCode.UNAVAILABLE, "CLUSTER_AWAY")
+        assert "do not see what lies in the folder of the setting" in told.message
+        assert str(tmp_path) not in str(told)
 
 
 def test_a_cluster_that_went_away_is_told_and_harms_no_other_call(new_url, root):

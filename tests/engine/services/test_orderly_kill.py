@@ -7,6 +7,7 @@ import psutil
 from google.longrunning import operations_pb2 as longrunning
 
 from loadloom.v1 import operations_pb2, orderly_pb2
+from tests.engine.conftest import eventually
 from tests.engine.services.orderly_weeks import Planner, week_request
 
 SECONDS = 4
@@ -22,8 +23,8 @@ def test_a_killed_server_resumes_the_week_it_was_solving(launch, tmp_path):
     with launch(*arguments) as server:
         planner = Planner(server.address)
         made = planner.stub.CreateSchedule(request)
-        while state(planner, made.name) != operations_pb2.OPERATION_STATE_RUNNING:
-            pass
+        running = operations_pb2.OPERATION_STATE_RUNNING
+        eventually(lambda: state(planner, made.name), lambda found: found == running)
         family = [*psutil.Process(server.popen.pid).children(recursive=True), server.popen]
         for process in family:
             os.kill(process.pid, signal.SIGKILL)

@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from loadloom.v1 import orderly_pb2 as pb
-from tests.engine.services.orderly_weeks import MONDAY, SHORT, Clock, keys, planning, shortage
+from tests.engine.services.orderly_weeks import MONDAY, SHORT, keys, shortage
 
 DAY = timedelta(days=1)
 
@@ -94,11 +94,10 @@ def test_planner_and_notices_mean_the_same_week_across_a_clock_change(shared, st
         shared.publish(schedule)
 
 
-def test_of_callers_who_announce_the_same_plan_at_once_none_is_refused(new_url):
-    with planning(new_url("sqlite"), Clock()) as planner:
-        for _ in range(3):
-            schedule = planner.create(short={0: 70.0})
-            with ThreadPoolExecutor(8) as pool:
-                said = list(pool.map(lambda _, s=schedule: planner.publish(s), range(8)))
-            assert {one.published_revision for one in said} == {1}
-            assert len(planner.notices(schedule.name)) == 3
+def test_of_callers_who_announce_the_same_plan_at_once_none_is_refused(shared):
+    for _ in range(3):
+        schedule = shared.create(short={0: 70.0})
+        with ThreadPoolExecutor(8) as pool:
+            said = list(pool.map(lambda _, s=schedule: shared.publish(s), range(8)))
+        assert {one.published_revision for one in said} == {1}
+        assert len(shared.notices(schedule.name)) == 3

@@ -67,7 +67,7 @@ def test_notices_are_numbered_and_streamed_in_the_order_in_which_they_fall_due(p
 
 def test_a_subscriber_hears_of_a_notice_when_it_falls_due(planner):
     schedule = planner.published(short={0: 80.0})
-    call = planner.stub.StreamNotices(pb.StreamNoticesRequest(schedule=schedule.name), timeout=30)
+    call = planner.stub.StreamNotices(pb.StreamNoticesRequest(schedule=schedule.name), timeout=60)
     heard: list[pb.Notice] = []
 
     def listen() -> None:
@@ -80,7 +80,7 @@ def test_a_subscriber_hears_of_a_notice_when_it_falls_due(planner):
     time.sleep(0.3)
     assert not heard
     planner.clock.time = MONDAY - timedelta(hours=6)
-    listener.join(20)
+    listener.join(60)
     call.cancel()
     assert [n.kind for n in heard] == [ANNOUNCEMENT, REMINDER]
     assert heard[0].number < heard[1].number
@@ -90,14 +90,14 @@ def test_a_subscriber_is_told_no_answer_older_than_what_it_knows(planner, monkey
     schedule = planner.published(short={0: 150.0})
     asked = pb.StreamNoticesRequest(schedule=schedule.name)
     with held(monkeypatch, store, "due_after") as nothing_due:
-        early = planner.stub.StreamNotices(asked, timeout=40)
+        early = planner.stub.StreamNotices(asked, timeout=80)
         listener = Thread(target=lambda: next(early))
         listener.start()
         assert nothing_due()
         planner.clock.time = MONDAY - timedelta(days=5)
-        late = planner.stub.StreamNotices(asked, timeout=20)
+        late = planner.stub.StreamNotices(asked, timeout=60)
         assert next(late).notice.schedule == schedule.name
-    listener.join(40)
+    listener.join(80)
     assert not listener.is_alive()
     early.cancel()
     late.cancel()
@@ -192,7 +192,7 @@ def test_a_stream_ends_when_the_server_goes(new_url):
     with planning(new_url("sqlite"), job_workers=0) as planner:
         channel = grpc.insecure_channel(planner.address, options=[("grpc.enable_retries", 0)])
         stub = OrderlyServiceStub(channel)
-        call = stub.StreamNotices(pb.StreamNoticesRequest(), timeout=30)
+        call = stub.StreamNotices(pb.StreamNoticesRequest(), timeout=60)
         heard: list[object] = []
 
         def listen() -> None:
@@ -204,6 +204,6 @@ def test_a_stream_ends_when_the_server_goes(new_url):
         listener = Thread(target=listen)
         listener.start()
         time.sleep(0.3)
-    listener.join(20)
+    listener.join(60)
     channel.close()
     assert heard == [grpc.StatusCode.UNAVAILABLE]

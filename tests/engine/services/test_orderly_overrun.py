@@ -8,7 +8,7 @@ from tests.engine.services.orderly_weeks import keys, planning
 
 def test_a_solve_that_is_killed_for_overrun_leaves_its_best_plan(tmp_path):
     url = f"sqlite:///{tmp_path}/db"
-    with planning(url, jobs=JOBS, job_limit_s=1.0, overrun_s=0.5) as planner:
+    with planning(url, jobs=JOBS, job_limit_s=3.0, overrun_s=0.5) as planner:
         asked = planner.request()
         asked.options.method = pb.ORDERLY_METHOD_COUPLED
         made = planner.solved(planner.stub.CreateSchedule(asked))

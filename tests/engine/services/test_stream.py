@@ -320,7 +320,7 @@ def test_a_cancelled_stream_leaves_the_server_ready(channel, stub, request_one, 
     )
     next(call)
     call.cancel()
-    assert stub.PlanDispatch(request_one, timeout=5).plan.HasField("schedule")
+    assert stub.PlanDispatch(request_one, timeout=60).plan.HasField("schedule")
 
 
 def batch_of(index: int, home: dict) -> bytes:
@@ -356,7 +356,7 @@ def taken(engine) -> float:
 
 
 def eventually_zero(number: Callable[[], float]) -> bool:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while number():
         if time.monotonic() > until:
             return False
@@ -372,7 +372,7 @@ def test_callers_that_never_read_are_cut_off_when_others_wait(start, connect, se
             next(call)
         settled(lambda: taken(engine))
         with connect(engine.address) as other:
-            answers = list(other.stream_stream(METHOD)(iter(messages), timeout=20))
+            answers = list(other.stream_stream(METHOD)(iter(messages), timeout=60))
         assert len(answers) == 7
         codes = set()
         for call in unread:

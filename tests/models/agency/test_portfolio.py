@@ -17,6 +17,8 @@ from loadloom.models.agency.portfolio import (
 from loadloom.models.agency.prices import affine, load_factor, tiers
 from loadloom.models.agency.reference import reference_portfolio
 from loadloom.models.checks import InvalidProblem
+from loadloom.solvers.coupled.budget import Budget, Race
+from loadloom.solvers.selection.relaxation import relax
 from loadloom.solvers.termination import Reason
 from tests.models.agency.portfolios import (
     curves,
@@ -94,6 +96,9 @@ def test_the_bound_by_prices_is_above_every_subset_of_eighteen_users():
         bound = form_portfolio(problem, by_prices).termination.bound
         profits = subset_profits(problem)
         assert (profits <= bound + 1e-9).all()
+        # What is found lifts a bound, so that of the prices is looked at before anything is found.
+        proven = relax(problem.items(), problem.bins(), Race(budget=Budget(), relative_gap=0.0))
+        assert (profits <= proven.bound + 1e-9).all()
         best = int(profits.argmax())
         if profits[best] > -np.inf:
             assert referee.violations(problem, members(problem, best)) == []
