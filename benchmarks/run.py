@@ -24,6 +24,7 @@ from benchmarks import (
     agency_portfolio,
     agency_settle,
     dispatch,
+    dispatch_fleet,
     operations,
     operations_strain,
     orderly,
@@ -32,6 +33,7 @@ from benchmarks import (
     ours,
     response,
     response_baselines,
+    response_events,
     response_small,
     service,
 )
@@ -43,6 +45,7 @@ from loadloom.engine.run.memory import keep_freed
 
 SPECS: tuple[BenchSpec, ...] = (
     *dispatch.SPECS,
+    *dispatch_fleet.SPECS,
     *service.SPECS,
     *operations.SPECS,
     *operations_strain.SPECS,
@@ -56,6 +59,7 @@ SPECS: tuple[BenchSpec, ...] = (
     *response.SPECS,
     *response_small.SPECS,
     *response_baselines.SPECS,
+    *response_events.SPECS,
 )
 
 

@@ -12,7 +12,7 @@ from loadloom.engine.datasets.data_set import DataSet, Format, Layout
 from loadloom.engine.datasets.long import spread_out
 from loadloom.engine.datasets.roots import Roots, refusal
 from loadloom.engine.datasets.tables import table
-from loadloom.engine.datasets.temporary import Folder
+from loadloom.engine.datasets.temporary import Folder, sweep
 from loadloom.engine.datasets.wide import WidePart
 from loadloom.models.agency.curves import Part
 from loadloom.models.horizon import Horizon
@@ -59,6 +59,8 @@ def open_parts(
     due = currency or first_currency(tables, data_set)
     parts = Parts()
     if data_set.layout is Layout.LONG:
+        if folder is not None:
+            sweep(folder)  # nobody else looks there for what a killed process left
         parts.folder = Folder(folder)
         parts.extend(spread_out(tables, data_set, horizon, due, cut_off, parts.folder.path))
         return parts

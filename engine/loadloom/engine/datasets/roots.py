@@ -9,10 +9,12 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
+from threading import BoundedSemaphore, Thread
 from typing import BinaryIO, cast
 
 import fsspec
@@ -32,6 +34,11 @@ BACKEND_FAULTS = (
 )
 """What file systems elsewhere raise beside OSError: modules, and classes in them."""
 
+LOOK_S = 0.5
+"""How long a check waits for a file system of this machine, which may be mounted from another."""
+
+_LOOKING = BoundedSemaphore(4)
+"""Those that look now; where a file system hangs, so do they, and there are to be no more."""
 
 # To pass through a folder takes no leave to list it; a pipe in a file's place would be waited for.
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY
@@ -120,6 +127,8 @@ class Roots:
     def check(self, root: str, path: str) -> None:
         """Checks what can be told without a wait: no folder is listed, and no other machine asked.
 
+        What a file system does not tell at once is left for `files` to find out.
+
         Raises:
             InvalidProblem: there is no such root, the path leads out of it, or, on this machine,
                 nothing is there.
@@ -127,7 +136,7 @@ class Roots:
         folder = self._folder(root)
         parts = _parts(folder, path)
         if not _is_url(folder):
-            _there(root, folder, parts)
+            _at_once(partial(_there, root, folder, parts))
 
     def _folder(self, root: str) -> str:
         if root not in self.folders:
@@ -156,6 +165,26 @@ def _parts(folder: str, path: str) -> tuple[str, ...]:
 def _is_url(folder: str) -> bool:
     """Whether a root is not a folder of this machine."""
     return "://" in folder
+
+
+def _at_once(look: Callable[[], object]) -> None:
+    """Raises the fault that a look finds, unless it takes long: a system call cannot be ended."""
+    faults: list[InvalidProblem] = []
+
+    def found() -> None:
+        try:
+            look()
+        except InvalidProblem as fault:
+            faults.append(fault)
+        finally:
+            _LOOKING.release()
+
+    if _LOOKING.acquire(blocking=False):
+        thread = Thread(target=found, daemon=True)
+        thread.start()
+        thread.join(LOOK_S)
+    if faults:
+        raise faults[0]
 
 
 def _there(root: str, folder: str, parts: tuple[str, ...]) -> tuple[Path, Path]:

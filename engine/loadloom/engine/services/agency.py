@@ -81,7 +81,12 @@ class AgencyService:
         self._sum = Family(
             name=FAMILY,
             request=pb.AggregateLoadsRequest,
-            parse=partial(convert_sums.parse, roots=self._roots, cluster=self._settings.cluster),
+            parse=partial(
+                convert_sums.parse,
+                roots=self._roots,
+                cluster=self._settings.cluster,
+                cluster_folder=self._settings.cluster_folder,
+            ),
             solve=sums.added,
             render=convert_sums.render,
             sizes=lambda problem: {"users": problem.user_count},
