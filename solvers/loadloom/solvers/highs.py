@@ -259,8 +259,12 @@ class Model:
         self._heed(stop)
         highs.run()
         if highs.getModelStatus() == HighsModelStatus.kUnboundedOrInfeasible:
-            highs.setOptionValue("presolve", "off")
+            # Presolve stops there by nature, a search among numbers of very different sizes may
+            # too; each then leaves it to the other.
+            told = str(highs.getOptionValue("presolve")[1])
+            highs.setOptionValue("presolve", "on" if told == "off" else "off")
             highs.run()
+            highs.setOptionValue("presolve", told)
         return self._outcome(highs.getRunTime() - before)
 
     def _heed(self, stop: Callable[[], bool] | None) -> None:

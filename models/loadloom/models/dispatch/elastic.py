@@ -15,8 +15,8 @@ from loadloom.models.horizon import FloatArray
 from loadloom.solvers.highs import Model, Outcome, Program
 from loadloom.solvers.termination import Reason
 
-FAR = 1e6
-"""More than any rule is asked to give way by, in the unit of its row."""
+LEAST_FAR = 1e4
+"""What rules may give way by at least, in the unit of their rows, where a site is small."""
 
 BEYOND_DIGITS = 1e-6
 """Changes are rounded up to a multiple of this, so that they cure for certain."""
@@ -44,7 +44,7 @@ class Elastic:
         self._cured = [np.zeros(limit.where.size) for limit in self.limits]
         self._programme = programme
         low, high = programme.low, programme.high
-        far = _far(programme, low, high)
+        far = _far(programme, low)
         given = [_give(programme, limit, low, high) for limit in self.limits]
         for limit in self.limits:
             if limit.of_columns and limit.high:
@@ -53,13 +53,16 @@ class Elastic:
                 physical = limit.rule.unit in {"kW", "kWh"} and bool(
                     (low[limit.where] >= 0.0).all()
                 )
-                low[limit.where] = 0.0 if physical else -FAR
+                low[limit.where] = 0.0 if physical else -far
+        for pair in programme.pairs:
+            for way in (pair.one, pair.other):
+                high[way] = np.minimum(high[way], far)
         self._slack, self._rows = [slack for slack, _ in given], [rows for _, rows in given]
         more = programme.column_count - low.size
         self._low, self._high = np.append(low, np.zeros(more)), np.append(high, np.zeros(more))
         sides = programme.sides
         for limit, slack, rows in zip(self.limits, self._slack, self._rows, strict=True):
-            self._high[slack] = np.where(np.isfinite(sides[int(limit.high)][rows]), FAR, 0.0)
+            self._high[slack] = np.where(np.isfinite(sides[int(limit.high)][rows]), far, 0.0)
         # What runs both ways without losses can as well run one way only.
         self._lossy = [np.broadcast_to(pair.rate < 1.0, pair.one.size) for pair in programme.pairs]
         self._whole = programme.program(
@@ -180,9 +183,7 @@ def _give(
     return slack, rows
 
 
-def _far(programme: Programme, low: FloatArray, high: FloatArray) -> float:
-    """More than any flow that a site needs, from the sizes of all that is stated."""
-    row_low, row_high = programme.sides
-    sums = sum(float(np.abs(each[np.isfinite(each)]).sum()) for each in (row_low, row_high, low))
-    most = float(high[np.isfinite(high)].max(initial=1.0))
-    return min(2.0 * (sums + most), FAR)
+def _far(programme: Programme, low: FloatArray) -> float:
+    """More than any flow that a site needs, from the sizes of all that it must do."""
+    rows = [np.abs(side[np.isfinite(side)]).sum() for side in programme.sides]
+    return max(2.0 * float(sum(rows) + np.abs(low[np.isfinite(low)]).sum()), LEAST_FAR)

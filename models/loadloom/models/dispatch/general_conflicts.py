@@ -74,7 +74,7 @@ def _conflict(problem: Problem, elastic: Elastic, index: int, mask: BoolArray) -
     if amount > 0.0:
         end = "more are needed" if limit.high else "are missing"
         says = f"{says}, but up to {by} {end}"
-    cure = rule.cure or f"{'raise' if limit.high else 'lower'} site.{rule.path} by {{by}}"
+    cure = rule.cure or f"{'raise' if limit.high else 'lower'} site.{rule.field} by {{by}}"
     # What a limit of power gives way by is energy, as all columns are.
     unit = "kWh" if rule.unit == "kW" and np.ndim(rule.scale) else rule.unit
     return Conflict(

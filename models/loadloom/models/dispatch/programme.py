@@ -26,6 +26,9 @@ BoolArray = NDArray[np.bool_]
 ELECTRIC = ""
 """The name of the bus behind the meter."""
 
+FAR_KWH = 1e9
+"""More than any site moves in an interval, for binaries where nothing else bounds a way."""
+
 FACT = 10.0
 """The weight of rules that are facts: how much more their change counts than one of a limit."""
 
@@ -41,7 +44,8 @@ class Rule:
     """A limit in the caller's words.
 
     Attributes:
-        path: that of its number in the site of the request.
+        path: that of the rule in the site of the request.
+        number: the name of its number below the path, if it is not the path itself.
         says: what it asks, with `{limit}` for its number and unit.
         unit: the unit of the number.
         scale: how many units of the row or column make one unit of the number.
@@ -53,12 +57,18 @@ class Rule:
 
     path: str
     says: str
+    number: str = ""
     unit: str = "kW"
     scale: FloatArray | float = 1.0
     at_end: bool = False
     shift: FloatArray | float = 0.0
     cure: str = ""
     weight: float = 1.0
+
+    @property
+    def field(self) -> str:
+        """The path of the number."""
+        return f"{self.path}.{self.number}" if self.number else self.path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -152,12 +162,15 @@ class Programme:
         self.horizon, self.scenes = horizon, scenes
         self.count, self.hours = horizon.count, horizon.step_h
         self.carbon, self.reserve = carbon, island
+        self.reserved = np.flatnonzero(
+            np.zeros(self.count) if island is None else island.intervals * island.reserve_kw
+        )
         self.offset = 0.0
         self.limits: list[Limit] = []
         self.pairs: list[Pair] = []
         self.draws_by_device: list[Draw] = []
         self.demands_by_device: list[Demand] = []
-        self.spares: list[tuple[IntArray, FloatArray, IntArray]] = []
+        self.spares: list[tuple[IntArray, IntArray]] = []
         self.emissions: list[tuple[IntArray, FloatArray, int | None]] = []
         self.worths: dict[str, tuple[IntArray, float, IntArray]] = {}
         self._columns = _Columns()
@@ -283,11 +296,9 @@ class Programme:
         columns, amounts = np.broadcast_arrays(columns, kg)
         self.emissions.append((columns, np.asarray(amounts, np.float64), scene))
 
-    def spare(self, columns: IntArray, kw: FloatArray | float = 1.0) -> None:
-        """Lets each unit of the (count,) columns be so many kW of reserve."""
-        at = np.arange(self.count)
-        columns, amounts, at = np.broadcast_arrays(columns, kw, at)
-        self.spares.append((columns, np.asarray(amounts, np.float64), at))
+    def spare(self, columns: IntArray, intervals: IntArray) -> None:
+        """Lets columns be kW of reserve in intervals, of those that are `reserved`."""
+        self.spares.append((columns, intervals))
 
     def worth(
         self, path: str, rows: IntArray, sign: float = 1.0, intervals: IntArray | None = None
@@ -428,4 +439,4 @@ def _joined(parts: list[FloatArray]) -> FloatArray:
 
 def _most(known: FloatArray | None, high: FloatArray) -> FloatArray:
     """The most that a column of a pair can be in a plan."""
-    return high if known is None else np.minimum(known, high)
+    return np.minimum(high if known is None else np.minimum(known, high), FAR_KWH)

@@ -10,12 +10,9 @@ import numpy as np
 
 from loadloom.models.dispatch.devices.meter import HARD, Circuit, DemandCharge, circuit_line
 from loadloom.models.dispatch.problem import Problem
-from loadloom.models.dispatch.programme import ELECTRIC, FACT, WHOLE, IntArray, Programme, Rule
+from loadloom.models.dispatch.programme import ELECTRIC, FACT, FAR_KWH, WHOLE, IntArray, Programme, Rule
 from loadloom.models.dispatch.solution import Exchange
 from loadloom.models.horizon import FloatArray
-
-FAR_KWH = 1e7
-"""More than any site exchanges in an interval, for binaries where nothing else bounds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,7 +89,7 @@ def _crossing(programme: Programme, problem: Problem, k: int) -> Crossing:
 def _exchange(programme: Programme, problem: Problem, k: int) -> tuple[IntArray, IntArray]:
     """The columns of import and export."""
     meter, scene, hours = problem.meter, programme.scenes[k], programme.hours
-    most = [np.minimum(each, FAR_KWH) for each in programme.most_drawn(ELECTRIC, k)]
+    most = programme.most_drawn(ELECTRIC, k)
     alone = np.zeros(programme.count, np.bool_)
     if meter.island is not None:
         alone = meter.island.intervals
@@ -259,14 +256,12 @@ def _reserve(programme: Programme) -> None:
     island = programme.reserve
     if island is None:
         return
-    where = np.flatnonzero(island.intervals & (island.reserve_kw > 0.0))
+    where = programme.reserved
     rule = Rule(path="meter.island.reserve_kw", says="at least {limit} must be in reserve")
     rows = programme.rows(
         where.size, island.reserve_kw[where], np.inf, at_least=rule, intervals=where
     )
     place = np.full(programme.count, -1)
     place[where] = rows
-    for columns, kw, intervals in programme.spares:
-        at = place[intervals]
-        there = at >= 0
-        programme.entries(at[there], columns[there], kw[there])
+    for columns, intervals in programme.spares:
+        programme.entries(place[intervals], columns)

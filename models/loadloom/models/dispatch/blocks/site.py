@@ -50,7 +50,7 @@ class Site:
             if binding.any():
                 prices.append(
                     LimitPrice(
-                        path=limit.rule.path,
+                        path=limit.rule.field,
                         unit=limit.rule.unit,
                         intervals=limit.intervals[binding],
                         price=price[binding],

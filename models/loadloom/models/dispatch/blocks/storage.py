@@ -13,27 +13,8 @@ def add(programme: Programme, path: str, storage: Storage) -> Callable[[FloatArr
     """Adds a store; what comes back reads its plan from a solution."""
     count, hours = programme.count, programme.hours
     name, into, outof = storage.name, storage.charge_efficiency, storage.discharge_efficiency
-    most_in, most_out = storage.charge_limit_kw * hours, storage.discharge_limit_kw * hours
-    charge = programme.columns(
-        count,
-        high=most_in,
-        cost=storage.wear_cost_per_kwh * into,
-        at_most=Rule(
-            path=f"{path}.charge_limit_kw",
-            says=f"{name!r} may charge with at most {{limit}}",
-            scale=hours,
-        ),
-    )
-    discharge = programme.columns(
-        count,
-        high=most_out,
-        cost=storage.wear_cost_per_kwh / outof,
-        at_most=Rule(
-            path=f"{path}.discharge_limit_kw",
-            says=f"{name!r} may discharge with at most {{limit}}",
-            scale=hours,
-        ),
-    )
+    charge = _way(programme, path, storage, "charge")
+    discharge = _way(programme, path, storage, "discharge")
     energy = _energy(programme, path, storage)
     keep = storage.keep(programme.horizon)
     kept = np.append(keep[0] * storage.initial_energy_kwh, np.zeros(count - 1))
@@ -46,10 +27,9 @@ def add(programme: Programme, path: str, storage: Storage) -> Callable[[FloatArr
     programme.draws(name, charge, bus=storage.bus)
     programme.draws(name, discharge, -1.0, bus=storage.bus)
     _never_both(programme, storage, charge, discharge)
-    _bands(programme, storage, charge, discharge)
     _depths(programme, storage, charge, discharge)
-    if programme.reserve is not None and not storage.bus:
-        _spare(programme, storage, (charge, discharge, energy))
+    if programme.reserved.size and not storage.bus:
+        _spare(programme, path, storage, (charge, discharge, energy))
 
     def read(primal: FloatArray) -> StoragePlan:
         return StoragePlan(
@@ -59,6 +39,41 @@ def add(programme: Programme, path: str, storage: Storage) -> Callable[[FloatArr
         )
 
     return read
+
+
+def _way(programme: Programme, path: str, storage: Storage, way: str) -> IntArray:
+    """The columns of charging or discharging; with a least power, of running with it or not."""
+    hours, count = programme.hours, programme.count
+    inward = way == "charge"
+    limit_kw = storage.charge_limit_kw if inward else storage.discharge_limit_kw
+    least_kw = storage.least_charge_kw if inward else storage.least_discharge_kw
+    into, outof = storage.charge_efficiency, storage.discharge_efficiency
+    cost = storage.wear_cost_per_kwh * (into if inward else 1.0 / outof)
+    # Twice what the store has room for: no plan comes near it, and far limits cost digits.
+    cut = 2.0 * storage.capacity_kwh * (1.0 / into if inward else outof)
+    limit = Rule(
+        path=f"{path}.{way}_limit_kw",
+        says=f"{storage.name!r} may {way} with at most {{limit}}",
+        scale=hours,
+        shift=limit_kw if least_kw > 0.0 else 0.0,
+    )
+    if least_kw == 0.0:
+        return programme.columns(count, high=limit_kw * hours, cost=cost, at_most=limit, cut=cut)
+    least = Rule(
+        path=f"{path}.least_{way}_kw",
+        says=f"{storage.name!r} must {way} with at least {{limit}} if it does",
+        scale=hours,
+        shift=least_kw,
+    )
+    moved = programme.columns(count, cost=cost, cut=np.minimum(cut, limit_kw * hours))
+    on = programme.columns(count, high=1.0, integer=True)
+    rows = programme.rows(count, -np.inf, 0.0, at_most=limit)
+    programme.entries(rows, moved)
+    programme.entries(rows, on, -limit_kw * hours)
+    rows = programme.rows(count, 0.0, np.inf, at_least=least)
+    programme.entries(rows, moved)
+    programme.entries(rows, on, -least_kw * hours)
+    return moved
 
 
 def _energy(programme: Programme, path: str, storage: Storage) -> IntArray:
@@ -98,7 +113,11 @@ def _energy(programme: Programme, path: str, storage: Storage) -> IntArray:
                 _soft(programme, energy[at], np.array([side]), price, missing=missing)
                 continue
             named = Rule(
-                path=f"{path}.targets[{index}].{field}", says=rule.says, unit="kWh", at_end=True
+                path=f"{path}.targets[{index}]",
+                number=field,
+                says=rule.says,
+                unit="kWh",
+                at_end=True,
             )
             row = programme.rows(
                 1,
@@ -143,23 +162,6 @@ def _never_both(
     )
 
 
-def _bands(programme: Programme, storage: Storage, charge: IntArray, discharge: IntArray) -> None:
-    """Lets the store run with its least power or not at all."""
-    hours = programme.hours
-    for columns, least_kw, limit_kw in (
-        (charge, storage.least_charge_kw, storage.charge_limit_kw),
-        (discharge, storage.least_discharge_kw, storage.discharge_limit_kw),
-    ):
-        if least_kw > 0.0:
-            on = programme.columns(programme.count, high=1.0, integer=True)
-            rows = programme.rows(programme.count, -np.inf, 0.0)
-            programme.entries(rows, columns)
-            programme.entries(rows, on, -limit_kw * hours)
-            rows = programme.rows(programme.count, 0.0, np.inf)
-            programme.entries(rows, columns)
-            programme.entries(rows, on, -least_kw * hours)
-
-
 def _depths(programme: Programme, storage: Storage, charge: IntArray, discharge: IntArray) -> None:
     """Splits what the store holds into shares of rising cost; the cheapest are used first."""
     if not storage.depth_wear:
@@ -184,19 +186,34 @@ def _depths(programme: Programme, storage: Storage, charge: IntArray, discharge:
 
 
 def _spare(
-    programme: Programme, storage: Storage, columns: tuple[IntArray, IntArray, IntArray]
+    programme: Programme, path: str, storage: Storage, columns: tuple[IntArray, IntArray, IntArray]
 ) -> None:
     """The power that the store could give besides, for as long as the reserve asks."""
-    reserve, hours, (charge, discharge, energy) = programme.reserve, programme.hours, columns
+    reserve, where = programme.reserve, programme.reserved
     if reserve is None:
         return
-    spare = programme.columns(programme.count)
-    rows = programme.rows(programme.count, -np.inf, storage.discharge_limit_kw)
+    charge, discharge, energy = (each[where] for each in columns)
+    hours, price = programme.hours[where], storage.breach_price_per_kwh
+    spare = programme.columns(where.size)
+    limit = Rule(
+        path=f"{path}.discharge_limit_kw",
+        says=f"{storage.name!r} may discharge with at most {{limit}}",
+    )
+    rows = programme.rows(
+        where.size, -np.inf, storage.discharge_limit_kw[where], at_most=limit, intervals=where
+    )
     programme.entries(rows, spare)
     programme.entries(rows, discharge, 1.0 / hours)
     programme.entries(rows, charge, -1.0 / hours)
-    floor = storage.energy_min_kwh if storage.breach_price_per_kwh == np.inf else 0.0
-    rows = programme.rows(programme.count, -np.inf, -floor)
-    programme.entries(rows, spare, reserve.reserve_h / storage.discharge_efficiency)
-    programme.entries(rows, energy, -1.0)
-    programme.spare(spare)
+    least = Rule(
+        path=f"{path}.energy_min_kwh",
+        says=f"{storage.name!r} must hold at least {{limit}}",
+        unit="kWh",
+        at_end=True,
+    )
+    floor = storage.energy_min_kwh[where] if price == np.inf else 0.0
+    hard = least if price == np.inf else None
+    rows = programme.rows(where.size, floor, np.inf, at_least=hard, intervals=where)
+    programme.entries(rows, energy)
+    programme.entries(rows, spare, -reserve.reserve_h / storage.discharge_efficiency)
+    programme.spare(spare, where)

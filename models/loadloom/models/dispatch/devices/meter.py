@@ -86,7 +86,7 @@ class Island:
     reserve_h: float = 0.25
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Circuit:
     """Devices, named, that share limits of shape (count,) with the circuits whose parent it is."""
 
