@@ -123,7 +123,8 @@ def run_response(client: Client, out: Path) -> None:
         temperature_c=evening.temperature_c,
     )
     seconds = perf_counter() - start
-    console.print(report.settlement_report(made, client.event_payments(made)))
+    settled = client.get_event(event)
+    console.print(report.settlement_report(made, settled, client.event_payments(made)))
     told = f"forecast, called, answered, called anew, measured and paid in {seconds:.2f} s\n"
     console.print(told, style="dim")
     write_event_chart(

@@ -41,6 +41,7 @@ def planned(price, curtailed_kw=0.0):
         termination=Termination(reason="TERMINATION_REASON_OPTIMAL"),
         certificate=Certificate(objective=1234.5),
         baseline_cost=2000,
+        baseline_within_limits=True,
         schedule=schedule,
         currency_code="EUR",
     )
@@ -60,6 +61,12 @@ def test_a_chart_shows_prices_powers_stores_and_energies():
     assert labels(energies) == {"b"}
     assert prices.get_ylabel() == "EUR per kWh"
     assert figure.get_suptitle() == "bakery: cost 1,234.50 EUR, saving 765.50"
+
+
+def test_a_saving_is_told_only_where_the_baseline_keeps_the_limits():
+    site, plan = planned(0.2)
+    plan.message.baseline_within_limits = False
+    assert plan_chart(site, plan).get_suptitle() == "bakery: cost 1,234.50 EUR"
 
 
 def test_what_does_not_happen_is_not_in_the_legend():

@@ -144,6 +144,7 @@ def test_a_plan_is_shown_in_a_line():
         currency_code="EUR",
         certificate=Certificate(objective=12.5, bound=12.5),
         baseline_cost=20.0,
+        baseline_within_limits=True,
         schedule=scheduled().message.schedule,
     )
     assert repr(found) == (

@@ -15,6 +15,7 @@ from loadloom.client.response_charts import (
     event_chart,
     node_bars,
     write_event_chart,
+    write_loads_chart,
 )
 from loadloom.v1 import response_pb2 as pb
 from loadloom.wire.arrays import to_matrix
@@ -97,6 +98,18 @@ def test_the_load_is_drawn_with_and_without_the_event():
     )
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["without the event", "with it", "less by it", "rating"]
+
+
+def test_the_lowest_value_stands_clear_of_the_axis():
+    axes = Figure().add_subplot()
+    draw_load(axes, load())
+    low, high = axes.get_ylim()
+    assert low < 10.0 < 20.0 < high
+
+
+def test_loads_alone_are_written(tmp_path):
+    write_loads_chart("2 of 4 delivered", [load()], tmp_path / "load.png")
+    assert (tmp_path / "load.png").stat().st_size > 10_000
 
 
 def test_a_chart_is_written(tmp_path):

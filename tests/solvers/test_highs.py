@@ -107,7 +107,7 @@ def test_a_limit_of_time_holds_for_each_run_anew():
 
 
 def test_a_search_ends_when_it_is_told_to_and_can_go_on():
-    model, asked = Model(knapsack()), []
+    model, asked = Model(knapsack(120)), []
     told = model.solve(stop=lambda: len(asked) == 3 or asked.append(True)).termination
     assert len(asked) == 3
     assert told.detail == "Interrupted by user"

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from loadloom.solvers.coupled.budget import Budget, Race
-from loadloom.solvers.covering import nested
+from loadloom.solvers.covering import nested, relaxed
 from loadloom.solvers.covering.common import most_confident
 from loadloom.solvers.covering.layout import lay_out
 from loadloom.solvers.covering.nested import cover
 from loadloom.solvers.covering.passes import Passes, Prices
 from loadloom.solvers.covering.proof import Prover
+from loadloom.solvers.covering.relaxed import relaxed_bound
 from loadloom.solvers.covering.rows import Problem, Quotas, attainable, keeps, levels, summed
 from loadloom.solvers.covering.tolls import tangents
 from tests.solvers.nested_cases import INF, middling, optimum, problem_of, small
@@ -161,6 +162,28 @@ def test_any_prices_prove_a_bound(seed):
         prices, tangents(variance, factor), nodes=20, share=0.0
     )
     assert proof.bound <= best + 1e-7 * (1.0 + best)
+
+
+def test_a_bound_at_once_is_below_the_optimum_and_adds_up_over_nodes(monkeypatch):
+    least = []
+    for work in (relaxed._WORK, 0):  # every slot, and the hardest alone
+        monkeypatch.setattr(relaxed, "_WORK", work)
+        for seed in range(150):
+            problem = small(seed)
+            best = optimum(problem)
+            bound = relaxed_bound(problem)
+            assert np.isfinite(bound)
+            assert bound <= best + 1e-9 * (1.0 + best), seed
+            if 0.0 < best < INF:
+                least.append(bound / best)
+    assert np.median(least) > 0.4
+    # Half of the 3 kW at 4 for one leaf, all of the 2 kW at 1 and no more for the other; the root
+    # asks for less than both.
+    needs = [[3.0], [1.5], [2.0]]
+    by_hand = problem_of(
+        [4.0, 1.0, 9.0], [3.0, 2.0, 2.0], 0.0, needs, node=[1, 2, 2], parent=[-1, 0, 0]
+    )
+    assert relaxed_bound(by_hand) == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 MAGNITUDE = 1e9
 """The largest absolute value of any number: a terawatt in kW. Beyond it sums lose the cents."""
 
+DEAREST = 1e6
+"""The highest price of breaking a rule: higher ones drown all other costs in rounding."""
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -74,6 +77,10 @@ class Checks:
         also = f" (and {more} more)" if more else ""
         self.require(False, where, f"is {value:g}{also}; must be {_range(low, high)}")
         return False
+
+    def breach_price(self, path: str, price: float) -> bool:
+        """Whether a price may be one of breaking a rule; inf is one too: that of a hard rule."""
+        return self.numbers(path, price, low=0.0, high=DEAREST, infinite=True)
 
     def length(self, path: str, values: NDArray[np.float64], count: int) -> bool:
         """Whether there is one value for each of `count` intervals."""

@@ -181,7 +181,9 @@ class Island(_message.Message):
     @_builtins.property
     def reserve_kw(self) -> _common_pb2.Series:
         """The power that stores and running units must be able to give in these intervals beyond their
-        plan, in kW; none when left out.
+        plan, in kW; none when left out. Stores give it out of what they hold whenever it is called, at
+        the start of an interval as well as at its end; whether units ramp up in time, and circuits let
+        it through, is not asked.
         """
 
     def __init__(

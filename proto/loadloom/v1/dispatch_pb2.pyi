@@ -1068,7 +1068,10 @@ class DispatchPlan(_message.Message):
     site_name: _builtins.str
     """The name of the site."""
     baseline_cost: _builtins.float
-    """The cost if no store moved; left out when there is no plan to compare with."""
+    """The cost if nothing clever was done: stores do not move, vehicles and swapping stations charge
+    and appliances run as soon as they may, units follow the heat that is needed. Left out when
+    there is no plan to compare with.
+    """
     baseline_within_limits: _builtins.bool
     """Whether the baseline keeps the limits of the meter; if not, it is priced beyond them."""
     saving: _builtins.float
@@ -1086,8 +1089,9 @@ class DispatchPlan(_message.Message):
     @_builtins.property
     def costs(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.CostItem]:
         """The cost by cause: "energy bought", "energy sold", "wear", "end value", and, where the site has
-        what causes them, "demand charges", "fuel", "starts", "carbon", "deviation", "shedding",
-        "missed swaps", "breach" and "risk".
+        what causes them, "demand charge", "fuel", "starts", "carbon", "deviation", "shed load",
+        "depth wear", "public charging", "risk" and "breach", which is all that is missed at a price:
+        limits, energies, temperatures, runs and swaps.
         """
 
     @_builtins.property

@@ -700,7 +700,9 @@ class TargetPlan(_message.Message):
 
     @_builtins.property
     def certificate(self) -> _common_pb2.Certificate:
-        """The proof: the objective is the expected cost, or with a budget minus the confidence."""
+        """The proof: the objective is the expected cost, or with a budget minus the confidence.
+        In a new plan of an event, a call that is called off counts a tenth of its cost.
+        """
 
     @_builtins.property
     def called(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -2320,7 +2322,10 @@ Global___RecordAnswersResponse: _TypeAlias = RecordAnswersResponse  # noqa: Y015
 
 @_typing.final
 class RetargetEventRequest(_message.Message):
-    """The request for a new plan of an event."""
+    """The request for a new plan of an event. Who was told stays told: where the calls that stand still
+    secure all needs, those that are not needed are called off, and others are made only if that saves a
+    tenth of all; where they do not, a call is replaced by others only if that saves a tenth of its cost.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -26,6 +26,9 @@ SMALL_COLUMNS = 5_000
 Options = Mapping[str, bool | int | float | str]
 """What HiGHS is told, by the names of its options."""
 
+LARGE = 1e4
+"""Entries of the matrix above this are large beside whole numbers that may be off by TOLERANCE."""
+
 WITHOUT_HEURISTICS: Options = {
     "mip_heuristic_run_feasibility_jump": False,
     "mip_heuristic_run_rens": False,
@@ -44,6 +47,15 @@ _REASONS = {
     HighsModelStatus.kInfeasible: Reason.INFEASIBLE,
     HighsModelStatus.kUnbounded: Reason.UNBOUNDED,
 }
+_BOUNDED = {
+    HighsModelStatus.kOptimal,
+    HighsModelStatus.kTimeLimit,
+    HighsModelStatus.kInterrupt,
+    HighsModelStatus.kSolutionLimit,
+    HighsModelStatus.kObjectiveBound,
+    HighsModelStatus.kObjectiveTarget,
+}
+"""How a search ends that knows a bound; after any other end HiGHS tells 0 or what it began with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -161,13 +173,17 @@ def with_columns(matrix: Matrix, columns: NDArray[np.int64], factors: FloatArray
     )
 
 
+class NumberTooLarge(ValueError):  # noqa: N818 -- the state of a programme, no error of ours
+    """HiGHS takes no programme with a number of this size."""
+
+
 class Model:
     """A programme held in HiGHS, so that one with the same matrix starts from the last basis.
 
     `options` go before those that all programmes are solved with.
 
     Raises:
-        ValueError: a number is too large to compute with.
+        NumberTooLarge: a number is too large to compute with.
     """
 
     def __init__(self, program: Program, *, seed: int = 0, options: Options | None = None) -> None:
@@ -206,7 +222,7 @@ class Model:
             program.integer.astype(np.int32),
         )
         if status == HighsStatus.kError:
-            raise ValueError("a number of the programme is too large for HiGHS")
+            raise NumberTooLarge("a number of the programme is too large for HiGHS")
 
     def change(self, program: Program) -> None:
         """Takes over the costs, bounds and sides of a programme with the same matrix."""
@@ -258,14 +274,25 @@ class Model:
             highs.setOptionValue("mip_max_nodes", node_limit)
         self._heed(stop)
         highs.run()
-        if highs.getModelStatus() == HighsModelStatus.kUnboundedOrInfeasible:
-            # Presolve stops there by nature, a search among numbers of very different sizes may
-            # too; each then leaves it to the other.
+        if self._doubtful(highs.getModelStatus()):
             told = str(highs.getOptionValue("presolve")[1])
             highs.setOptionValue("presolve", "on" if told == "off" else "off")
             highs.run()
             highs.setOptionValue("presolve", told)
         return self._outcome(highs.getRunTime() - before)
+
+    def _doubtful(self, status: HighsModelStatus) -> bool:
+        """Whether the other setting of presolve is to decide how a run ends.
+
+        Presolve does not tell what is infeasible from what is unbounded. A search among numbers of
+        very different sizes now and then fails, or takes what is possible for infeasible, seldom
+        both ways.
+        """
+        if status in {HighsModelStatus.kUnboundedOrInfeasible, HighsModelStatus.kSolveError}:
+            return True
+        program = self._program
+        infeasible = status == HighsModelStatus.kInfeasible and bool(program.integer.any())
+        return infeasible and float(np.abs(program.matrix.entries).max(initial=0.0)) > LARGE
 
     def _heed(self, stop: Callable[[], bool] | None) -> None:
         """Lets runs from now on ask `stop`, if there is one."""
@@ -297,7 +324,7 @@ class Model:
             bound = inf
         elif reason.has_solution:
             objective = info.objective_function_value
-        if whole and reason is not Reason.INFEASIBLE:
+        if whole and status in _BOUNDED:
             bound = info.mip_dual_bound
         elif reason is Reason.OPTIMAL:
             bound = objective

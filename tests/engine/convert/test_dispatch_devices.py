@@ -3,7 +3,9 @@
 import math
 import pickle
 import random
+import re
 from datetime import UTC, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from tests.engine.dispatch_sites import COUNT, everything
 from tests.engine.mutants import mutant, singles
 
 LIMITS = Limits(points=10_000, solve_seconds=10.0)
+ROOT = Path(__file__).parents[3]
 
 
 def refusal(request: pb.PlanDispatchRequest) -> Refusal:
@@ -385,6 +388,41 @@ def test_a_client_reads_every_column(plan):
     assert all(values.size == COUNT for values in columns.values())
     assert len(index.schedule) == COUNT
     assert set(index.scenarios) == {"as told", "dear"}
+
+
+def test_a_single_scenario_is_told_as_well():
+    request = everything()
+    del request.site.scenarios[1:]
+    request.site.scenarios[0].probability = 1.0
+    for _ in range(2):  # the second time it is the earlier plan too
+        found = plan_of(request)
+        assert [scenario.name for scenario in found.schedule.scenarios] == ["as told"]
+        assert found.schedule.scenarios[0].import_kw == found.schedule.import_kw
+        request.site.earlier_schedule.CopyFrom(found.schedule)
+
+
+def test_values_of_heat_buses_are_in_the_order_of_the_request():
+    request = everything()
+    request.detail = pb.PLAN_DETAIL_VALUES
+    told = [bus.name for bus in plan_of(request).values.heat_buses]
+    assert told == [bus.name for bus in request.site.heat_buses]
+
+
+def test_the_api_lists_every_cause_of_cost():
+    judges = ROOT / "models/loadloom/models/dispatch"
+    sources = [*judges.glob("judges/*.py"), judges / "sheet.py"]
+    causes = {
+        cause
+        for source in sources
+        for cause in re.findall(r'\.charge\(\s*"([^"]+)"', source.read_text())
+    }
+    listed = re.search(
+        r"The cost by cause:(.*?)repeated CostItem",
+        (ROOT / "proto/loadloom/v1/dispatch.proto").read_text(),
+        re.DOTALL,
+    )
+    told = set(re.findall(r'"([^"]+)"', listed[1]))
+    assert told == causes - {"bought", "sold"} | {"energy bought", "energy sold", "risk"}
 
 
 def test_reasons_speak_of_devices_that_are_no_stores():

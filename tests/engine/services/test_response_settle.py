@@ -345,7 +345,14 @@ def test_needs_follow_from_past_loads_and_ratings(measurer):
     assert chance[1].max() < 1e-6
     mean, sd = (from_series(m.values).reshape(2, 24) for m in (found.mean_kw, found.sd_kw))
     np.testing.assert_allclose(mean[0], daily[:24], atol=4.0)
-    np.testing.assert_allclose(need[0], np.maximum(0.0, mean[0] + 1.6449 * sd[0] - 85.0), atol=1e-3)
+    # The need is so many deviations above the mean in all slots: learnt, but near the normal law.
+    short = need[0] > 0.0
+    beyond = ((need[0] + 85.0 - mean[0]) / sd[0])[short]
+    np.testing.assert_allclose(beyond, beyond[0], atol=1e-3)
+    assert abs(beyond[0] - 1.6449) < 0.2
+    np.testing.assert_allclose(
+        need[0], np.maximum(0.0, mean[0] + beyond[0] * sd[0] - 85.0), atol=1e-3
+    )
     assert [each.share for each in found.quantiles] == [0.05, 0.5, 0.95]
     problem = pb.TargetProblem()
     problem.network.need_kw.CopyFrom(to_matrix(need))

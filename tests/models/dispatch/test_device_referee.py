@@ -1,5 +1,6 @@
 """The referee of further devices finds a fault planted in each rule, and none in a good plan."""
 
+import tracemalloc
 from dataclasses import replace
 from math import exp, inf
 
@@ -277,3 +278,19 @@ def test_a_room_forgets_the_cold_exponentially_however_long_the_steps_are():
 def test_what_runs_gives_reserve_and_what_stands_still_gives_none():
     spare = judged(unit.judge, ENGINE, RAN).spare_kw
     assert spare.tolist() == [0.0, 1.0, 0.5, 1.0]
+
+
+def test_a_long_run_is_judged_without_a_table_of_its_steps_by_intervals():
+    hours = np.random.default_rng(1).uniform(0.1, 1.0, 3_000)
+    washer = make.shiftable(np.arange(1_500) % 7, latest=3_000, step_h=0.37)
+    horizon = Horizon(start=START, step_h=hours)
+    tracemalloc.start()
+    try:
+        plan = appliance.idle(horizon, washer, {})
+        found = judged(appliance.judge, washer, plan, hours)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4e6  # a table would take 36 MB
+    assert found.violations == []
+    assert plan.power_kw == pytest.approx(washer.run_kw(horizon, 0))

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from loadloom.models.dispatch import referee
+from loadloom.models.dispatch.blocks.site import build
+from loadloom.models.dispatch.devices.swapping import SwappingStation
 from loadloom.models.dispatch.general import solve_general
 from loadloom.models.dispatch.general_conflicts import general_conflicts
 from loadloom.models.dispatch.reference import solve_reference
@@ -65,3 +67,11 @@ def test_a_kwh_in_a_vehicle_is_worth_what_it_saves_also_while_it_is_away():
         assert solution is not None
         assert solution.values is not None
         assert solution.values.held["vehicles[0]"] == pytest.approx([0.2] * 5 + [0.0])
+
+
+def test_a_station_sorts_its_swaps_once_and_not_for_each_battery(monkeypatch):
+    problem = make.with_station([1.0] * 50, [(1, [0.0] * 50)])
+    swaps, calls = SwappingStation.swaps, []
+    monkeypatch.setattr(SwappingStation, "swaps", lambda self: calls.append(1) or swaps(self))
+    build(problem)
+    assert len(calls) < 10

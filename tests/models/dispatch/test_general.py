@@ -150,6 +150,16 @@ SITES = {
         ),
         0.3,
     ),
+    # The sun fills the store in the hour without grid, but the reserve may be called at its start.
+    "island with reserve from its start": (
+        with_meter(
+            site(battery(2), buy=[0.1] * 2, pv=[0.0, 5.0]),
+            island=Island(
+                intervals=np.array([False, True]), reserve_kw=np.full(2, 2.0), reserve_h=0.5
+            ),
+        ),
+        0.1,
+    ),
     "circuit": (
         with_meter(
             site(battery(2), buy=[0.0, 1.0], load=[0.0, 3.0]),
@@ -368,6 +378,38 @@ def test_the_price_of_a_limit_is_what_more_room_saves():
     assert solve(wider, EXACT).termination.objective == pytest.approx(least - 0.5)
 
 
+@pytest.mark.parametrize("limit", [np.inf, 20.0, 10.0])
+def test_what_is_no_limit_in_force_has_no_price(limit):
+    """All that the sun gives is fed in, which no more room at the meter would change."""
+    sunny = site(buy=[0.2, 0.2], sell=0.1, pv=10.0, curtailable=True, export_limit=limit)
+    values = solve_general(sunny, EXACT).values
+    assert values.limits == ()
+    if limit > 10.0:
+        assert values.site_per_kwh == pytest.approx([0.1, 0.1])
+    tight = solve_general(with_meter(sunny, export_limit_kw=np.array([6.0, 20.0])), EXACT).values
+    assert [(each.path, each.intervals.tolist()) for each in tight.limits] == [
+        ("meter.export_limit_kw", [0])
+    ]
+    assert tight.limits[0].price == pytest.approx([0.1])
+
+
+def test_the_reasons_of_a_store_count_its_wear_by_depth_and_name_its_target():
+    worn = battery(
+        3,
+        capacity=10.0,
+        depth_wear=(DepthWear(from_share=0.0, cost_per_kwh=0.02),),
+        targets=(EnergyTarget(interval=2, min_kwh=3.0, max_kwh=np.inf),),
+    )
+    problem = site(worn, buy=[0.1, 0.3, 0.2], load=1.0)
+    told = reasons(problem, solve(problem, EXACT))
+    spent = next(each for each in told if each.action is Action.DISCHARGE)
+    assert spent.worth_per_kwh == pytest.approx(spent.site_value_per_kwh - 0.02)
+    for each in told:
+        if each.action is Action.HOLD:
+            assert each.worth_per_kwh - 1e-6 <= each.site_value_per_kwh
+            assert each.site_value_per_kwh <= each.next_best_per_kwh + 1e-6
+
+
 def test_a_planner_goes_on_from_its_last_basis_to_the_same_optimum():
     planner, rng = Planner(), np.random.default_rng(3)
     problem = random_problem(rng, count=24, stores=2)
@@ -393,7 +435,7 @@ def test_a_device_is_told_why_it_runs_when_it_does():
     assert [each.site_value_per_kwh for each in found] == pytest.approx([0.1, 0.2])
     assert {(each.counterpart_interval, each.next_best_per_kwh) for each in found} == {(0, 0.3)}
     assert found[0].text == (
-        "runs on energy worth 0.1000 here; the cheapest interval left is 18:00, at 0.3000"
+        "runs on power worth 0.1000 here; the cheapest interval left is 18:00, at 0.3000"
     )
 
 

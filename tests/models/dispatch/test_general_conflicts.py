@@ -147,8 +147,8 @@ PLANTED = {
             islanded(site(buy=[0.1] * 2, load=[1.0, 3.0]), 1),
             units=(unit("diesel", 2, electric=False, limit=4.0, power=0.5),),
         ),
-        "site.meter.island.intervals",
-        1.0,
+        "site.units[0].input_limit_kw",
+        2.0,
         1,
     ),
     "swap": (swapping(), "site.swappings[0].capacity_kwh", 2.8, 1),
@@ -186,6 +186,12 @@ PLANTED = {
         8.0,
         0,
     ),
+    "reserve of a store that the sun fills later": (
+        islanded(site(battery(2), buy=[0.1] * 2, pv=[5.0, 0.0]), 0, reserve=2.0),
+        "site.meter.island.reserve_kw",
+        2.0,
+        0,
+    ),
     "carbon cap": (
         with_meter(
             site(buy=[0.1] * 2, load=[2.0, 2.0]),
@@ -218,7 +224,7 @@ PLANTED = {
     ),
     "target": (
         priced(site(battery(2, charge=3.0, targets=target(8.0)), buy=[0.1] * 2)),
-        "site.storages[0].targets[0].min_kwh",
+        "site.storages[0].targets[0]",
         2.0,
         1,
     ),
@@ -242,6 +248,32 @@ def test_the_planted_conflict_is_named(name):
     assert {conflict.interval for conflict in named} == {interval}
     giving = [conflict for conflict in found if conflict.amount > 0.0]
     assert all(conflict.cure and "but up to" in conflict.what for conflict in giving)
+
+
+def test_a_limit_that_a_reserve_rests_on_can_be_the_cure():
+    # A generator of 5 kW and a load of 10, and 2 kW more in reserve.
+    alone = islanded(site(buy=[0.1] * 2, load=[10.0, 10.0]), 0, 1, reserve=2.0)
+    problem = replace(alone, units=(unit("diesel", 2, electric=False, limit=5.0, power=1.0),))
+    giving = [conflict for conflict in conflicts(problem) if conflict.amount > 0.0]
+    assert "site.units[0].input_limit_kw" in {conflict.rule for conflict in giving}
+    assert "site.meter.island.intervals" not in {conflict.rule for conflict in giving}
+
+
+def test_the_limit_of_a_store_with_a_least_power_is_named():
+    store = battery(2, charge=2.0, least_charge_kw=1.0, targets=target(8.0))
+    assert {conflict.rule for conflict in conflicts(site(store, buy=[0.1] * 2))} == {
+        "site.storages[0].charge_limit_kw",
+        "site.storages[0].targets[0]",
+    }
+
+
+def test_large_sites_have_their_own_sizes():
+    """Far bounds come from the data: 20 GW are no more infeasible than 20 kW."""
+    for scale in (1.0, 1e6):
+        problem = priced(site(buy=[0.1], load=[20.0 * scale], import_limit=15.0 * scale))
+        assert sum(each.amount for each in conflicts(problem)) == pytest.approx(5.0 * scale)
+        roomy = priced(site(buy=[0.1], load=[20.0 * scale]))
+        assert solve(roomy).termination.objective == pytest.approx(2.0 * scale)
 
 
 def test_both_ways_of_naming_ask_for_as_much():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from loadloom.models.checks import InvalidProblem
 from loadloom.models.dispatch.devices.meter import Carbon, Island
 from loadloom.models.dispatch.referee import baseline, cost, judged_baseline, violations
 from loadloom.models.dispatch.scenarios import Risk, cvar
@@ -41,6 +42,7 @@ def served(problem):
 SHED, _ = SITES["shed load"]
 ISLAND, _ = SITES["island"]
 RESERVE, _ = SITES["island with reserve"]
+FILLED, _ = SITES["island with reserve from its start"]
 CIRCUIT, _ = SITES["circuit"]
 NESTED, _ = SITES["nested circuits"]
 CAP, _ = SITES["carbon cap"]
@@ -73,6 +75,11 @@ BROKEN = {
     "reserve for longer": (
         RESERVE,
         tighter(RESERVE, island=replace(RESERVE.meter.island, reserve_h=0.6)),
+        "island.reserve_kw",
+    ),
+    "reserve from the start": (
+        tighter(FILLED, island=replace(FILLED.meter.island, reserve_kw=np.zeros(2))),
+        FILLED,
         "island.reserve_kw",
     ),
     "circuit": (
@@ -190,3 +197,15 @@ def test_the_short_way_to_the_baseline_of_plain_sites_is_that_of_the_judges():
         assert short.within_limits == judged.within_limits
         for name in ("bought", "sold", "wear", "end_value", "total"):
             assert getattr(short.cost, name) == pytest.approx(getattr(judged.cost, name))
+
+
+def test_circuits_of_one_name_and_rings_are_refused_by_path():
+    rings = (
+        circuit("x", limit=1.0, count=1, parent="x"),
+        circuit("x", limit=1.0, count=1, parent="y"),
+        circuit("y", limit=1.0, count=1, parent="x"),
+    )
+    with pytest.raises(InvalidProblem) as refused:
+        with_meter(site(buy=[0.1]), circuits=rings)
+    paths = {violation.path for violation in refused.value.violations}
+    assert {"meter.circuits[1].name", "meter.circuits[2].parent"} <= paths

@@ -5,11 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from loadloom.models.dispatch.general import Search
 from loadloom.models.dispatch.referee import cost, violations
 from loadloom.models.dispatch.solve import solve
+from loadloom.models.options import SolveOptions
+from loadloom.solvers.termination import Reason
 from tests.models.dispatch.instances import random_problem
 from tests.models.dispatch.sites import battery, site
 from tests.models.dispatch.sites_general import random_general
+from tests.models.dispatch.test_general_conflicts import priced
 
 
 def moved(problem, schedule):
@@ -21,15 +25,17 @@ def off(problem, schedule, earlier):
     return np.abs(moved(problem, schedule) - moved(problem, earlier)).sum()
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_nothing_new_changes_nothing(seed):
-    rng = np.random.default_rng(seed)
-    make = random_general if seed % 2 else random_problem
-    problem = make(rng, count=10, stores=1 + seed % 3, convex=True)
-    earlier = solve(problem).schedule
-    if earlier is None:
-        pytest.skip("no plan to keep")
-    assert solve(problem, None, earlier).schedule is earlier
+def test_nothing_new_changes_nothing():
+    kept = 0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        make = random_general if seed % 2 else random_problem
+        problem = make(rng, count=10, stores=1 + seed % 3, convex=True)
+        earlier = solve(problem).schedule
+        if earlier is not None:
+            assert solve(problem, None, earlier).schedule is earlier
+            kept += 1
+    assert kept > 3
 
 
 def test_of_equal_hours_the_one_planned_before_stays():
@@ -58,11 +64,12 @@ def test_where_the_earlier_plan_is_no_longer_best_the_nearest_is_taken():
         assert off(after, plan, earlier) == pytest.approx(1.0)
 
 
-def test_near_plans_cost_no_more_and_keep_the_rules():
+@pytest.mark.parametrize("make", [random_problem, random_general])
+def test_near_plans_cost_no_more_and_keep_the_rules(make):
     nearer = 0
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        problem = random_problem(rng, count=10, stores=1 + seed % 2)
+        problem = make(rng, count=10, stores=1 + seed % 2, convex=seed % 2 == 0)
         earlier = solve(problem).schedule
         loads = tuple(replace(load, power_kw=load.power_kw * 1.01) for load in problem.loads)
         changed = replace(problem, loads=loads)
@@ -94,3 +101,36 @@ def test_what_the_earlier_plan_does_not_tell_is_free():
     charge[:, 2:] = energy[:, 2:] = np.nan
     plan = solve(problem, None, replace(known, charge_kw=charge, energy_kwh=energy)).schedule
     assert plan.charge_kw[0] == pytest.approx(limit)
+
+
+def test_a_plan_too_cheap_to_be_true_is_not_kept():
+    """It breaks rules by less than is tolerated, in every interval, and so costs too little."""
+    problem = priced(site(buy=[1.0] * 24, sell=[0.999] * 24, load=[1.0] * 24, pv=[1.0] * 24))
+    best = solve(problem).schedule
+    cheap = replace(best, export_kw=best.export_kw + 9e-7)
+    assert violations(problem, cheap) == []
+    again = solve(problem, None, cheap)
+    assert cost(problem, again.schedule).total >= again.termination.bound - 1e-9
+
+
+def test_without_time_the_earlier_plan_is_better_than_none():
+    problem = priced(site(battery(3), buy=[0.1, 0.2, 0.3], load=[1.0, 1.0, 1.0]))
+    no_time = SolveOptions(time_limit_s=0.0)
+    assert solve(problem, no_time).termination.reason is Reason.NO_SOLUTION_FOUND
+    earlier = solve(problem).schedule
+    kept = solve(problem, no_time, earlier)
+    assert kept.schedule is earlier
+    assert kept.termination.reason is Reason.FEASIBLE
+    assert kept.termination.objective == pytest.approx(cost(problem, earlier).total)
+    assert kept.termination.bound <= kept.termination.objective
+    broken = replace(earlier, import_kw=0.5 * earlier.import_kw)
+    assert solve(problem, no_time, broken).schedule is None
+
+
+def test_the_nearest_plan_is_found_from_the_search_that_found_the_best(monkeypatch):
+    before = priced(site(battery(3), buy=[0.1, 0.1, 0.5], load=[0.0, 0.0, 2.0]))
+    after = priced(site(battery(3), buy=[0.1, 0.1, 0.5], load=[0.0, 0.0, 2.5]))
+    earlier, run, runs = solve(before).schedule, Search.run, []
+    monkeypatch.setattr(Search, "run", lambda self: runs.append(1) or run(self))
+    assert off(after, solve(after, None, earlier).schedule, earlier) == pytest.approx(1.0)
+    assert len(runs) == 1

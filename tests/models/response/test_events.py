@@ -1,6 +1,7 @@
 """Answers to a call list, and the problem that is left after them."""
 
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from loadloom.models.response import referee
 from loadloom.models.response.events import Answers, State, retargeted, spent
 from loadloom.models.response.incentives import offers_of
 from loadloom.models.response.problem import NOT_CALLED, Problem, Quota
+from loadloom.models.response.reference import reference_plan
+from loadloom.models.response.solution import PlanOptions, Road
 from loadloom.models.response.solve import plan
 from tests.models.response import calls
 
@@ -178,3 +181,115 @@ def test_limits_give_way_to_what_was_promised(need, states, rules, kept):
     found = plan(after)
     assert np.flatnonzero(found.offer != NOT_CALLED).tolist() == kept
     assert referee.violations(after, found) == []
+
+
+def stand_and_spare(*costs, need=2.0, standing=(0, 1), **changes):
+    """Customers of 1 kW for certain at these costs, of whom some are called already."""
+    m = len(costs)
+    offer = np.full(m, NOT_CALLED, np.int32)
+    offer[list(standing)] = standing
+    given = calls.offers(mean_kw=[1.0] * m, variance_kw2=[0.0] * m, cost=costs)
+    problem = Problem(
+        offers=given, customers=calls.customers(m), network=calls.network([need]), **changes
+    )
+    return retargeted(problem, offer, answers(*[State.PENDING] * m)).problem
+
+
+@pytest.mark.parametrize("road", [None, Road.COVERS, Road.PRICES])
+@pytest.mark.parametrize(
+    ("costs", "need", "called", "objective"),
+    [
+        ((0.9, 1.0, 0.8), 2.0, [0, 1], 1.9),  # a tenth of all is not saved: nothing changes
+        ((0.9, 1.0, 0.5), 2.0, [0, 2], 1.5),  # it is; who is called off counts 0.1
+        ((0.9, 1.0, 0.8), 1.0, [0], 1.0),  # one of two that is not needed
+        ((0.9, 1.0, 0.8), 3.0, [0, 1, 2], 2.7),
+        ((0.9, 1.0, 0.8, 0.92), 3.0, [0, 1, 2], 2.7),  # 0.92 does not replace 1
+        ((0.9, 1.0, 0.7, 0.7), 3.0, [0, 2, 3], 2.4),  # need changes something; so may this
+    ],
+)
+def test_who_was_told_stays_told_unless_it_saves_more(road, costs, need, called, objective):
+    problem = stand_and_spare(*costs, need=need)
+    found = plan(problem, PlanOptions(road=road))
+    assert found.offer is not None
+    assert np.flatnonzero(found.offer != NOT_CALLED).tolist() == called
+    assert found.termination.objective == pytest.approx(objective)
+    assert found.termination.bound <= objective + 1e-9
+    assert referee.violations(problem, found) == []
+
+
+def test_a_share_of_nothing_brings_the_cheapest_plan():
+    found = plan(stand_and_spare(1.0, 1.0, 0.95, change_share=0.0))
+    assert found.termination.objective == pytest.approx(1.95)
+
+
+def test_with_a_budget_calls_that_stand_change_for_clearly_more_confidence():
+    """The third customer varies less than the second; all cost the same."""
+    for spread in (0.99, 0.5):
+        given = calls.offers(mean_kw=[1.0] * 3, variance_kw2=[1.0, 1.0, spread**2], cost=[1.0] * 3)
+        problem = Problem(
+            offers=given,
+            customers=calls.customers(3),
+            network=calls.network([1.0]),
+            budget=2.0,
+            standing=np.array([0, 1, NOT_CALLED], np.int32),
+        )
+        found = plan(problem)
+        assert found.offer is not None
+        who = np.flatnonzero(found.offer != NOT_CALLED).tolist()
+        assert who == [0, 1] if spread == 0.99 else 2 in who
+        assert referee.violations(problem, found) == []
+
+
+@pytest.mark.parametrize("rules", [False, True])
+def test_a_list_that_stands_is_kept_or_changed_at_the_least_count(rules):
+    """Against all there are; where a list that stands keeps all rules, against its parts."""
+    random, seen, secured = np.random.default_rng(30), 0, 0
+    for k in range(40):
+        problem = calls.random_problem(random, levels=k % 2 == 1, shocks=k % 3 == 0, rules=rules)
+        taken = calls.choices(problem)
+        taken = taken[calls.kept(problem, taken)]
+        if not len(taken):
+            continue
+        # Of call lists that keep all rules, and of those that keep some.
+        among = taken if k % 2 else calls.choices(problem)
+        stands = among[random.integers(len(among))]
+        standing = np.full(problem.customers.count, NOT_CALLED, np.int32)
+        standing[problem.offers.customers[stands]] = np.flatnonzero(stands)
+        problem = replace(problem, standing=standing, change_share=0.2)
+        counts = taken @ problem.offers.cost + 0.2 * (stands & ~taken) @ problem.offers.cost
+        least, parts = counts.min(), counts[~(taken & ~stands).any(axis=1)]
+        secure = (taken == stands).all(axis=1).any()
+        if secure and not least < 0.8 * parts.min():
+            least = parts.min()
+        secured += secure
+        found = plan(problem)
+        assert found.termination.objective == pytest.approx(least, rel=1e-4, abs=1e-4)
+        assert found.termination.bound <= counts.min() + 1e-6
+        if k < 10:
+            exact = reference_plan(problem).termination
+            assert exact.objective == pytest.approx(counts.min(), rel=1e-7, abs=1e-7)
+            assert exact.bound == pytest.approx(counts.min(), rel=1e-4, abs=1e-4)
+        assert referee.violations(problem, found) == []
+        again = plan(replace(problem, standing=found.offer))
+        assert found.offer is not None
+        assert again.offer is not None
+        assert again.offer.tolist() == found.offer.tolist()
+        seen += 1
+    assert 3 < secured < seen
+
+
+def test_calls_that_stand_must_be_of_their_own_customers():
+    for standing in ([0, 1], [0, 1, 3], [1, 0, NOT_CALLED], [0, -2, 2]):
+        with pytest.raises(InvalidProblem, match="standing"):
+            calls.hand(standing=np.array(standing, np.int32))
+
+
+@pytest.mark.parametrize("road", [Road.PRICES, None])
+def test_a_bound_is_there_however_little_time_there_was(road):
+    problem, offer = two_levels()
+    after = retargeted(problem, offer, answers(State.ACCEPTED, State.OPTED_OUT, 0, 0)).problem
+    ticks = count()
+    options = PlanOptions(time_limit_s=0.5, road=road)
+    found = plan(replace(after, standing=None), options, clock=lambda: float(next(ticks)))
+    least = plan(replace(after, standing=None)).termination.objective
+    assert 0.5 * least < found.termination.bound <= least + 1e-9

@@ -182,8 +182,9 @@ def test_a_shortfall_is_excused_only_where_it_is_told_and_allowed():
     assert paths(problem, [0, -1, -1], unsecured=(short,)) == ["network.need_kw[0][0]"]
     effort = replace(problem, best_effort=True)
     assert paths(effort, [0, -1, -1], unsecured=(short,)) == ["unsecured: node 0"]
-    unproven = Termination(reason=Reason.FEASIBLE, objective=1.0, bound=-np.inf)
-    assert paths(effort, [0, -1, -1], unsecured=(short,), termination=unproven) == []
+    unproven = Termination(reason=Reason.FEASIBLE, objective=1.0, bound=0.5)
+    jointly = {"unsecured": (short,), "termination": unproven, "jointly": True}
+    assert paths(effort, [0, -1, -1], **jointly) == []
     # All three secure 15 - 3 kW.
     large = replace(effort, network=calls.network([14.0]))
     most = replace(short, need_kw=14.0, attainable_kw=12.0, missing_kw=2.0)
@@ -213,8 +214,9 @@ def test_what_is_said_to_be_missing_is_what_the_calls_leave():
 
     def found(offer, **change):
         cost = referee.cost(problem, np.array(offer, np.int32))
-        end = Termination(reason=Reason.FEASIBLE, objective=cost, bound=-np.inf)
-        return paths(problem, offer, unsecured=(replace(short, **change),), termination=end)
+        end = Termination(reason=Reason.FEASIBLE, objective=cost, bound=0.0)
+        told = (replace(short, **change),)
+        return paths(problem, offer, unsecured=told, termination=end, jointly=True)
 
     assert found([0, -1, -1]) == []
     wrong = ["unsecured: node 0"]

@@ -54,6 +54,9 @@ def test_needs_that_exclude_each_other_are_secured_in_part():
     assert (found.offer != NOT_CALLED).sum() == 2
     assert {short.node for short in found.unsecured} <= {1, 2}
     assert sum(short.missing_kw for short in found.unsecured) == pytest.approx(4.0)
+    # Needs that were lowered jointly have a bound, and nobody calls the plan the best.
+    assert found.termination.bound == pytest.approx(found.termination.objective)
+    assert found.termination.reason is Reason.FEASIBLE
     strict = plan(replace(problem, best_effort=False))
     assert strict.termination.reason is Reason.INFEASIBLE
     assert sum(short.missing_kw for short in strict.unsecured) == pytest.approx(4.0)

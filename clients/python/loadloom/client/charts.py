@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from loadloom.client.charts_devices import NAMED, column, panels
 from loadloom.client.plan import Plan
-from loadloom.client.site import Load, Photovoltaic, Site
+from loadloom.client.site import Load, Photovoltaic, Site, Storage
 from loadloom.client.site_devices import WindTurbine
 
 if TYPE_CHECKING:
@@ -111,14 +111,16 @@ def plan_chart(site: Site, plan: Plan) -> "Figure":
     with mpl.rc_context(style()):
         further = panels(site, plan)
         stored = _stored(site)
-        rows = 2 + 2 * bool(stored) + len(further)
+        moved = [storage for storage in site.storages if not storage.heat_bus]
+        rows = 2 + bool(moved) + bool(stored) + len(further)
         figure = Figure(figsize=(11, 2.25 * max(rows, 3)), layout="constrained")
         every = figure.subplots(rows, 1, sharex=True, height_ratios=(3, 4, *[3] * (rows - 2)))
         _draw_prices(every[0], site, plan)
         _draw_powers(every[1], site, plan)
+        if moved:
+            _draw_stores(every[2], moved, plan)
         if stored:
-            _draw_stores(every[2], site, plan)
-            _draw_energies(every[3], stored, plan)
+            _draw_energies(every[2 + bool(moved)], stored, plan)
         for draw, axes in zip(further, every[rows - len(further) :], strict=True):
             draw(axes, _edges(plan))
         _label_time(every[-1], plan)
@@ -173,10 +175,10 @@ def _draw_powers(axes: "Axes", site: Site, plan: Plan) -> None:
     axes.set_ylabel("kW at the meter")
 
 
-def _draw_stores(axes: "Axes", site: Site, plan: Plan) -> None:
+def _draw_stores(axes: "Axes", stores: Sequence[Storage], plan: Plan) -> None:
     times = _edges(plan)
     charge, discharge = np.zeros(plan.grid.count), np.zeros(plan.grid.count)
-    for storage in (storage for storage in site.storages if not storage.heat_bus):
+    for storage in stores:
         charge = charge + column(plan, "storages", storage.name, "charge_kw")
         discharge = discharge + column(plan, "storages", storage.name, "discharge_kw")
     axes.stairs(charge, times, fill=True, color=CHARGE, label="charge")
@@ -240,7 +242,8 @@ def _label_time(axes: "Axes", plan: Plan) -> None:
 def _title(plan: Plan) -> str:
     name = f"{plan.site_name}: " if plan.site_name else ""
     money = f"cost {plan.objective:,.2f} {plan.currency_code}".rstrip()
-    return f"{name}{money}, saving {plan.saving:,.2f}"
+    saving = f", saving {plan.saving:,.2f}" if plan.comparable else ""
+    return f"{name}{money}{saving}"
 
 
 def _edges(plan: Plan) -> NDArray[np.float64]:

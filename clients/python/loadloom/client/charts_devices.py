@@ -99,7 +99,8 @@ def _draw_heat(
     for room in site.rooms:
         demand = demand + column(plan, "rooms", room.name, "heating_kw")
         demand = demand + column(plan, "rooms", room.name, "cooling_kw")
-    axes.stairs(demand, times, baseline=None, color="#3b4252", linewidth=1.4, label="demand")
+    label = "demand and rooms" if site.rooms else "demand"
+    axes.stairs(demand, times, baseline=None, color="#3b4252", linewidth=1.4, label=label)
 
 
 def _draw_rooms(axes: "Axes", times: NDArray[np.float64], site: Site, plan: Plan) -> None:

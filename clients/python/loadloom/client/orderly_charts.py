@@ -2,6 +2,7 @@
 
 import io
 from html import escape
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -131,6 +132,8 @@ def uncovered(plan: WeeklyPlan) -> str:
 
 def proof(plan: WeeklyPlan) -> str:
     """The proof of the plan in a sentence."""
+    if not isfinite(plan.bound):
+        return "How near this is to the least cost is not proven."
     return (
         f"No plan can cost less than {plan.bound:,.2f}; this one is within "
         f"{plan.relative_gap:.2%} of that."

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from math import nan
+from math import isnan, nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -132,7 +132,8 @@ class Plan:
         """The plan in a line: whose it is, how it ended, what it costs and saves, and when."""
         name = f" of {self.site_name!r}" if self.site_name else ""
         money = f"{self.objective:,.4g} {self.currency_code}".rstrip()
-        costs = f", costs {money}, saves {self.saving:,.4g}" if self.exists else ""
+        saves = f", saves {self.saving:,.4g}" if self.comparable else ""
+        costs = f", costs {money}{saves}" if self.exists else ""
         span = f"{self.grid.count} intervals from {self.grid.start.isoformat()}"
         return f"<Plan{name}: {self.outcome}{costs}; {span}>"
 
@@ -200,6 +201,11 @@ class Plan:
     def baseline_within_limits(self) -> bool:
         """Whether the meter's limits allow that no store moves; else it is priced beyond them."""
         return self.message.baseline_within_limits
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the saving is one: the plan compares with what the limits would have allowed."""
+        return self.baseline_within_limits and not isnan(self.saving)
 
     @cached_property
     def columns(self) -> Columns:

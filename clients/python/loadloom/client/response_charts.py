@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["SUFFIXES", "EventLoad", "event_chart", "write_event_chart"]
+__all__ = ["SUFFIXES", "EventLoad", "event_chart", "write_event_chart", "write_loads_chart"]
 
 NEED, SECURED, SHORT, LIMIT = "#e5383b", "#2a9d8f", "#e9c46a", "#e5383b"
 WITHOUT, WITH = "#8d99ae", "#1d3557"
@@ -102,6 +102,19 @@ def write_event_chart(
         save(figure, file, dpi=150)
     else:
         save(figure, file, format="svg", metadata={"Date": None})
+
+
+def write_loads_chart(words: str, loads: Sequence[EventLoad], file: Path) -> None:
+    """Writes a chart of loads alone, under a title in words, to a PNG, SVG or PDF."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(style()):
+        figure = Figure(figsize=(8, max(3.0, 2.8 * len(loads))), layout="constrained")
+        for axes, load in zip(figure.subplots(len(loads), squeeze=False)[:, 0], loads, strict=True):
+            draw_load(axes, load)
+        figure.suptitle(words, x=0.01, ha="left", fontsize=13, fontweight="bold")
+    save(figure, file, dpi=150)
 
 
 def title(plan: TargetPlan) -> str:
@@ -201,6 +214,9 @@ def draw_load(axes: "Axes", load: EventLoad) -> None:
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))
     axes.set_xlim(times[0], times[-1])
+    # The area would hold the axis at its lowest value, where no line can be told from it.
+    axes.use_sticky_edges = False
+    axes.autoscale(axis="y")
     axes.set_title(load.title, loc="left", fontsize=10)
     axes.set_ylabel("kW")
     axes.legend(loc="best", fontsize=8)

@@ -78,7 +78,7 @@ def planned(task: Task[Targeting]) -> Answer[Targets]:
     certificate = None
     if solution.offer is not None:
         targets = _told(task, solution, solution.offer, confidence)
-        certificate = _certificate(problem, solution, targets)
+        certificate = _certificate(problem, solution)
     return Answer(
         solution=Ended(
             termination=solution.termination,
@@ -103,7 +103,7 @@ def _searched(
     """The plan; with draws that confirm its confidence, if that is asked for."""
     asked, detail = task.problem, task.problem.detail
     if not detail.confirmed:
-        return plan(asked.problem, options, clock=perf_counter, start=asked.start), None
+        return plan(asked.problem, options, clock=perf_counter), None
     found = calibrated(
         asked.problem,
         replace(options, time_limit_s=options.time_limit_s / (MOST_TURNS + 1)),
@@ -194,14 +194,13 @@ def _law(problem: Problem, told: TrueLaw) -> Law:
     )
 
 
-def _certificate(problem: Problem, solution: Solution, targets: Targets) -> Certificate:
+def _certificate(problem: Problem, solution: Solution) -> Certificate:
     """The certificate; with a budget, of minus the confidence, so that less is better."""
     its = solution.termination
     if problem.budget is not None:
         objective, bound = (-float(probability(np.array(z))) for z in (its.objective, its.bound))
     else:
-        objective = its.objective if targets.figures is None else targets.figures.cost
-        bound = its.bound
+        objective, bound = its.objective, its.bound
     return Certificate(objective=objective, bound=min(bound, objective), proof=solution.proof)
 
 

@@ -63,7 +63,8 @@ def _write_devices(
         _write(device.heating_kw, plan.heating_kw)
         _write(device.cooling_kw, plan.cooling_kw)
         _write(device.temperature_c, plan.temperature_c)
-    for scenario, exchange in zip(problem.scenarios, schedule.scenarios, strict=True):
+    # A problem without scenarios has an exchange too: that of the site as it is.
+    for scenario, exchange in zip(problem.scenarios, schedule.exchanges, strict=False):
         met = message.scenarios.add(name=scenario.name)
         _write(met.import_kw, exchange.import_kw)
         _write(met.export_kw, exchange.export_kw)
@@ -122,8 +123,10 @@ def write_values(plan: pb.DispatchPlan, task: Task[Problem], values: Values) -> 
     for storage, stored in zip(problem.storages, values.stored_per_kwh, strict=True):
         _write(plan.values.storages.add(name=storage.name).stored_value_per_kwh, stored)
     if not problem.plain:
-        for name, value in values.buses.items():
-            _write(plan.values.heat_buses.add(name=name).value_per_kwh, value)
+        for bus in problem.buses:
+            if bus.name in values.buses:
+                told = plan.values.heat_buses.add(name=bus.name)
+                _write(told.value_per_kwh, values.buses[bus.name])
         for index, vehicle in enumerate(problem.vehicles):
             held = values.held.get(f"vehicles[{index}]")
             if held is not None:

@@ -19,7 +19,7 @@ from loadloom.models.horizon import FloatArray, Horizon
 from loadloom.models.options import Method, SolveOptions
 from loadloom.models.response.incentives import offers_of
 from loadloom.models.response.network import Network
-from loadloom.models.response.problem import Customers, OfferArray, Offers, Problem, Quota
+from loadloom.models.response.problem import Customers, Offers, Problem, Quota
 from loadloom.v1 import common_pb2
 from loadloom.v1 import response_pb2 as pb
 
@@ -74,7 +74,6 @@ class Targeting:
         time_limit_s: the longest time that the search may take, once kernels are there.
         shares: the share of that which each is expected to deliver, (n,).
         origin: which of all offers, L of each customer, those of the problem are; None for all.
-        start: the call list to begin from, in offers of the problem; None for none.
     """
 
     problem: Problem
@@ -87,7 +86,6 @@ class Targeting:
     shares: FloatArray
     time_limit_s: float = inf
     origin: np.ndarray | None = None
-    start: OfferArray | None = None
 
     def levels(self, offers: np.ndarray) -> np.ndarray:
         """The level of each of some offers of the problem."""

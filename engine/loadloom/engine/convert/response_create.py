@@ -315,4 +315,4 @@ def _left(asked: Targeting, stand: Stand) -> Targeting:
         left = retargeted(problem, offer, Answers(state=state, accepted_kw=accepted_kw))
     except InvalidProblem as error:  # rows of the store make a problem that fits
         raise ValueError(f"the calls of an event do not fit it: {error}") from error
-    return replace(asked, problem=left.problem, origin=left.origin, start=left.start(offer))
+    return replace(asked, problem=left.problem, origin=left.origin)

@@ -1,6 +1,7 @@
 """What a settlement means: what pooling gained or lost, who bears it, and who is worse off."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 
@@ -74,23 +75,27 @@ def outcome(problem: Problem, settlement: Settlement) -> Outcome:
     )
 
 
-def _money(problem: Problem, amount: float) -> str:
-    scale = problem.currency.scale
-    return in_words(int(to_nearest(np.array(amount * scale))), problem.currency)
+def _minor(problem: Problem, amount: float) -> int:
+    return int(to_nearest(np.array(amount * problem.currency.scale)))
+
+
+def _money(problem: Problem, minor: int) -> str:
+    return f"{Decimal(in_words(minor, problem.currency)):,}"
 
 
 def _benefit(problem: Problem, settlement: Settlement) -> list[str]:
     code = problem.currency.code
-    benefit, profit = settlement.benefit, settlement.profit
+    # The profit is told as it is settled, and the users' part so that both add up.
+    benefit, profit = _minor(problem, settlement.benefit), settlement.profit_minor
     size, users = _money(problem, abs(benefit)), benefit - profit
-    if benefit >= 0.0:
+    if benefit >= 0:
         first = f"The power cost {size} {code} less than the highest prices bring in."
     else:
         first = f"The power cost {size} {code} more than the highest prices bring in."
     if problem.mode is Mode.COST_PLUS:
         rate = f"{problem.profit_rate:.4g}"
         second = f"The agent earns {_money(problem, profit)} {code}, {rate} of the cost."
-    elif benefit >= 0.0:
+    elif benefit >= 0:
         second = (
             f"The agent keeps {_money(problem, profit)} {code} of it, the users have the other"
             f" {_money(problem, users)} {code}."
@@ -107,7 +112,7 @@ def _pooling(problem: Problem, settlement: Settlement, alone: FloatArray | None)
     if alone is None:
         return []
     gained = float(alone.sum()) - settlement.cost
-    size = f"{_money(problem, abs(gained))} {problem.currency.code}"
+    size = f"{_money(problem, abs(_minor(problem, gained)))} {problem.currency.code}"
     word = "less" if gained >= 0.0 else "more"
     return [f"Together the users paid the plant {size} {word} than each alone would have."]
 

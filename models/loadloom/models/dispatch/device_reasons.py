@@ -53,14 +53,16 @@ def _reasons(
                 then = int(left[np.argmin(sign * value[left])])
             first = int(np.flatnonzero(run)[0])
             found.append(
-                _reason(programme, name, action, first, int(run.sum()), energy, here, then, value)
+                _reason(
+                    programme, (name, bus), action, first, int(run.sum()), energy, here, then, value
+                )
             )
     return sorted(found, key=lambda reason: reason.interval)
 
 
 def _reason(
     programme: Programme,
-    name: str,
+    where: tuple[str, str],
     action: Action,
     first: int,
     count: int,
@@ -70,9 +72,11 @@ def _reason(
     value: FloatArray,
 ) -> Reason:
     there = None if then is None else float(value[then])
-    draws = action is Action.DRAW
-    verb = "runs on energy worth" if draws else "gives energy worth"
-    text = f"{verb} {here:.4f} here"
+    (name, bus), draws = where, action is Action.DRAW
+    verb = "runs on power" if draws else "gives power"
+    if bus:
+        verb = f"takes energy from bus {bus!r}" if draws else f"gives energy to bus {bus!r}"
+    text = f"{verb} worth {here:.4f} here"
     if then is None or there is None:
         text += "; there is no other interval in which it could do more"
     else:
@@ -97,7 +101,7 @@ def _reach(programme: Programme, name: str, bus: str) -> tuple[FloatArray, Float
     """The most and the least power that a device could draw from a bus, in kW, (count,)."""
     fixed = programme.demand(bus, names={name})
     most, least = fixed.copy(), fixed.copy()
-    low, high = programme.low, programme.high
+    low, high = programme.low, programme.reach
     for draw in programme.flows(bus):
         if draw.name == name and draw.scene is None:
             with np.errstate(invalid="ignore"):

@@ -48,7 +48,8 @@ class Elastic:
         given = [_give(programme, limit, low, high) for limit in self.limits]
         for limit in self.limits:
             if limit.of_columns and limit.high:
-                high[limit.where] = far
+                stated = high[limit.where]
+                high[limit.where] = np.where(np.isfinite(stated), np.maximum(stated, far), far)
             elif limit.of_columns:
                 physical = limit.rule.unit in {"kW", "kWh"} and bool(
                     (low[limit.where] >= 0.0).all()
@@ -56,7 +57,7 @@ class Elastic:
                 low[limit.where] = 0.0 if physical else -far
         for pair in programme.pairs:
             for way in (pair.one, pair.other):
-                high[way] = np.minimum(high[way], far)
+                high[way] = np.where(np.isfinite(high[way]), high[way], far)
         self._slack, self._rows = [slack for slack, _ in given], [rows for _, rows in given]
         more = programme.column_count - low.size
         self._low, self._high = np.append(low, np.zeros(more)), np.append(high, np.zeros(more))

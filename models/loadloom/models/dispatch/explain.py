@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadloom.models.dispatch.device_reasons import device_reasons
+from loadloom.models.dispatch.devices.storage import EnergyTarget
 from loadloom.models.dispatch.problem import Problem, Storage
 from loadloom.models.dispatch.reason import Action, Reason
 from loadloom.models.dispatch.solution import Schedule, Solution, Values
@@ -44,14 +45,14 @@ class _Step:
     there: float | None
     worth: float
     next_best: float
+    target: EnergyTarget | None = None
 
     def continues(self, other: "_Step") -> bool:
         """Whether the same sentence would do for both, its figures the same to a thousandth."""
         figures = ((self.here, other.here), (self.worth, other.worth))
         figures += ((self.next_best, other.next_best),)
-        return (self.action, self.verb) == (other.action, other.verb) and all(
-            abs(a - b) <= 1e-3 * abs(a) + 5e-5 for a, b in figures
-        )
+        same = (self.action, self.verb, self.target) == (other.action, other.verb, other.target)
+        return same and all(abs(a - b) <= 1e-3 * abs(a) + 5e-5 for a, b in figures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,8 @@ class _Course:
         topping_up: whether charging only makes up for self-discharge.
         site: what one more kWh behind the meter is worth.
         stored: what one more kWh in the store is worth.
+        wear: what a kWh taken out of the store wears it down by.
+        energy: what the store holds at the end of each interval.
         fading: the logarithm of what is left at each boundary of a kWh held from the start.
         to: the interval that most of what is charged is kept for.
         origin: the interval that most of what is discharged comes from.
@@ -79,6 +82,8 @@ class _Course:
     topping_up: NDArray[np.bool_]
     site: FloatArray
     stored: FloatArray
+    wear: FloatArray
+    energy: FloatArray
     fading: FloatArray
     to: list[int | None]
     origin: list[int | None]
@@ -118,10 +123,19 @@ def _course(problem: Problem, schedule: Schedule, values: Values, s: int) -> _Co
         topping_up=(charge_kw > 0.0) & (energy <= before + ROUNDING_KWH),
         site=values.on_bus(storage.bus),
         stored=values.stored_per_kwh[s],
+        wear=_wear(storage, values, s),
+        energy=energy,
         fading=_fading(storage, problem.horizon),
         to=to,
         origin=origin,
     )
+
+
+def _wear(storage: Storage, values: Values, s: int) -> FloatArray:
+    """What a kWh taken out of store `s` wears it down by, with what its depth adds, (count,)."""
+    depth = values.depth_wear_per_kwh
+    more = np.zeros_like(values.site_per_kwh) if depth is None else depth[s]
+    return storage.wear_cost_per_kwh + more
 
 
 def _prices(problem: Problem, schedule: Schedule, moved_kw: FloatArray) -> FloatArray:
@@ -191,15 +205,21 @@ def _step(course: _Course, t: int) -> _Step:
     if course.discharge_kwh[t] > 0.0:
         return _discharging(course, t)
     storage, stored = course.storage, float(course.stored[t])
+    low, high = storage.energy_bounds_kwh()
+    verb = "holding"
+    if course.energy[t] <= low[t] + ROUNDING_KWH:
+        verb = "holding the least it may"
+    elif course.energy[t] >= high[t] - ROUNDING_KWH:
+        verb = "holding the most it may"
     return _Step(
         action=Action.HOLD,
-        verb="holding",
+        verb=verb,
         energy_kwh=0.0,
         here=float(course.site[t]),
         counterpart=None,
         there=None,
         worth=storage.charge_efficiency * (stored - storage.wear_cost_per_kwh),
-        next_best=(stored + storage.wear_cost_per_kwh) / storage.discharge_efficiency,
+        next_best=(stored + float(course.wear[t])) / storage.discharge_efficiency,
     )
 
 
@@ -209,19 +229,31 @@ def _charging(course: _Course, t: int) -> _Step:
     there = None if then is None else float(course.price[then])
     earned = storage.end_value_per_kwh
     if there is not None:
-        earned = storage.discharge_efficiency * there - wear
+        earned = storage.discharge_efficiency * there - float(course.wear[then])
     until = len(course.to) if then is None else then + 1
     kept = float(np.exp(course.fading[until] - course.fading[t + 1]))
+    next_best = into * (float(course.stored[t]) - wear)
+    target = _target(course, t) if then is None else None
     return _Step(
         action=Action.CHARGE,
         verb="making up for self-discharge" if course.topping_up[t] else "charging now",
+        target=target,
         energy_kwh=float(course.charge_kwh[t]),
         here=float(course.price[t]),
         counterpart=then,
         there=there,
-        worth=into * (kept * earned - wear),
-        next_best=into * (float(course.stored[t]) - wear),
+        worth=next_best if target else into * (kept * earned - wear),
+        next_best=next_best,
     )
+
+
+def _target(course: _Course, t: int) -> EnergyTarget | None:
+    """The first target from `t` on that asks for all that the store then holds."""
+    for target in sorted(course.storage.targets, key=lambda each: each.interval):
+        wanted = target.min_kwh + NEARLY * max(1.0, target.min_kwh)
+        if target.interval >= t and course.energy[target.interval] <= wanted:
+            return target
+    return None
 
 
 def _discharging(course: _Course, t: int) -> _Step:
@@ -237,7 +269,7 @@ def _discharging(course: _Course, t: int) -> _Step:
         here=here,
         counterpart=since,
         there=None if since is None else float(course.price[since]),
-        worth=here - storage.wear_cost_per_kwh / storage.discharge_efficiency,
+        worth=here - float(course.wear[t]) / storage.discharge_efficiency,
         next_best=float(course.stored[t]) / storage.discharge_efficiency,
     )
 
@@ -272,6 +304,12 @@ def _joined(problem: Problem, course: _Course) -> list[Reason]:
 
 def _words(horizon: Horizon, step: _Step) -> str:
     """The reason in a sentence."""
+    if step.target is not None:
+        by = horizon.clock(step.target.interval + 1)
+        return (
+            f"{step.verb} for its target of {step.target.min_kwh:g} kWh at {by}: "
+            f"{step.here:.4f} here, up to {step.worth:.4f} for this target"
+        )
     if step.action is Action.CHARGE:
         use = "the end" if step.counterpart is None else horizon.clock(step.counterpart)
         against = "" if step.there is None else f" against {step.there:.4f} there"
@@ -287,6 +325,6 @@ def _words(horizon: Horizon, step: _Step) -> str:
             f"{step.worth:.4f} after wear; kept, it would bring {step.next_best:.4f}"
         )
     return (
-        f"holding: {step.here:.4f} here; charging pays below {step.worth:.4f}, "
+        f"{step.verb}: {step.here:.4f} here; charging pays below {step.worth:.4f}, "
         f"discharging above {step.next_best:.4f}"
     )

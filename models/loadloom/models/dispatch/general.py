@@ -21,7 +21,7 @@ from loadloom.models.dispatch.programme import BoolArray, IntArray
 from loadloom.models.dispatch.solution import Schedule, Solution, Values
 from loadloom.models.horizon import FloatArray
 from loadloom.models.options import Method, SolveOptions
-from loadloom.solvers.highs import Matrix, Model, Outcome, Program
+from loadloom.solvers.highs import Matrix, Model, NumberTooLarge, Options, Outcome, Program
 from loadloom.solvers.termination import Reason, Termination
 
 ROUNDING = 1e-9
@@ -29,6 +29,18 @@ ROUNDING = 1e-9
 
 NEAR = 1e-10
 """The relative cost that a plan near an earlier one may have on top, for rounding."""
+
+NEARLY_WHOLE: Options = {
+    "mip_feasibility_tolerance": 1e-6,
+    "primal_feasibility_tolerance": 1e-7,
+    "dual_feasibility_tolerance": 1e-7,
+}
+"""How far off a search may be, as HiGHS has it: its heuristics find no points that are better. The
+linear programme after it, with all that is whole fixed, keeps every row; a search to all digits
+follows only where that has no solution."""
+
+SEARCH_SHARE = 0.9
+"""The share of the time for a search; the rest is for the linear programme after it."""
 
 FIXINGS = 4
 """So often pairs that run both ways are fixed one after the other, before all of them are."""
@@ -47,10 +59,12 @@ class Planner:
 
     def __init__(self) -> None:
         self.held: tuple[Matrix, Model] | None = None
+        self.search: Search | None = None
 
     def solve(self, problem: Problem, options: SolveOptions) -> Solution:
-        """The best plan of a site, as by `solve_general`."""
-        return Search(site=build(problem), options=options, planner=self).run()
+        """The best plan of a site, as by `solve_general`; `search` is how it was found."""
+        self.search = Search(site=build(problem), options=options, planner=self)
+        return self.search.run()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,7 +98,12 @@ class Search:
             last = all(mask.all() for mask in masks)
             if mixed and not last:
                 continue
-            self._round(masks)
+            try:
+                self._round(masks)
+            except NumberTooLarge as refused:
+                self.ended = Termination(
+                    reason=Reason.NO_SOLUTION_FOUND, objective=inf, bound=-inf, detail=str(refused)
+                )
             if self.proven or self.ended is not None:
                 break
         return self._solution()
@@ -92,8 +111,12 @@ class Search:
     @property
     def proven(self) -> bool:
         """Whether cost and bound meet."""
-        allowed = max(self.options.relative_gap, ROUNDING) * max(1.0, abs(self.cost))
-        return self.primal is not None and self.cost - self.bound <= allowed
+        return self.primal is not None and self.cost - self.bound <= self._allowed
+
+    @property
+    def _allowed(self) -> float:
+        """The gap that is none."""
+        return max(self.options.relative_gap, ROUNDING) * max(1.0, abs(self.cost))
 
     def _choices(self) -> Iterator[list[BoolArray]]:
         """The pairs that have binaries, round by round."""
@@ -128,15 +151,27 @@ class Search:
         whole = self.whole
         if self.binaries:
             whole = self.site.programme.program(self.site.cost, masks)
-        if whole.integer.any():
-            outcome = self._solve(Model(whole, seed=self.options.seed))
-            self.proof = Proof.BRANCH_AND_BOUND
-        else:
-            outcome = self._solve(self._linear(self.base))
+        if not whole.integer.any():
             self.proof = Proof.RELAXATION
+            self._take(self._solve(self._linear(self.base)), masks)
+            return
+        self.proof = Proof.BRANCH_AND_BOUND
+        for told in (NEARLY_WHOLE, None):
+            search = Model(whole, seed=self.options.seed, options=told)
+            outcome = self._solve(search, SEARCH_SHARE)
+            if told and outcome.termination.reason is Reason.INFEASIBLE:
+                continue  # that is said of all digits only
+            self._take(outcome, masks)
+            if outcome.primal is None or self.primal is not None:
+                return
+
+    def _take(self, outcome: Outcome, masks: list[BoolArray]) -> None:
+        """Takes over the bound of a search, and the plan that its solution leads to."""
         if outcome.termination.reason is not Reason.OPTIMAL:
             self.ended = outcome.termination
-        self.bound = max(self.bound, outcome.termination.bound)
+        # A search that finds nothing as good as the plan at hand is off by rounding.
+        if self.primal is None or outcome.termination.bound <= self.cost + self._allowed:
+            self.bound = max(self.bound, outcome.termination.bound)
         if outcome.primal is not None:
             self._relaxed = outcome.primal[: self.base.cost.size]
             self._settle(outcome, masks)
@@ -178,23 +213,32 @@ class Search:
         self.linear.change(program)
         return self.linear
 
-    def nearest(self, row: int, off: IntArray) -> Schedule | None:
+    def nearest(self, row: int, off: IntArray, within_s: float) -> Schedule | None:
         """The plan with the least sum of some columns among those that cost no more.
 
-        The row holds the cost of plans.
+        The row holds the cost of plans; it and the columns were added after the search.
         """
         if self.primal is None or self.fixed is None:
             return None
-        cost, high = np.zeros(self.base.cost.size), self.base.row_high.copy()
+        programme, known = self.site.programme, self.base.cost.size
+        cost = np.zeros(programme.column_count)
         cost[off] = 1.0
+        program = programme.program(cost)
+        high = program.row_high.copy()
         high[row] = float(self.base.cost @ self.primal) + NEAR * max(1.0, abs(self.cost))
         program = replace(
-            self.base, cost=cost, low=self.fixed[0], high=self.fixed[1], row_high=high, offset=0.0
+            program,
+            low=np.append(self.fixed[0], program.low[known:]),
+            high=np.append(self.fixed[1], program.high[known:]),
+            row_high=high,
+            integer=np.zeros_like(program.integer),
+            offset=0.0,
         )
-        outcome = self._solve(self._linear(program))
+        left_s = min(within_s, self._left_s)
+        outcome = Model(program, seed=self.options.seed).solve(time_limit_s=left_s)
         if outcome.primal is None:
             return None
-        return self._schedule(np.clip(outcome.primal, self.base.low, self.base.high))
+        return self._schedule(np.clip(outcome.primal[:known], self.base.low, self.base.high))
 
     def _offer(
         self, primal: FloatArray, row_dual: FloatArray, fixed: tuple[FloatArray, FloatArray]
@@ -205,12 +249,17 @@ class Search:
         if cost < self.cost:
             self.primal, self.cost, self.fixed = primal, cost, fixed
             reduced = self.base.cost - _products(self.base, row_dual)
-            self.values = self.site.values(row_dual, reduced)
+            self.values = self.site.values(self.whole, primal, row_dual, reduced)
 
-    def _solve(self, model: Model) -> Outcome:
-        left_s = max(0.0, self.options.time_limit_s - (perf_counter() - self.began_s))
+    @property
+    def _left_s(self) -> float:
+        """What is left of the time."""
+        return max(0.0, self.options.time_limit_s - (perf_counter() - self.began_s))
+
+    def _solve(self, model: Model, share: float = 1.0) -> Outcome:
+        """How a model ends within a share of what is left of the time."""
         gap = self.options.relative_gap
-        return model.solve(time_limit_s=left_s, relative_gap=0.5 * gap)
+        return model.solve(time_limit_s=share * self._left_s, relative_gap=0.5 * gap)
 
     def _solution(self) -> Solution:
         """The answer as it stands."""

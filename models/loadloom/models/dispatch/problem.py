@@ -19,6 +19,7 @@ step; prices are in the currency per kWh.
 That is a plain site. Each further device and rule is stated in `devices`, scenarios in `scenarios`.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -155,6 +156,11 @@ class Problem:
         )
 
     @cached_property
+    def circuit_members(self) -> tuple[set[str], ...]:
+        """For each circuit the names of its devices and of those of the circuits below it."""
+        return self.meter.circuit_members()
+
+    @cached_property
     def net_load_kw(self) -> FloatArray:
         """The load less all photovoltaic power, before curtailment, shape (count,)."""
         net = np.zeros(self.horizon.count)
@@ -191,12 +197,13 @@ def _check_members(checks: Checks, problem: Problem) -> None:
     if not problem.meter.circuits:
         return
     parts = (*problem.loads, *problem.photovoltaics)
-    names = [part.name for part in parts] + [device.name for *_, device in problem.devices()]
+    names = Counter(part.name for part in parts)
+    names.update(device.name for *_, device in problem.devices())
     taken: dict[str, str] = {}
     for index, circuit in enumerate(problem.meter.circuits):
         for number, name in enumerate(circuit.devices):
             path = f"meter.circuits[{index}].devices[{number}]"
-            known = names.count(name)
+            known = names[name]
             checks.require(known > 0, path, f"{name!r} is no device of the site")
             checks.require(known < 2, path, f"{name!r} is the name of several devices")
             first = taken.setdefault(name, path)

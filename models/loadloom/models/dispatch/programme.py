@@ -303,9 +303,7 @@ class Programme:
     def worth(
         self, path: str, rows: IntArray, sign: float = 1.0, intervals: IntArray | None = None
     ) -> None:
-        """Lets the duals of rows tell what one more kWh in a device is worth, in all intervals or
-        those named.
-        """  # noqa: D205
+        """Lets the duals of rows tell what a kWh in a device is worth, always or in intervals."""
         at = np.arange(self.count) if intervals is None else intervals
         self.worths[path] = rows, sign, at
 
@@ -323,6 +321,16 @@ class Programme:
     def high(self) -> FloatArray:
         """The upper bounds of all columns, as their rules have them."""
         return _joined(self._columns.high)
+
+    @property
+    def reach(self) -> FloatArray:
+        """The most that a plan can use of all columns."""
+        return np.minimum(self.high, self.cut)
+
+    @property
+    def cut(self) -> FloatArray:
+        """What plans can use of columns anyway; a programme gives twice that, so it never binds."""
+        return _joined(self._columns.cut)
 
     @property
     def sides(self) -> tuple[FloatArray, FloatArray]:
@@ -358,7 +366,7 @@ class Programme:
     def most_drawn(self, bus: str, scene: int | None) -> tuple[FloatArray, FloatArray]:
         """The most kWh that all together can draw from a bus, and give to it, shapes (count,)."""
         most, least = self.demand(bus, scene), self.demand(bus, scene)
-        low, high = self.low, np.minimum(self.high, _joined(self._columns.cut))
+        low, high = self.low, self.reach
         for draw in self.flows(bus, scene):
             with np.errstate(invalid="ignore"):
                 ends = np.stack((draw.kwh * low[draw.columns], draw.kwh * high[draw.columns]))
@@ -388,16 +396,16 @@ class Programme:
         their own, and nothing else bounds the ways of pairs.
         """
         entries, made = self._entries.copy(), self._columns
-        integer = np.concatenate(made.integer)
-        low, high = bounds or (self.low, np.minimum(self.high, _joined(made.cut)))
+        low, high = bounds or (self.low, np.minimum(self.high, 2.0 * self.cut))
+        most = self.reach if bounds is None else high
         added = 0
         for pair, mask in zip(self.pairs, binaries or [], strict=False):
             size = int(np.count_nonzero(mask))
             chosen = np.arange(made.count + added, made.count + added + size)
             added += size
             known = (pair.most_one, pair.most_other) if bounds is None else (None, None)
-            most_one = _most(known[0], high[pair.one])[mask]
-            most_other = _most(known[1], high[pair.other])[mask]
+            most_one = _most(known[0], most[pair.one])[mask]
+            most_other = _most(known[1], most[pair.other])[mask]
             rows = np.arange(size) + entries.block(-inf, 0.0, size)
             entries.add(rows, pair.one[mask], 1.0)
             entries.add(rows, chosen, -most_one)
@@ -412,7 +420,7 @@ class Programme:
             row_low=entries.low,
             row_high=entries.high,
             matrix=entries.matrix(made.count + added),
-            integer=np.append(integer, more == 0.0),
+            integer=np.append(np.concatenate(made.integer), more == 0.0),
             offset=self.offset,
         )
 

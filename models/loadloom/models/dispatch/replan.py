@@ -17,6 +17,7 @@ from loadloom.models.dispatch.programme import IntArray
 from loadloom.models.dispatch.referee import cost, drawn_kw, violations
 from loadloom.models.dispatch.solution import Schedule, Solution
 from loadloom.models.options import SolveOptions
+from loadloom.solvers.termination import Reason
 
 EQUAL = 1e-9
 """Costs that differ by less than this share, or this much below 1, are equal."""
@@ -25,44 +26,71 @@ SETTLED_S = 10.0
 """The most time to look for the nearest plan."""
 
 
+KEPT = "the earlier plan is kept"
+
+
 def settle_on(
-    problem: Problem, options: SolveOptions, solution: Solution, earlier: Schedule
+    problem: Problem,
+    options: SolveOptions,
+    solution: Solution,
+    earlier: Schedule,
+    search: Search | None = None,
 ) -> Solution:
-    """The solution with the earlier plan in place of its own, or the nearest of the same cost."""
+    """The solution with the earlier plan in place of its own, or the nearest of the same cost.
+
+    The time limit is what is left after the solve; `search` is that of the solve, if it was one.
+    """
     if solution.schedule is None:
-        return solution
-    best = cost(problem, solution.schedule).total
-    if _as_good(problem, earlier, best):
-        return _with(solution, earlier, "the earlier plan is kept")
-    near = _nearest(problem, options, earlier)
-    if near is None or not _as_good(problem, near, best):
+        return _instead(problem, solution, earlier)
+    if _as_good(problem, earlier, solution, solution.schedule):
+        return _with(solution, earlier, KEPT)
+    near = _nearest(problem, options, earlier, search)
+    if near is None or not _as_good(problem, near, solution, solution.schedule):
         return solution
     return _with(solution, near, "nearest to the earlier plan")
 
 
-def _as_good(problem: Problem, schedule: Schedule, best: float) -> bool:
-    """Whether a schedule keeps every rule and costs no more than the best."""
+def _instead(problem: Problem, solution: Solution, earlier: Schedule) -> Solution:
+    """The earlier plan where there was no time to find one, if it keeps every rule."""
+    ended = solution.termination
+    if ended.reason is not Reason.NO_SOLUTION_FOUND or violations(problem, earlier):
+        return solution
+    paid = cost(problem, earlier).total
+    known = replace(ended, reason=Reason.FEASIBLE, objective=paid, bound=min(ended.bound, paid))
+    return _with(replace(solution, termination=known), earlier, KEPT)
+
+
+def _as_good(problem: Problem, schedule: Schedule, solution: Solution, best: Schedule) -> bool:
+    """Whether a schedule keeps every rule and costs as much as the best.
+
+    One that breaks rules by what is tolerated can cost less than is proven.
+    """
     if violations(problem, schedule):
         return False
-    return cost(problem, schedule).total <= best + EQUAL * max(1.0, abs(best))
+    paid, least = cost(problem, schedule).total, cost(problem, best).total
+    near = EQUAL * max(1.0, abs(least))
+    return min(solution.termination.bound, least) - near <= paid <= least + near
 
 
 def _with(solution: Solution, schedule: Schedule, how: str) -> Solution:
     return replace(solution, schedule=schedule, road=f"{solution.road}, {how}")
 
 
-def _nearest(problem: Problem, options: SolveOptions, earlier: Schedule) -> Schedule | None:
+def _nearest(
+    problem: Problem, options: SolveOptions, earlier: Schedule, search: Search | None
+) -> Schedule | None:
     """The best plan nearest to an earlier one; None if it was not found."""
     within_s = min(SETTLED_S, options.time_limit_s)
-    site = build(problem)
-    distance = _add_distance(site, earlier)
+    if within_s <= 0.0:
+        return None
+    if search is None:
+        limited = replace(options, time_limit_s=within_s, method=None)
+        search = Search(site=build(problem), options=limited)
+        search.run()
+    distance = _add_distance(search.site, earlier)
     if distance is None:
         return None
-    more = site.programme.column_count - site.cost.size
-    site = replace(site, cost=np.append(site.cost, np.zeros(more)))
-    search = Search(site=site, options=replace(options, time_limit_s=within_s, method=None))
-    search.run()
-    return search.nearest(distance.row, distance.off)
+    return search.nearest(distance.row, distance.off, within_s)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -39,8 +39,8 @@ class Schedule:
     """What every device does: stores by row (stores, count), plants by row (plants, count).
 
     `energy_kwh` is the energy at the end of each interval. `shed_kw` is what each load goes without
-    (loads, count), None where none can. Where the problem has scenarios, `scenarios` holds what the
-    meter does in each, and the meter's fields are those of the first.
+    (loads, count), None where none can. Where the problem has more than one scenario, `scenarios`
+    holds what the meter does in each, and the meter's fields are those of the first.
     """
 
     charge_kw: FloatArray
@@ -125,7 +125,8 @@ class Values:
 
     The value in a store is that at the end of each interval. Where the problem is convex these are
     optimal duals, and `values.dual_bound` evaluates what they prove. `buses` has the values on heat
-    buses by name, `held` those in further devices by path, `limits` what limits cost.
+    buses by name, `held` those in further devices by path, `limits` what limits cost. With wear by
+    depth, `depth_wear_per_kwh` (stores, count) is what it makes one more kWh taken out cost.
     """
 
     site_per_kwh: FloatArray
@@ -133,6 +134,7 @@ class Values:
     buses: Mapping[str, FloatArray] = field(default_factory=dict)
     held: Mapping[str, FloatArray] = field(default_factory=dict)
     limits: tuple[LimitPrice, ...] = ()
+    depth_wear_per_kwh: FloatArray | None = None
 
     def on_bus(self, bus: str) -> FloatArray:
         """The value of a kWh on a heat bus, or behind the meter, (count,)."""

@@ -8,14 +8,16 @@ general         every other site: further devices, tariffs and soft limits, in o
 reference       the textbook model in Pyomo; asked for, never chosen
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from time import perf_counter
 
 import numpy as np
 
 from loadloom.models.certificate import Proof
 from loadloom.models.checks import InvalidProblem, Violation
 from loadloom.models.dispatch import kernel
-from loadloom.models.dispatch.general import solve_general
+from loadloom.models.dispatch.general import Planner
 from loadloom.models.dispatch.linear import solve_linear, solve_mixed_integer
 from loadloom.models.dispatch.problem import Load, Meter, Problem, Storage
 from loadloom.models.dispatch.replan import settle_on
@@ -37,20 +39,24 @@ def solve(
     """The best plan of a site by the road that fits, or by the one the caller asks for.
 
     Of several best plans it is the earlier one, if there is one and it still is among them, or else
-    the one nearest to it in what each device draws. The earlier plan is stated on the same horizon,
-    NaN where it says nothing.
+    the one nearest to it in what each device draws. Where none is found in time, the earlier one is
+    the plan as long as it keeps every rule. It is stated on the same horizon, NaN where it says
+    nothing.
 
     Raises:
         InvalidProblem: the method asked for cannot take the problem.
     """
     options = options or SolveOptions()
-    solution = _solve(problem, options)
-    if earlier is None or solution.schedule is None:
+    planner, began_s = Planner(), perf_counter()
+    solution = _solve(problem, options, planner)
+    if earlier is None:
         return solution
-    return settle_on(problem, options, solution, earlier)
+    left_s = max(0.0, options.time_limit_s - (perf_counter() - began_s))
+    left = replace(options, time_limit_s=left_s)
+    return settle_on(problem, left, solution, earlier, planner.search)
 
 
-def _solve(problem: Problem, options: SolveOptions) -> Solution:
+def _solve(problem: Problem, options: SolveOptions, planner: Planner) -> Solution:
     method = _method(problem, options)
     if method is Method.KERNEL:
         solution = solve_kernel(problem)
@@ -65,7 +71,7 @@ def _solve(problem: Problem, options: SolveOptions) -> Solution:
         return solve_reference(problem, options)
     if not problem.plain:
         single = single_road.solve_single(problem, solve_kernel) if options.method is None else None
-        return single or solve_general(problem, options)
+        return single or planner.solve(problem, options)
     if method is Method.MIXED_INTEGER:
         return solve_mixed_integer(problem, options)
     return solve_linear(problem, options)

@@ -22,7 +22,7 @@ def covering_problem(problem: Problem, rows: Reduced, need: FloatArray) -> cover
     several = int(problem.offer_count.max()) > 1
     return covering.Problem(
         items=covering.Items(
-            cost=offers.cost,
+            cost=offers.cost - problem.toll,
             mean=np.ascontiguousarray(mean),
             variance=np.ascontiguousarray(variance),
             node=problem.customers.nodes[offers.customers].astype(np.int32),

@@ -11,6 +11,7 @@ from loadloom.models.checks import Checks
 from loadloom.models.horizon import FloatArray
 from loadloom.models.response.problem import (
     NOT_CALLED,
+    Customers,
     IndexArray,
     OfferArray,
     Offers,
@@ -60,18 +61,18 @@ class Retargeted:
 
     def start(self, offer: OfferArray) -> OfferArray:
         """The call list before the answers in offers of the problem that is left, to begin from."""
-        called = (offer != NOT_CALLED) & self.problem.customers.callable
-        at = np.searchsorted(self.origin, offer)
-        return np.where(called, at, NOT_CALLED).astype(np.int32)
+        return _moved(self.problem.customers, self.origin, offer)
 
 
 def retargeted(problem: Problem, offer: OfferArray, answers: Answers) -> Retargeted:
     """The problem that is left once answers have come in to a call list, (n,).
 
     Those who accepted are called in any case, under the offer they accepted; all that is uncertain
-    of them is the size. Those who opted out, or did not answer in time, are never called. What
-    cannot be secured is secured as far as it can be, unless there is a budget. Quotas, headrooms
-    and the budget give way to what those who accepted take, and to how few are left.
+    of them is the size. Those who opted out, or did not answer in time, are never called. Those who
+    were called and have not answered stand: who was told stays told, unless what changed or a
+    saving beyond the problem's `change_share` speaks against it. What cannot be secured is secured
+    as far as it can be, unless there is a budget. Quotas, headrooms and the budget give way to what
+    those who accepted take, and to how few are left.
 
     Raises:
         InvalidProblem: somebody accepted or opted out who was not called, or a reduction is
@@ -86,17 +87,25 @@ def retargeted(problem: Problem, offer: OfferArray, answers: Answers) -> Retarge
     origin = np.flatnonzero(kept)
     left = customers.calls_left
     after = replace(
+        customers,
+        must_call=(customers.musts & ~gone) | accepted,
+        never_call=~accepted & (gone | ~customers.callable),
+        calls_left=None if left is None else np.where(accepted, np.maximum(left, 1), left),
+    )
+    rest = replace(
         problem,
-        customers=replace(
-            customers,
-            must_call=(customers.musts & ~gone) | accepted,
-            never_call=~accepted & (gone | ~customers.callable),
-            calls_left=None if left is None else np.where(accepted, np.maximum(left, 1), left),
-        ),
+        customers=after,
         offers=_certain(problem.offers, origin, accepted, answers.accepted_kw),
         best_effort=problem.budget is None,
+        standing=_moved(after, origin, offer),
     )
-    return Retargeted(problem=_promised(after), origin=origin)
+    return Retargeted(problem=_promised(rest), origin=origin)
+
+
+def _moved(customers: Customers, origin: IndexArray, offer: OfferArray) -> OfferArray:
+    """The calls to customers who may still be called, in the offers that are left, (n,)."""
+    called = (offer != NOT_CALLED) & customers.callable
+    return np.where(called, np.searchsorted(origin, offer), NOT_CALLED).astype(np.int32)
 
 
 def _promised(problem: Problem) -> Problem:

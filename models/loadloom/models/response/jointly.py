@@ -14,6 +14,7 @@ from loadloom.models.response.unsecured import BELOW, unsecured, unsecured_by
 from loadloom.solvers.coupled.budget import Budget, Race
 from loadloom.solvers.covering.missing import least_missing
 from loadloom.solvers.covering.nested import cover as cover_nested
+from loadloom.solvers.covering.relaxed import relaxed_bound
 from loadloom.solvers.covering.rows import levels
 
 _TOGETHER = "each need can be secured, but not all of them with all other rules"
@@ -25,12 +26,16 @@ _FRACTIONS = 8  # halvings of the share of needs that can be secured together
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Found:
-    """Which offers are taken, (m,), or None; the bound, and prices of rows and of room."""
+    """Which offers are taken, (m,), or None; the bound, and prices of rows and of room.
+
+    `jointly` tells that needs were lowered since other rules stood in their way.
+    """
 
     chosen: np.ndarray | None
     bound: float
     price: FloatArray
     room_price: FloatArray
+    jointly: bool = False
 
 
 def by_prices(
@@ -45,7 +50,15 @@ def by_prices(
     asked = covering_problem(problem, rows, need)
     begun = None if start is None else taken_of(problem, start)
     found = cover_nested(asked, race, seed=options.seed, threads=options.threads, start=begun)
-    return _parted(rows, found.chosen, found.bound, found.row_price)
+    return proven(problem, rows, need, _parted(rows, found.chosen, found.bound, found.row_price))
+
+
+def proven(problem: Problem, rows: Reduced, need: FloatArray, found: Found) -> Found:
+    """What was found, with a bound at once where time ended the search before any proof."""
+    if found.bound > -inf:
+        return found
+    bound = relaxed_bound(covering_problem(problem, rows, need))
+    return replace(found, bound=bound)
 
 
 def part_of(race: Race) -> Race:
@@ -92,7 +105,10 @@ def missing(
 def together(
     problem: Problem, rows: Reduced, need: FloatArray, options: PlanOptions, race: Race
 ) -> Found:
-    """A plan that misses least of the needs in all, or the largest share of them, by halving."""
+    """A plan that misses least of the needs in all, or the largest share of them, by halving.
+
+    The bound is what no plan costs less than that secures as much of each need.
+    """
     asked = covering_problem(problem, rows, need)
     least = least_missing(asked, part_of(race))
     if least.chosen is not None:
@@ -102,7 +118,7 @@ def together(
         part = np.where(reached < need, short, need)
         found = by_prices(problem, rows, part, options, part_of(race), begun)
         if found.chosen is not None:
-            return replace(found, bound=-inf)
+            return replace(found, jointly=True)
     # At a share of 0 nothing is needed at all, whatever deviates.
     nothing = np.full(need.shape, -inf)
     found = by_prices(problem, rows, nothing, options, part_of(race))
@@ -118,4 +134,4 @@ def together(
             high = tried
         else:
             low, best = tried, found
-    return found if best is None else replace(best, bound=-inf)
+    return found if best is None else replace(best, jointly=True)

@@ -17,7 +17,7 @@ r[i,u] is rebound_share * profile[u] times the reduction, averaged over the slot
 made like V of deviations averaged in the same way, as if a customer's slots deviated together.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import inf
 
@@ -34,6 +34,9 @@ NOT_CALLED = -1
 """The offer of a customer who is not called."""
 
 _ROUNDING = 1e-6  # by what share a variance may be below the least that refusals make it
+
+CHANGE_SHARE = 0.1
+"""What calling off a standing call counts unless asked otherwise, as a share of its cost."""
 
 NO_GROUP = -1
 """The group of a customer whom no quota counts."""
@@ -129,14 +132,7 @@ class Offers:
         for name in ("mean_kw", "variance_kw2"):
             values = np.asarray(getattr(self, name), dtype=np.float64)
             object.__setattr__(self, name, values[:, None] if values.ndim == 1 else values)
-        for name in (
-            "cost",
-            "fixed_cost",
-            "acceptance",
-            "incentive",
-            "fixed_payment",
-            "loading",
-        ):
+        for name in ("cost", "fixed_cost", "acceptance", "incentive", "fixed_payment", "loading"):
             if (values := getattr(self, name)) is not None:
                 object.__setattr__(self, name, np.asarray(values, dtype=np.float64))
         if self.customer is not None:
@@ -151,6 +147,12 @@ class Offers:
     def shock_count(self) -> int:
         """The number of shared shocks, F."""
         return 0 if self.loading is None else self.loading.shape[1]
+
+    def some(self, items: OfferArray) -> "Offers":
+        """Some of the offers, given in rising order."""
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        part = {name: values[items] for name, values in columns.items() if np.ndim(values)}
+        return replace(self, **(part | {"customer": self.customers[items]}))
 
     @property
     def same_in_all_slots(self) -> bool:
@@ -184,6 +186,8 @@ class Problem:
         budget: what the calls may cost; the largest common confidence is planned then, and that of
             the network is not read. None for the least cost.
         best_effort: whether a need that cannot be secured is replaced by the most that can.
+        standing: the calls made already, that of each customer or `NOT_CALLED`, (n,), or None.
+        change_share: what calling one off counts, as a share of its cost; see also `plan`.
 
     Raises:
         InvalidProblem: data that breaks a rule, all of it named by paths.
@@ -195,6 +199,8 @@ class Problem:
     quotas: tuple[Quota, ...] = ()
     budget: float | None = None
     best_effort: bool = False
+    standing: OfferArray | None = None
+    change_share: float = CHANGE_SHARE
 
     def __post_init__(self) -> None:
         checks = Checks()
@@ -205,7 +211,19 @@ class Problem:
             checks.numbers("budget", self.budget, low=0.0)
             both = "cannot be kept with a budget, which already asks for the most confidence"
             checks.require(not self.best_effort, "best_effort", both)
+        checks.numbers("change_share", self.change_share, low=0.0, high=1.0)
+        if self.standing is not None and not checks.violations:
+            _check_standing(checks, self.standing, self.offers, self.customers.count)
         checks.finish()
+
+    @cached_property
+    def toll(self) -> FloatArray:
+        """What calling off each offer counts, (m,): 0 but for those that stand."""
+        found = np.zeros(self.offers.count)
+        if self.standing is not None and self.budget is None:
+            stands = self.standing[self.standing != NOT_CALLED]
+            found[stands] = self.change_share * self.offers.cost[stands]
+        return found
 
     @property
     def mean_kw(self) -> FloatArray:
@@ -343,6 +361,14 @@ def _check_offers(checks: Checks, offers: Offers, count: int, slots: int) -> Non
         first = int(np.argmax(falls)) + 1
         message = "is below the one before it; offers must be in the order of their customers"
         checks.require(False, f"offers.customer[{first}]", message)
+
+
+def _check_standing(checks: Checks, standing: OfferArray, offers: Offers, count: int) -> None:
+    own = standing.shape == (count,)
+    own = own and NOT_CALLED <= int(standing.min()) <= int(standing.max()) < offers.count
+    whose = offers.customers[standing] if own else standing
+    own = own and bool(((standing == NOT_CALLED) | (whose == np.arange(count))).all())
+    checks.require(own, "standing", f"must have an own offer for each of {count} customers")
 
 
 def _check_fixed(checks: Checks, offers: Offers) -> None:

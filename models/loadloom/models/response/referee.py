@@ -89,6 +89,12 @@ def cost(problem: Problem, offer: OfferArray) -> float:
     return float(problem.offers.cost[offer[offer != NOT_CALLED]].sum())
 
 
+def objective(problem: Problem, offer: OfferArray) -> float:
+    """What a call list counts: its cost, and what calling off calls that stand counts."""
+    kept = offer[offer != NOT_CALLED]
+    return cost(problem, offer) + float(problem.toll.sum() - problem.toll[kept].sum())
+
+
 def figures(problem: Problem, offer: OfferArray, z: FloatArray | None = None) -> Figures:
     """What a call list comes to, given the offer of each customer, (n,).
 
@@ -214,9 +220,9 @@ def violations(
     """Every rule that an answer breaks; one without a call list breaks none.
 
     A need that the answer says cannot be secured is held to what it says can be, and only in a
-    problem that asks for the best effort. What it says must be what the call list secures and, in
-    an answer with a bound, the most that can be. An answer that says it is optimal is held to the
-    gap of `options`, or of the usual ones.
+    problem that asks for the best effort. What it says must be what the call list secures and,
+    unless needs were lowered jointly, the most that can be. An answer that says it is optimal is
+    held to the gap of `options`, or of the usual ones.
     """
     if solution.offer is None:
         return []
@@ -327,10 +333,10 @@ def _excused(problem: Problem, solution: Solution) -> list[Violation]:
     """Needs that an answer says cannot be secured, and that could be further.
 
     With several offers a customer, or shared shocks, nobody knows the most without a search; nor is
-    more than some rows looked at. Without a bound other rules may have stood in the way.
+    more than some rows looked at. Where needs were lowered jointly, other rules stood in the way.
     """
     simple = problem.offers.loading is None and int(problem.offer_count.max()) <= 1
-    if not simple or solution.termination.bound == -inf:
+    if not simple or solution.jointly:
         return []
     found = []
     for each in solution.unsecured[:: max(1, len(solution.unsecured) // _EXCUSES)]:
@@ -420,7 +426,7 @@ def _claims(problem: Problem, solution: Solution, relative_gap: float) -> list[V
     if problem.budget is not None and solution.common_z is not None:
         own, beyond = solution.common_z, claimed - bound
     else:
-        own = 0.0 if solution.offer is None else cost(problem, solution.offer)
+        own = 0.0 if solution.offer is None else objective(problem, solution.offer)
         beyond = bound - claimed
     found = []
     if not abs(claimed - own) <= RELATIVE * max(1.0, abs(own)):

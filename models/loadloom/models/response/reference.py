@@ -75,7 +75,8 @@ def reference_plan(
         return _most_confident(problem, problem.budget, options, time)
     reason, chosen, bound = _least(problem, _rows(problem, problem.network.z), options, time)
     offer = None if chosen is None else offer_of(problem, chosen)
-    cost = inf if offer is None else referee.cost(problem, offer)
+    cost = inf if offer is None else referee.objective(problem, offer)
+    bound += float(problem.toll.sum())
     return Solution(
         termination=Termination(reason=reason, objective=cost, bound=min(bound, cost)),
         road=Road.REFERENCE,
@@ -247,7 +248,8 @@ def _model(problem: Problem, rows: list[_Row]) -> pyo.ConcreteModel:
         elif first[customer + 1] - first[customer] > 1:
             model.rules.add(called <= 1)
     _add_quotas(model, problem)
-    model.cost = pyo.Objective(expr=sum(float(offers.cost[i]) * model.taken[i] for i in model.i))
+    weight = offers.cost - problem.toll
+    model.cost = pyo.Objective(expr=sum(float(weight[i]) * model.taken[i] for i in model.i))
     return model
 
 

@@ -72,8 +72,9 @@ class Unsecured:
 class Solution:
     """How the solve ended, and the call list if there is one.
 
-    `termination.objective` is the expected cost and `termination.bound` what no call list costs
-    less than; with a budget they are the common z and what no call list within it can surpass.
+    `termination.objective` is the expected cost, with what calling off standing calls counts, and
+    `termination.bound` what no call list counts less than; with a budget they are the common z and
+    what no call list within it can surpass.
 
     Attributes:
         termination: reason, objective, bound.
@@ -84,6 +85,8 @@ class Solution:
         rebound_price_per_kw: what one kW less of headroom would cost, (V, U).
         common_z: the normal quantile of the confidence that all nodes have; None without a budget.
         unsecured: the needs that cannot be secured.
+        jointly: whether needs were lowered since other rules stood in their way; the bound is then
+            what no call list counts less than that secures as much of each.
         progress: the course of the search.
         seed: the seed.
     """
@@ -96,6 +99,7 @@ class Solution:
     rebound_price_per_kw: FloatArray | None = None
     common_z: float | None = None
     unsecured: tuple[Unsecured, ...] = ()
+    jointly: bool = False
     progress: tuple[Progress, ...] = ()
     seed: int = 0
 

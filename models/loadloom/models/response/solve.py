@@ -15,14 +15,22 @@ from loadloom.models.certificate import Proof
 from loadloom.models.horizon import FloatArray
 from loadloom.models.response import referee
 from loadloom.models.response.budget import Z_STEP, Costed, most_confident, own_z
-from loadloom.models.response.jointly import Found, by_prices, missing, part_of, together
-from loadloom.models.response.problem import IndexArray, OfferArray, Offers, Problem, one_node
+from loadloom.models.response.jointly import Found, by_prices, missing, part_of, proven, together
+from loadloom.models.response.problem import (
+    NOT_CALLED,
+    IndexArray,
+    OfferArray,
+    Offers,
+    Problem,
+    one_node,
+)
 from loadloom.models.response.rows import (
     Reduced,
     needed_above,
     offer_of,
     reduced,
     states,
+    taken_of,
 )
 from loadloom.models.response.solution import (
     PlanOptions,
@@ -43,6 +51,9 @@ from loadloom.solvers.termination import Reason, Termination
 ROUNDING = 1e-9
 """The relative gap that rounding leaves, whatever smaller one is asked for."""
 
+CHANGE_Z = 0.05
+"""By how much a common z must rise for calls that stand to be changed; 0.5 % at one of 95 %."""
+
 
 def plan(
     problem: Problem,
@@ -54,8 +65,13 @@ def plan(
     """The call list of least cost, or with a budget of the most confidence, and its bound.
 
     `report` hears of progress and may stop the search; `clock` tells seconds, and without one the
-    time limit is not read. `start` is a call list to begin from, which may break rules; it is not
-    looked at where a road needs none. Repeatable where time does not end the search.
+    time limit is not read. `start` is a call list to begin from, the standing one unless given; it
+    may break rules, and is not looked at where a road needs none. Repeatable where time does not
+    end the search.
+
+    Who was told stays told: where the calls that stand keep all rules, those that are not needed
+    are called off, and nothing else changes unless it saves the problem's `change_share` of all.
+    The reference model looks at what calling off counts alone.
     """
     options = options or PlanOptions()
     if options.road is Road.REFERENCE:
@@ -67,16 +83,20 @@ def plan(
     race = Race(
         budget=Budget(clock=clock, time_limit_s=options.time_limit_s),
         relative_gap=options.relative_gap,
-        listener=_listener(course, report),
+        listener=_listener(course, report, float(problem.toll.sum())),
     )
-    rows = reduced(problem)
+    rows, start = reduced(problem), problem.standing if start is None else start
     if problem.budget is not None:
         # Three calls of 0.1 add up to a little more than 0.3.
         paid = problem.budget * (1.0 + ROUNDING)
-        return _within_budget(problem, rows, paid, options, race, course)
+        return _within_budget(problem, rows, paid, options, race, course, start)
     road, owner = _road(problem, rows, options)
     need = lowered(problem, rows) if problem.best_effort else rows.need
+    stands = _stands(problem, options, race, clock)
+    start = start if stands is None else stands
     found = _solve(problem, rows, need, road, owner, options, race, start)
+    if stands is not None:
+        found = _kept(problem, stands, found)
     if found.chosen is None and problem.best_effort:
         found = together(problem, rows, need, options, race)
     if found.chosen is None and found.bound == inf:
@@ -102,9 +122,11 @@ def warm() -> None:
     plan(replace(flat, best_effort=True), PlanOptions(road=Road.PRICES))
 
 
-def _listener(course: list[Progress], report: Report | None):  # noqa: ANN202 -- a Listener
+def _listener(  # noqa: ANN202 -- a Listener
+    course: list[Progress], report: Report | None, toll: float
+):
     def tell(seconds: float, cost: float, bound: float, phase: str) -> bool:
-        step = Progress(seconds=seconds, cost=cost, bound=bound, phase=phase)
+        step = Progress(seconds=seconds, cost=cost + toll, bound=bound + toll, phase=phase)
         course.append(step)
         return report is None or report(step)
 
@@ -143,11 +165,44 @@ def _solve(
     if owner is None:
         return by_prices(problem, rows, need, options, race, start)
     alone = _one_cover if road is Road.COVER else _covers
-    found = alone(problem, rows, need, owner, options, race)
+    found = proven(problem, rows, need, alone(problem, rows, need, owner, options, race))
     if found.chosen is not None:
-        race.found(float(problem.offers.cost[found.chosen].sum()), road.value)
+        race.found(float(_weight(problem)[found.chosen].sum()), road.value)
         race.proved(found.bound, road.value)
     return found
+
+
+def _weight(problem: Problem) -> FloatArray:
+    """What calling each offer counts, but for what calling off all that stands would, (m,)."""
+    return problem.offers.cost - problem.toll
+
+
+def _stands(
+    problem: Problem, options: PlanOptions, race: Race, clock: Clock | None
+) -> OfferArray | None:
+    """The calls that stand without those that are not needed; None if they break some rule."""
+    standing = problem.standing
+    if standing is None or referee.broken(problem, standing):
+        return None
+    taken = standing[standing != NOT_CALLED]
+    if not taken.size:
+        return standing
+    less = replace(problem, offers=problem.offers.some(taken), standing=None, best_effort=False)
+    limit_s = part_of(race).budget.time_limit_s
+    begun = np.where(standing == NOT_CALLED, NOT_CALLED, np.searchsorted(taken, standing))
+    options = replace(options, time_limit_s=limit_s)
+    found = plan(less, options, clock=clock, start=begun.astype(np.int32)).offer
+    return standing if found is None else np.where(found == NOT_CALLED, NOT_CALLED, standing)
+
+
+def _kept(problem: Problem, stands: OfferArray, found: Found) -> Found:
+    """What was found, or the calls that stand if that saves less than the share asked for."""
+    if found.chosen is not None:
+        own = referee.objective(problem, stands)
+        other = referee.objective(problem, offer_of(problem, found.chosen))
+        if other < (1.0 - problem.change_share) * own - ROUNDING * max(1.0, own):
+            return found
+    return replace(found, chosen=taken_of(problem, stands))
 
 
 def _one_cover(
@@ -160,13 +215,13 @@ def _one_cover(
 ) -> Found:
     """The cover of the only row, which takes less than any limit of time."""
     v, k = np.argwhere(np.isfinite(rows.need))[0].tolist()
-    offers, state = problem.offers, states(problem)
+    offers, state, weight = problem.offers, states(problem), _weight(problem)
     below = owner[problem.customers.nodes[offers.customers]] == v
     everybody = bool(below.all())
     items = slice(None) if everybody else np.flatnonzero(below)
     found = cover(
         Row(
-            cost=offers.cost[items],
+            cost=weight[items],
             mean=np.ascontiguousarray(rows.mean[items, k]),
             variance=np.ascontiguousarray(rows.variance[items, k]),
             threshold=float(need[v, k]),
@@ -182,7 +237,7 @@ def _one_cover(
     outside = 0.0
     if found.chosen is not None:
         chosen = state == TAKEN
-        outside = float(offers.cost[chosen & ~below].sum())
+        outside = float(weight[chosen & ~below].sum())
         chosen[items] = found.chosen
     return Found(
         chosen=chosen,
@@ -201,7 +256,7 @@ def _covers(
     race: Race,
 ) -> Found:
     """A cover of each row, all of them apart."""
-    offers, network = problem.offers, problem.network
+    offers, network, weight = problem.offers, problem.network, _weight(problem)
     state = states(problem)
     nodes, kinds = np.nonzero(np.isfinite(rows.need))
     place = np.full(network.count + 1, nodes.size, np.int64)
@@ -222,7 +277,7 @@ def _covers(
             base_variance=rows.spread[nodes, kinds] ** 2,
             state=state[order],
         ),
-        offers.cost[order],
+        weight[order],
         relative_gap=max(options.relative_gap, ROUNDING),
         threads=options.threads,
         halt=race.budget.spent,
@@ -230,7 +285,7 @@ def _covers(
     price = np.zeros(rows.need.shape)
     price[nodes, kinds] = covers.price
     kept = outside[state[outside] == TAKEN]
-    bound = float(covers.bound.sum() + offers.cost[kept].sum())
+    bound = float(covers.bound.sum() + weight[kept].sum())
     chosen = None
     if np.isfinite(covers.cost).all():
         chosen = np.zeros(offers.count, np.bool_)
@@ -263,6 +318,7 @@ def _within_budget(
     options: PlanOptions,
     race: Race,
     course: list[Progress],
+    start: OfferArray | None,
 ) -> Solution:
     """The plan of the largest common confidence that the budget pays for."""
     road, owner = _road(problem, rows, options)
@@ -270,7 +326,7 @@ def _within_budget(
 
     def cheapest(z: float) -> Costed:
         at = replace(rows, z=np.full(problem.network.count, z))
-        begun = best[-1][0] if best else None
+        begun = best[-1][0] if best else start
         found = _solve(problem, at, at.need, road, owner, options, part_of(race), begun)
         if found.chosen is None:
             return Costed(cost=inf, bound=found.bound, z=-inf)
@@ -294,6 +350,13 @@ def _within_budget(
         )
     # Every plan that the budget paid for surpassed the one before it.
     offer, found = best[-1]
+    standing = problem.standing
+    if standing is not None and referee.cost(problem, standing) <= budget:
+        own = own_z(problem, standing)
+        level = np.full(problem.network.count, own)
+        if z - CHANGE_Z <= own < inf and not referee.broken(problem, standing, level):
+            offer, z = standing, own
+    z_bound = max(z, z_bound)
     closed = z_bound - z <= max(options.relative_gap, Z_STEP) * max(1.0, z)
     price, later = _told(problem, rows, found)
     return Solution(
@@ -350,9 +413,10 @@ def _solution(
             seed=options.seed,
         )
     offer = offer_of(problem, found.chosen)
-    cost = referee.cost(problem, offer)
-    bound = min(found.bound, cost)
-    closed = cost - bound <= max(options.relative_gap, ROUNDING) * max(1.0, abs(cost))
+    cost = referee.objective(problem, offer)
+    bound = min(found.bound + float(problem.toll.sum()), cost)
+    gap = max(options.relative_gap, ROUNDING)
+    closed = not found.jointly and cost - bound <= gap * max(1.0, abs(cost))
     price, later = _told(problem, rows, found)
     return Solution(
         termination=Termination(
@@ -364,6 +428,7 @@ def _solution(
         price_per_kw=price,
         rebound_price_per_kw=later,
         unsecured=unsecured_by(problem, offer) if problem.best_effort else (),
+        jointly=found.jointly,
         progress=course,
         seed=options.seed,
     )

@@ -16,7 +16,7 @@ from loadloom.client.agency_parts import Pooling
 from loadloom.client.agency_settlement import Settlement, Statement
 from loadloom.client.agency_sums import LoadAggregate
 from loadloom.client.command.orderly_place import ID_LETTERS
-from loadloom.client.command.terminal import bare_table
+from loadloom.client.command.terminal import bare_table, proven
 
 ROWS_TOLD = 20
 """The users, days and the like that are told at a terminal; files hold all."""
@@ -91,11 +91,12 @@ def assessment(found: Assessment, currency: str) -> RenderableType:
 def pooling(pool: Pooling, unit: str) -> RenderableType:
     """What buying together does for users, and who complains most."""
     low, high = pool.least_excess_low, pool.least_excess_high
+    most = proven(pool.complaint_bound, f"at most {pool.complaint_bound:,.4g}")
     lines = [
         ("together", f"{pool.together:,.2f}{unit}"),
         ("each alone", f"{pool.alone:,.2f}{unit}"),
         ("saved", f"{pool.saving:,.2f}{unit}"),
-        ("largest complaint", f"{pool.complaint:,.4g}{unit}, at most {pool.complaint_bound:,.4g}"),
+        ("largest complaint", f"{pool.complaint:,.4g}{unit}, {most}"),
     ]
     if pool.complaint > 0.0 and pool.coalition:
         charged, alone = pool.coalition_charged, pool.coalition_alone
@@ -117,8 +118,8 @@ def portfolio_report(found: Portfolio) -> RenderableType:
         facts(
             ("users taken", f"{found.user_count:,} of {found.contract_of.size:,}"),
             ("profit", f"{found.profit:,.2f} {unit}".rstrip()),
-            ("no portfolio more than", f"{found.bound:,.2f} {unit}".rstrip()),
-            ("gap", f"{found.gap:.4%}"),
+            ("no portfolio more than", proven(found.bound, f"{found.bound:,.2f} {unit}".rstrip())),
+            ("gap", proven(found.gap, f"{found.gap:.4%}")),
         ),
         "",
         rows("Contracts", found.contracts.drop(columns=["energy_price_per_kwh"], errors="ignore")),

@@ -21,6 +21,9 @@ MOST = 5
 
 HEATERS = ("combined_heat_and_powers", "boilers", "heat_pumps", "chillers")
 
+SEEN_KW = 1e-6
+"""Heat up to this is rounding."""
+
 BREACHES_TOLD, PRICES_TOLD = 8, 6
 """The breaches and the prices of limits that are told at a terminal."""
 
@@ -35,8 +38,11 @@ def electric_quantities(site: Site, plan: Plan) -> list[Quantity]:
         total = np.sum([values for _, values, _ in found], axis=0)
         found = [(f"{len(found)} devices", total, np.sum)]
     if len(site.vehicles) == 1:
+        name = site.vehicles[0].name or "vehicles"
         energy = column(plan, "vehicles", site.vehicles[0].name, "state_of_charge_kwh")
-        found.append(("in it", energy, last))
+        names = [known for known, _, _ in found]
+        behind = names.index(name) + 1 if name in names else len(found)
+        found.insert(behind, (f"{name} stored", energy, last))
     return found
 
 
@@ -56,6 +62,16 @@ def heat_quantities(site: Site, plan: Plan) -> list[Quantity]:
         for bus in site.heat_buses
         if bus.demand_kw is not None
     ]
+    for field, quantity, word in (
+        ("heat_buses", "surplus_kw", "surplus"),
+        ("heat_buses", "unmet_kw", "unmet"),
+        ("rooms", "heating_kw", "heat"),
+        ("rooms", "cooling_kw", "cold"),
+    ):
+        for device in getattr(site, field):
+            taken = column(plan, field, device.name, quantity)
+            if np.any(taken > SEEN_KW):
+                found.append((f"{device.name} {word}", taken * step_h, np.sum))
     found += [
         (f"{room.name} °C", column(plan, "rooms", room.name, "temperature_c"), last)
         for room in site.rooms

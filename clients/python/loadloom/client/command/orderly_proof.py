@@ -1,10 +1,12 @@
 """What a plan aims at and what proves it, and the published scores, as told at a terminal."""
 
+from math import isfinite
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from loadloom.client.command.terminal import bare_table
+from loadloom.client.command.terminal import bare_table, no_plan_below, proven
 from loadloom.client.orderly_plan import WeeklyPlan
 from loadloom.client.plan import Outcome
 
@@ -37,10 +39,16 @@ def aims(plan: WeeklyPlan) -> Table:
     for name in ("this plan", "no plan less than"):
         table.add_column(name, justify="right", no_wrap=True)
     for stage in plan.stages:
-        table.add_row(f"{stage.name}, {stage.unit}", f"{stage.value:,.4g}", f"{stage.bound:,.4g}")
+        table.add_row(
+            f"{stage.name}, {stage.unit}",
+            f"{stage.value:,.4g}",
+            proven(stage.bound, f"{stage.bound:,.4g}"),
+        )
     said = plan.certificate
     unit = f", {plan.currency_code}" if plan.currency_code else ""
-    table.add_row(f"least cost{unit}", f"{said.objective:,.2f}", f"{said.bound:,.2f}")
+    table.add_row(
+        f"least cost{unit}", f"{said.objective:,.2f}", proven(said.bound, f"{said.bound:,.2f}")
+    )
     return table
 
 
@@ -48,11 +56,12 @@ def proof(plan: WeeklyPlan) -> Text:
     """The bound and the gap, and how the plan was made."""
     text = Text("Proof  ", style="bold")
     said = plan.certificate
-    text.append(f"no plan can cost less than {said.bound:,.2f}", style="not bold")
-    if plan.outcome is not Outcome.OPTIMAL:
+    text.append(no_plan_below(said.bound, f"{said.bound:,.2f}"), style="not bold")
+    if plan.outcome is not Outcome.OPTIMAL and isfinite(said.bound):
         most = max(said.objective - said.bound, 0.0)
         text.append(f"; this one may be up to {most:,.4g} from the best", style="not bold")
-    text.append(f" (gap {said.relative_gap:.2%}, by {said.proof})\n", style="not bold dim")
+    gap = f" (gap {said.relative_gap:.2%}, by {said.proof})" if isfinite(said.bound) else ""
+    text.append(f"{gap}\n", style="not bold dim")
     text.append("Method ", style="bold")
     origin = plan.message.provenance
     seconds = origin.solve_time.ToNanoseconds() * 1e-9

@@ -20,8 +20,11 @@ def plan_table(site: Site, plan: Plan) -> "pd.DataFrame":
     said = {"buy_price_per_kwh": site.meter.buy_price_per_kwh}
     if site.meter.sell_price_per_kwh is not None:
         said["sell_price_per_kwh"] = site.meter.sell_price_per_kwh
-    for device in (*site.loads, *site.photovoltaics):
+    for device in (*site.loads, *site.photovoltaics, *site.wind_turbines):
         said[f"{device.name}.power_kw" if device.name else "power_kw"] = device.power_kw
+    for bus in site.heat_buses:
+        if bus.demand_kw is not None:
+            said[f"{bus.name}.demand_kw" if bus.name else "demand_kw"] = bus.demand_kw
     shape = (plan.grid.count,)
     inputs = {name: np.broadcast_to(np.asarray(v, float), shape) for name, v in said.items()}
     return pd.DataFrame({**inputs, **plan.columns, **plan.value_columns}, index=plan.grid.index)

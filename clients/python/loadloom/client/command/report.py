@@ -1,14 +1,16 @@
 """Plans as tables for people at a terminal."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
-from math import isnan
+from math import isfinite, isnan
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -23,6 +25,7 @@ from loadloom.client.command.device_report import (
     limit_prices,
     peaks,
 )
+from loadloom.client.command.terminal import no_plan_below
 from loadloom.client.grid import Grid
 from loadloom.client.plan import Conflict, Outcome, Plan
 from loadloom.client.site import Load, Photovoltaic, Site
@@ -31,6 +34,9 @@ from loadloom.client.system import SystemInfo
 
 HOURLY_UP_TO = timedelta(hours=49)
 """The longest horizon that is summed up by the hour; longer ones are by the day."""
+
+PAD = 3
+"""The space between two columns of a table."""
 
 CONFLICTS_TOLD = 10
 """The rules in conflict that are told at a terminal."""
@@ -104,7 +110,7 @@ def _costs(site: Site, plan: Plan) -> Table:
     for name, amount in plan.costs.items():
         if amount:
             table.add_row(f"  {name}", money(amount), style="dim")
-    if not isnan(plan.saving):
+    if plan.comparable:
         share = plan.saving / abs(plan.baseline_cost) if plan.baseline_cost else 0.0
         style = "bold green" if plan.saving > 0 else "bold"
         saving = Text(money(plan.saving), style=style)
@@ -115,15 +121,12 @@ def _costs(site: Site, plan: Plan) -> Table:
 def _proof(plan: Plan) -> Text:
     origin, money = plan.provenance, _money(plan)
     text = Text("Proof  ", style="bold")
-    if plan.outcome is Outcome.OPTIMAL:
-        text.append(f"no plan can cost less than {money(plan.bound)}", style="not bold")
-    else:
-        text.append(
-            f"no plan can cost less than {money(plan.bound)}; this one may be up to "
-            f"{plan.objective - plan.bound:.4g} from the best",
-            style="not bold",
-        )
-    text.append(f" (gap {plan.relative_gap:.1e}, by {plan.proof})\n", style="not bold dim")
+    text.append(no_plan_below(plan.bound, money(plan.bound)), style="not bold")
+    if plan.outcome is not Outcome.OPTIMAL and isfinite(plan.bound):
+        most = plan.objective - plan.bound
+        text.append(f"; this one may be up to {most:.4g} from the best", style="not bold")
+    gap = f" (gap {plan.relative_gap:.1e}, by {plan.proof})" if isfinite(plan.bound) else ""
+    text.append(f"{gap}\n", style="not bold dim")
     text.append("Road   ", style="bold")
     text.append(f"{origin.road or origin.method}", style="not bold")
     text.append(f", {origin.solve_time_s * 1000:.3g} ms", style="not bold dim")
@@ -136,19 +139,45 @@ def _many(site: Site) -> bool:
     return any(getattr(site, kind) for kind in kinds)
 
 
-def _schedule(title: str, columns: Sequence[Quantity], plan: Plan) -> Table:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Schedule:
+    """Columns by hour or day, in as many tables below each other as it takes to show all whole."""
+
+    title: str
+    columns: list[tuple[str, list[str]]]
+    starts: Sequence[datetime]
+    hourly: bool
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        """The tables, for the width that there is."""
+        shown: list[tuple[str, list[str]]] = []
+        width = free = options.max_width - len("Mon 01 Jan") - PAD - 1
+        for column in self.columns:
+            needed = max(map(cell_len, (column[0], *column[1]))) + PAD
+            if shown and needed > width:
+                yield self._table(shown)
+                shown, width = [], free
+            shown.append(column)
+            width -= needed
+        yield self._table(shown)
+
+    def _table(self, columns: list[tuple[str, list[str]]]) -> Table:
+        table = _table("local time", *(name for name, _ in columns))
+        table.title = f"{self.title} by the {'hour' if self.hourly else 'day'}, kWh"
+        day = None
+        for start, *row in zip(self.starts, *(cells for _, cells in columns), strict=True):
+            if self.hourly:
+                day = _add_day(table, start, day)
+            table.add_row(f"{start:%H:%M}" if self.hourly else f"{start:%a %d %b}", *row)
+        return table
+
+
+def _schedule(title: str, columns: Sequence[Quantity], plan: Plan) -> _Schedule:
     boundaries = plan.grid.boundaries
     hourly = boundaries[-1] - boundaries[0] <= HOURLY_UP_TO
-    table = _table("local time", *(name for name, _, _ in columns))
-    table.title = f"{title} by the {'hour' if hourly else 'day'}, kWh"
     starts, blocks = zip(*_blocks(plan.grid, hourly), strict=True)
-    cells = [_cells(values, combine, blocks) for _, values, combine in columns]
-    day = None
-    for start, *row in zip(starts, *cells, strict=True):
-        if hourly:
-            day = _add_day(table, start, day)
-        table.add_row(f"{start:%H:%M}" if hourly else f"{start:%a %d %b}", *row)
-    return table
+    cells = [(name, _cells(values, combine, blocks)) for name, values, combine in columns]
+    return _Schedule(title=title, columns=cells, starts=starts, hourly=hourly)
 
 
 def _cells(

@@ -1,6 +1,7 @@
 """Needs, plans, events, calls and settlements of events as tables for people at a terminal."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
@@ -8,10 +9,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from loadloom.client.command.agency_report import facts, rows
-from loadloom.client.command.terminal import bare_table
+from loadloom.client.command.terminal import bare_table, proven
 from loadloom.client.response_answers import Needs, TargetPlan
 from loadloom.client.response_charts import worst_interval
 from loadloom.client.response_events import Call, Event, EventSettlement
+
+HOUR = timedelta(hours=1)
 
 ROWS_TOLD = 20
 """The nodes that are told at a terminal; files hold all."""
@@ -67,7 +70,7 @@ def plan_report(found: TargetPlan, currency: str = "") -> RenderableType:
                 ("customers called", f"{found.called_count:,}"),
                 ("expected cost", f"{found.cost:,.2f}{unit}"),
                 ("confidence", f"{found.common_confidence:.2%}"),
-                ("no plan more than", f"{-found.bound:.2%}"),
+                ("no plan more than", proven(found.bound, f"{-found.bound:.2%}")),
             )
         )
     else:
@@ -75,7 +78,7 @@ def plan_report(found: TargetPlan, currency: str = "") -> RenderableType:
             facts(
                 ("customers called", f"{found.called_count:,}"),
                 ("expected cost", f"{found.cost:,.2f}{unit}"),
-                ("no plan less than", f"{found.bound:,.2f}{unit}"),
+                ("no plan less than", proven(found.bound, f"{found.bound:,.2f}{unit}")),
                 ("cost at 95 %", f"{found.cost_95:,.2f}{unit}"),
             )
         )
@@ -153,16 +156,17 @@ def call_line(call: Call) -> Text:
     )
 
 
-def settlement_report(made: EventSettlement, payments: pd.DataFrame) -> RenderableType:
+def settlement_report(
+    made: EventSettlement, event: Event, payments: pd.DataFrame
+) -> RenderableType:
     """The report of a settlement: what was delivered and paid, and the largest payments."""
+    accepted_kwh = event.counts.accepted_kw * (event.end - event.start) / HOUR
     parts: list[RenderableType] = [
         facts(
             ("customers", f"{made.customer_count:,} accepted, {made.delivering_count:,} delivered"),
             ("without measurement", f"{made.unmeasured_count:,}"),
-            (
-                "delivered",
-                f"{made.delivered_kwh:,.1f} kWh; {made.expected_kwh:,.1f} kWh were expected",
-            ),
+            ("delivered", f"{made.delivered_kwh:,.1f} kWh of {accepted_kwh:,.1f} kWh accepted"),
+            ("expected of all called", f"{made.expected_kwh:,.1f} kWh"),
             ("paid", f"{made.paid:,} {made.currency_code}".rstrip()),
         )
     ]

@@ -18,7 +18,7 @@ from loadloom.client.command.response_verbs import Outputs, between, named
 from loadloom.client.errors import Violation
 from loadloom.client.grid import Grid
 from loadloom.client.response import BaselineRule
-from loadloom.client.response_charts import EventLoad, write_event_chart
+from loadloom.client.response_charts import EventLoad, write_loads_chart
 from loadloom.client.response_events import Event, EventSettlement
 
 
@@ -73,10 +73,18 @@ def settle(
     written.add(
         "Chart",
         outputs.plot,
-        lambda file: write_event_chart(event.plan, file, loads=[delivered(made, event)]),
+        lambda file: write_loads_chart(chart_title(made, event), [delivered(made, event)], file),
     )
-    tell(made.message, report.settlement_report(made, payments), as_json=outputs.as_json)
+    tell(made.message, report.settlement_report(made, event, payments), as_json=outputs.as_json)
     written.tell()
+
+
+def chart_title(made: EventSettlement, event: Event) -> str:
+    """What an event came to in a line; the plan's needs are of calls that nobody had answered."""
+    return (
+        f"{event.start:%a %d %b %H:%M} to {event.end:%H:%M}: {made.delivering_count:,} of "
+        f"{made.customer_count:,} that accepted delivered {made.delivered_kwh:,.1f} kWh"
+    )
 
 
 def delivered(made: EventSettlement, event: Event) -> EventLoad:

@@ -1,6 +1,7 @@
 """Terminals to print on: names and titles are data, and never instructions to a terminal."""
 
 from collections.abc import Iterable
+from math import isfinite
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -32,6 +33,20 @@ class Terminal(Console):
                 yield segment
             else:
                 yield Segment(segment.text.translate(CONTROLS), segment.style)
+
+
+NOT_PROVEN = "not proven"
+"""What stands in place of a bound or gap where time ended a search before any proof."""
+
+
+def proven(value: float, words: str) -> str:
+    """A bound or gap in words, or that none was proven."""
+    return words if isfinite(value) else NOT_PROVEN
+
+
+def no_plan_below(bound: float, words: str) -> str:
+    """What no plan can cost less than, in words, or that this was not proven."""
+    return f"no plan can cost less than {words}" if isfinite(bound) else NOT_PROVEN
 
 
 def bare_table(title: str = "") -> Table:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from loadloom.models.dispatch.blocks.commitment import add_commitment
+from loadloom.models.dispatch.blocks.commitment import add_commitment, add_sums
 from loadloom.models.dispatch.devices.appliance import (
     Appliance,
     AppliancePlan,
@@ -84,9 +84,8 @@ def _add_one_at_a_time(
     """Of the starts from one on until its run would be over only one is made."""
     begin_h = programme.horizon.boundaries_h[first]
     over = np.searchsorted(begin_h, begin_h + (appliance.duration_h - NEAR_H))
-    rows = programme.rows(first.size, -np.inf, 1.0)
-    for i, end in enumerate(np.maximum(over, np.arange(first.size) + 1)):
-        programme.entries(rows[i], start[i:end], 1.0)
+    rows, place = programme.rows(first.size, -np.inf, 1.0), np.arange(first.size)
+    add_sums(programme, rows, start, place, np.maximum(over, place + 1))
 
 
 def _add_interruptible(

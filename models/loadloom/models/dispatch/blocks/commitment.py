@@ -18,6 +18,9 @@ import numpy as np
 from loadloom.models.dispatch.programme import WHOLE, Programme, Rule
 from loadloom.models.dispatch.switching import NEAR_H, IntArray, Switching, boundaries_after
 
+LONG = 100
+"""The mean length from which sums are long; below it the sums themselves are as quick to solve."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commitment:
@@ -147,8 +150,8 @@ def _add_least_on(
     until = boundaries_after(programme.horizon, switching.least_on_h)[first:last] - first
     rows = programme.rows(on.size, -np.inf, 0.0, at_most=rule, intervals=np.arange(first, last))
     programme.entries(rows, on, -1.0)
-    begun, running = _ranges(np.arange(on.size), np.minimum(until, on.size))
-    programme.entries(rows[running], start[begun], 1.0)
+    interval = np.arange(on.size)
+    add_sums(programme, rows, start, np.searchsorted(until, interval, "right"), interval + 1)
 
 
 def _add_least_off(
@@ -166,8 +169,28 @@ def _add_least_off(
         on.size - 1, -np.inf, 1.0, at_most=rule, intervals=np.arange(first + 1, last)
     )
     programme.entries(rows, on[:-1], 1.0)
-    owner, barred = _ranges(np.arange(1, on.size), np.minimum(again, on.size))
-    programme.entries(rows[owner], start[barred], 1.0)
+    add_sums(programme, rows, start, np.arange(1, on.size), np.minimum(again, on.size))
+
+
+def add_sums(
+    programme: Programme, rows: IntArray, columns: IntArray, begin: IntArray, end: IntArray
+) -> None:
+    """Adds to each row the columns from place `begin` up to `end`, all of them zero or more.
+
+    Long sums are written as differences of running totals, so that entries do not grow with them.
+    """
+    if (end - begin).sum() <= LONG * columns.size:
+        owner, place = _ranges(begin, end)
+        programme.entries(rows[owner], columns[place], 1.0)
+        return
+    total = programme.columns(columns.size)
+    ties = programme.rows(columns.size, 0.0, 0.0)
+    programme.entries(ties, total, 1.0)
+    programme.entries(ties[1:], total[:-1], -1.0)
+    programme.entries(ties, columns, -1.0)
+    upper, lower = (end > begin) & (end > 0), (end > begin) & (begin > 0)
+    programme.entries(rows[upper], total[end[upper] - 1], 1.0)
+    programme.entries(rows[lower], total[begin[lower] - 1], -1.0)
 
 
 def _ranges(begin: IntArray, end: IntArray) -> tuple[IntArray, IntArray]:

@@ -8,9 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loadloom.models.dispatch.devices.meter import HARD, Circuit, DemandCharge, circuit_line
+from loadloom.models.dispatch.devices.meter import HARD, DemandCharge
 from loadloom.models.dispatch.problem import Problem
-from loadloom.models.dispatch.programme import ELECTRIC, FACT, FAR_KWH, WHOLE, IntArray, Programme, Rule
+from loadloom.models.dispatch.programme import (
+    ELECTRIC,
+    FACT,
+    FAR_KWH,
+    WHOLE,
+    IntArray,
+    Programme,
+    Rule,
+)
 from loadloom.models.dispatch.solution import Exchange
 from loadloom.models.horizon import FloatArray
 
@@ -81,8 +89,8 @@ def _crossing(programme: Programme, problem: Problem, k: int) -> Crossing:
         _demand_charge(programme, charge, drawn, k)
     _carbon(programme, drawn, k)
     _commitment(programme, problem, crossing, k)
-    for index, circuit in enumerate(problem.meter.circuits):
-        _circuit(programme, problem, circuit, f"meter.circuits[{index}]", k)
+    for index in range(len(problem.meter.circuits)):
+        _circuit(programme, problem, index, k)
     return crossing
 
 
@@ -208,9 +216,10 @@ def _commitment(programme: Programme, problem: Problem, crossing: Crossing, k: i
         programme.entries(rows, columns, sign)
 
 
-def _circuit(programme: Programme, problem: Problem, circuit: Circuit, path: str, k: int) -> None:
+def _circuit(programme: Programme, problem: Problem, index: int, k: int) -> None:
     """The limits on what the devices of a circuit, and of those below it, draw in sum."""
-    names = members(problem, circuit)
+    circuit, names = problem.meter.circuits[index], problem.circuit_members[index]
+    path = f"meter.circuits[{index}]"
     fixed = programme.demand(ELECTRIC, k, names)
     flows = [draw for draw in programme.flows(ELECTRIC, k) if draw.name in names]
     for field, verb, sign, limit_kw in (
@@ -242,13 +251,6 @@ def _circuit(programme: Programme, problem: Problem, circuit: Circuit, path: str
         if price < HARD:
             over = programme.columns(where.size, cost=price, intervals=where, scene=k)
             programme.entries(rows, over, -1.0)
-
-
-def members(problem: Problem, circuit: Circuit) -> set[str]:
-    """The names of the devices of a circuit and of those below it."""
-    circuits = problem.meter.circuits
-    below = [each for each in circuits if circuit in circuit_line(circuits, each)]
-    return {name for each in below for name in each.devices}
 
 
 def _reserve(programme: Programme) -> None:

@@ -7,10 +7,12 @@ import numpy as np
 
 from loadloom.models.dispatch.blocks import meter
 from loadloom.models.dispatch.blocks.kinds import BLOCKS
+from loadloom.models.dispatch.devices.storage import Storage
 from loadloom.models.dispatch.problem import FAMILIES, Problem
-from loadloom.models.dispatch.programme import ELECTRIC, IntArray, Programme
+from loadloom.models.dispatch.programme import ELECTRIC, BoolArray, IntArray, Limit, Programme
 from loadloom.models.dispatch.solution import LimitPrice, Schedule, Values
 from loadloom.models.horizon import FloatArray
+from loadloom.solvers.highs import Program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,19 +36,31 @@ class Site:
         )
         return Schedule.of(self.problem.horizon.count, plans, exchanges)
 
-    def values(self, row_dual: FloatArray, column_dual: FloatArray) -> Values:
-        """What energy is worth, by the duals of a linear programme."""
+    def values(
+        self,
+        program: Program,
+        primal: FloatArray,
+        row_dual: FloatArray,
+        column_dual: FloatArray,
+    ) -> Values:
+        """What energy is worth, by a plan and the duals of the linear programme that it leaves."""
         programme = self.programme
         site = -np.sum([row_dual[crossing.balance] for crossing in self.crossings], axis=0)
         held = {path: np.zeros(programme.count) for path in programme.worths}
         for path, (rows, sign, intervals) in programme.worths.items():
             held[path][intervals] = -sign * row_dual[rows]
-        stores = [held.pop(f"storages[{s}]") for s in range(len(self.problem.storages))]
+        stores: list[FloatArray] = []
+        wears: list[FloatArray] = []
+        for s, storage in enumerate(self.problem.storages):
+            stored, wear = _worth_of_store(f"storages[{s}]", storage, held)
+            stores.append(stored)
+            wears.append(wear)
         prices: list[LimitPrice] = []
+        in_force = _in_force(programme, program, primal)
         for limit in programme.limits:
             dual = (column_dual if limit.of_columns else row_dual)[limit.where]
             price = np.maximum(-dual if limit.high else dual, 0.0) * limit.rule.scale
-            binding = price > LEAST_PRICE
+            binding = (price > LEAST_PRICE) & in_force(limit)
             if binding.any():
                 prices.append(
                     LimitPrice(
@@ -60,6 +74,7 @@ class Site:
             site_per_kwh=site,
             stored_per_kwh=np.array(stores).reshape(-1, programme.count),
             buses={name: -row_dual[rows] for name, rows in self.balances.items()},
+            depth_wear_per_kwh=np.array(wears).reshape(-1, programme.count),
             held=held,
             limits=tuple(prices),
         )
@@ -67,6 +82,9 @@ class Site:
 
 LEAST_PRICE = 1e-7
 """Limits whose room is worth less do not bind but for rounding."""
+
+SAME = 1e-9
+"""The relative difference from a limit that is rounding."""
 
 
 def build(problem: Problem) -> Site:
@@ -92,6 +110,51 @@ def build(problem: Problem) -> Site:
         balances=balances,
         cost=_objective(problem, programme),
     )
+
+
+def _worth_of_store(
+    path: str, storage: Storage, held: dict[str, FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """What one more kWh in a store is worth, and what depth makes a kWh taken out cost, (count,).
+
+    One more kWh goes to the share where it is worth most, one taken out comes from the share where
+    it costs least.
+    """
+    stored = held.pop(path)
+    if not storage.depth_wear:
+        return stored, np.zeros_like(stored)
+    costs = storage.depth_segments()[1]
+    parts = np.array([held.pop(f"{path}.depth_wear[{k}]") for k in range(costs.size)])
+    return stored + parts.max(axis=0), (costs[:, None] + parts).min(axis=0) - parts.max(axis=0)
+
+
+def _in_force(
+    programme: Programme, program: Program, primal: FloatArray
+) -> Callable[[Limit], BoolArray]:
+    """Tells where a limit itself holds a plan, and neither a decision nor all there is to move.
+
+    A way that is closed and a device that is off have duals too, but more room would save nothing.
+    """
+    low, high, cut = programme.low, programme.high, programme.cut
+    row, column = (
+        program.matrix.rows,
+        np.repeat(np.arange(primal.size), np.diff(program.matrix.starts)),
+    )
+    whole = program.integer[column]
+    decided, on = (np.zeros(program.row_low.size, np.bool_) for _ in range(2))
+    decided[row[whole]] = True
+    on[row[whole & (primal[column] > 0.5)]] = True
+
+    def told(limit: Limit) -> BoolArray:
+        where = limit.where
+        if not limit.of_columns:
+            side = (program.row_high if limit.high else program.row_low)[where]
+            return (side != 0.0) | on[where] | ~decided[where]
+        side = (high if limit.high else low)[where]
+        at_it = np.abs(primal[where] - side) <= SAME * np.maximum(1.0, np.abs(side))
+        return at_it & ~program.integer[where] & (not limit.high or side < cut[where])
+
+    return told
 
 
 def _objective(problem: Problem, programme: Programme) -> FloatArray:

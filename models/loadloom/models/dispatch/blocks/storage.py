@@ -27,7 +27,7 @@ def add(programme: Programme, path: str, storage: Storage) -> Callable[[FloatArr
     programme.draws(name, charge, bus=storage.bus)
     programme.draws(name, discharge, -1.0, bus=storage.bus)
     _never_both(programme, storage, charge, discharge)
-    _depths(programme, storage, charge, discharge)
+    _depths(programme, path, storage, (charge, discharge))
     if programme.reserved.size and not storage.bus:
         _spare(programme, path, storage, (charge, discharge, energy))
 
@@ -162,21 +162,24 @@ def _never_both(
     )
 
 
-def _depths(programme: Programme, storage: Storage, charge: IntArray, discharge: IntArray) -> None:
+def _depths(
+    programme: Programme, path: str, storage: Storage, ways: tuple[IntArray, IntArray]
+) -> None:
     """Splits what the store holds into shares of rising cost; the cheapest are used first."""
     if not storage.depth_wear:
         return
-    count = programme.count
+    count, (charge, discharge) = programme.count, ways
     sizes, costs, held = storage.depth_segments()
     inside, outside = programme.rows(count, 0.0, 0.0), programme.rows(count, 0.0, 0.0)
     programme.entries(inside, charge, -storage.charge_efficiency)
     programme.entries(outside, discharge, -1.0 / storage.discharge_efficiency)
-    for size, cost, initial in zip(sizes, costs, held, strict=True):
+    for part, (size, cost, initial) in enumerate(zip(sizes, costs, held, strict=True)):
         share = programme.columns(count, high=size)
         taken_in = programme.columns(count)
         given_out = programme.columns(count, cost=cost)
         start = np.append(initial, np.zeros(count - 1))
         rows = programme.rows(count, start, start)
+        programme.worth(f"{path}.depth_wear[{part}]", rows)
         programme.entries(rows, share)
         programme.entries(rows[1:], share[:-1], -1.0)
         programme.entries(rows, taken_in, -1.0)
@@ -188,13 +191,18 @@ def _depths(programme: Programme, storage: Storage, charge: IntArray, discharge:
 def _spare(
     programme: Programme, path: str, storage: Storage, columns: tuple[IntArray, IntArray, IntArray]
 ) -> None:
-    """The power that the store could give besides, for as long as the reserve asks."""
+    """The power that the store could give besides, out of what it holds at both ends."""
     reserve, where = programme.reserve, programme.reserved
     if reserve is None:
         return
-    charge, discharge, energy = (each[where] for each in columns)
+    charge, discharge, energy = columns
     hours, price = programme.hours[where], storage.breach_price_per_kwh
-    spare = programme.columns(where.size)
+    floor = storage.energy_min_kwh if price == np.inf else np.zeros(programme.count)
+    kwh_per_kw = reserve.reserve_h / storage.discharge_efficiency
+    most = np.full(where.size, np.inf)
+    if where[0] == 0 and kwh_per_kw > 0.0:
+        most[0] = max(storage.initial_energy_kwh - floor[0], 0.0) / kwh_per_kw
+    spare = programme.columns(where.size, high=most)
     limit = Rule(
         path=f"{path}.discharge_limit_kw",
         says=f"{storage.name!r} may discharge with at most {{limit}}",
@@ -203,17 +211,18 @@ def _spare(
         where.size, -np.inf, storage.discharge_limit_kw[where], at_most=limit, intervals=where
     )
     programme.entries(rows, spare)
-    programme.entries(rows, discharge, 1.0 / hours)
-    programme.entries(rows, charge, -1.0 / hours)
+    programme.entries(rows, discharge[where], 1.0 / hours)
+    programme.entries(rows, charge[where], -1.0 / hours)
     least = Rule(
         path=f"{path}.energy_min_kwh",
         says=f"{storage.name!r} must hold at least {{limit}}",
         unit="kWh",
         at_end=True,
     )
-    floor = storage.energy_min_kwh[where] if price == np.inf else 0.0
     hard = least if price == np.inf else None
-    rows = programme.rows(where.size, floor, np.inf, at_least=hard, intervals=where)
-    programme.entries(rows, energy)
-    programme.entries(rows, spare, -reserve.reserve_h / storage.discharge_efficiency)
+    later = where > 0
+    for ends, given in ((where, spare), (where[later] - 1, spare[later])):
+        rows = programme.rows(ends.size, floor[ends], np.inf, at_least=hard, intervals=ends)
+        programme.entries(rows, energy[ends])
+        programme.entries(rows, given, -kwh_per_kw)
     programme.spare(spare, where)

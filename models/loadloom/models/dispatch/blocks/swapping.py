@@ -23,8 +23,10 @@ def add(
     missed = programme.columns(
         len(swaps) if soft else 0, 0.0, 1.0, station.missed_price if soft else 0.0, integer=True
     )
-    for place in range(station.battery_count):
-        _add_place(programme, path, station, place, charge[place], missed)
+    batteries, queue, turns = station.battery_count, station.queue_kwh, list(enumerate(swaps))
+    for place in range(batteries):
+        swapped = float(queue[place]), turns[place::batteries]
+        _add_place(programme, path, station, swapped, charge[place], missed)
 
     def read(primal: FloatArray) -> SwappingPlan:
         kwh = np.maximum(primal[charge], 0.0)
@@ -71,16 +73,15 @@ def _add_place(
     programme: Programme,
     path: str,
     station: SwappingStation,
-    place: int,
+    place: tuple[float, list[tuple[int, tuple[int, int, float]]]],
     charge: IntArray,
     missed: IntArray,
 ) -> None:
-    """The energy of a place before each of its swaps, and at the end."""
+    """The energy of a place, of what it holds and its swaps, before each of them and at the end."""
     full = station.capacity_kwh
     before, begin = None, 0
-    held, dropped = float(station.queue_kwh[place]), 0.0
-    swaps = [(j, *swap) for j, swap in enumerate(station.swaps()) if swap[0] == place]
-    for j, _, boundary, returned in swaps:
+    (held, swaps), dropped = place, 0.0
+    for j, (_, boundary, returned) in swaps:
         hard = missed.size == 0
         rule = Rule(
             path=f"{path}.capacity_kwh",

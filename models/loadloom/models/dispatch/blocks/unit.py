@@ -1,6 +1,7 @@
 """A unit in the general programme: its input, and whether it is on where that matters."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,8 +31,8 @@ def add(programme: Programme, path: str, unit: Unit) -> Callable[[FloatArray], U
     if np.isfinite(unit.ramp_kw_per_h):
         _add_ramp(programme, path, unit, drawn, running)
     _add_outputs(programme, unit, drawn)
-    if programme.reserve is not None and unit.electricity_per_input.any():
-        _add_spare(programme, unit, drawn, running)
+    if programme.reserved.size:
+        _add_spare(programme, unit, drawn, running, limit)
 
     def read(primal: FloatArray) -> UnitPlan:
         power = np.maximum(primal[drawn], 0.0) / programme.hours
@@ -128,15 +129,27 @@ def _add_outputs(programme: Programme, unit: Unit, drawn: IntArray) -> None:
 
 
 def _add_spare(
-    programme: Programme, unit: Unit, drawn: IntArray, running: Commitment | None
+    programme: Programme,
+    unit: Unit,
+    drawn: IntArray,
+    running: Commitment | None,
+    limit: Rule,
 ) -> None:
     """The electricity that it could give besides while it runs, in kW."""
-    spare = programme.columns(programme.count)
-    most = unit.electricity_per_input * unit.input_limit_kw
-    per_kwh = unit.electricity_per_input / programme.hours
-    rows = programme.rows(programme.count, -np.inf, most if running is None else 0.0)
+    where = programme.reserved[unit.electricity_per_input[programme.reserved] > 0.0]
+    given = unit.electricity_per_input[where]
+    most = given * unit.input_limit_kw[where]
+    spare = programme.columns(where.size)
+    shift = 0.0 if running is None else unit.rated * unit.input_limit_kw[where]
+    rows = programme.rows(
+        where.size,
+        -np.inf,
+        most if running is None else 0.0,
+        at_most=replace(limit, scale=given / unit.rated, shift=shift),
+        intervals=where,
+    )
     programme.entries(rows, spare, 1.0)
-    programme.entries(rows, drawn, per_kwh)
+    programme.entries(rows, drawn[where], given / programme.hours[where])
     if running is not None:
-        programme.entries(rows, running.on, -most)
-    programme.spare(spare)
+        programme.entries(rows, running.on[where], -most)
+    programme.spare(spare, where)

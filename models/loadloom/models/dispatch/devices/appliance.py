@@ -30,6 +30,9 @@ from loadloom.models.horizon import LONGEST_STEP_H, FloatArray, Horizon
 MOST_RUNS = 1_000
 """The most runs that can be asked of an appliance."""
 
+MOST_PLACES = 10_000_000
+"""The most pairs of a start and an interval in which its run draws, of one appliance."""
+
 LEAST_KW = 1e-3
 """The least power by which one can tell that an appliance runs: a watt."""
 
@@ -89,8 +92,18 @@ class ShiftableAppliance:
 
     def check(self, checks: Checks, path: str, horizon: Horizon, _: Collection[str]) -> None:
         """Notes what is wrong with an appliance."""
+        known = len(checks.violations)
         _check_window(checks, path, self, horizon)
         _check_shiftable(checks, path, self)
+        if len(checks.violations) == known:
+            first = self.start_boundaries(horizon)
+            places = int((self.ends(horizon, first) - first).sum())
+            checks.require(
+                places <= MOST_PLACES,
+                f"{path}.profile_kw",
+                f"runs through {places} intervals over all its starts; must be at most "
+                f"{MOST_PLACES}: a shorter window, or a coarser grid",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,9 +170,7 @@ def _check_shiftable(checks: Checks, path: str, appliance: ShiftableAppliance) -
     )
     most = appliance.duration_h if good and step_h > 0.0 else 0.0
     checks.numbers(f"{path}.carried_h", appliance.carried_h, low=0.0, high=most)
-    checks.numbers(
-        f"{path}.breach_price_per_run", appliance.breach_price_per_run, low=0.0, infinite=True
-    )
+    checks.breach_price(f"{path}.breach_price_per_run", appliance.breach_price_per_run)
 
 
 def _check_interruptible(
@@ -174,9 +185,7 @@ def _check_interruptible(
         f"is {appliance.running_min_h:g}; must not exceed running_max_h, "
         f"{appliance.running_max_h:g}",
     )
-    checks.numbers(
-        f"{path}.breach_price_per_h", appliance.breach_price_per_h, low=0.0, infinite=True
-    )
+    checks.breach_price(f"{path}.breach_price_per_h", appliance.breach_price_per_h)
     check_switching(checks, f"{path}.switching", appliance.switching)
     left_h = appliance.switching.least_on_h - appliance.switching.initial_h
     must_go_on = appliance.switching.initially_on and left_h > NEAR_H

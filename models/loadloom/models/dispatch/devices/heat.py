@@ -35,9 +35,7 @@ class HeatBus:
         checks.require(self.name != "", f"{path}.name", "is empty; a bus must have a name")
         if checks.length(f"{path}.demand_kw", self.demand_kw, horizon.count):
             checks.numbers(f"{path}.demand_kw", self.demand_kw, low=0.0)
-        checks.numbers(
-            f"{path}.breach_price_per_kwh", self.breach_price_per_kwh, low=0, infinite=True
-        )
+        checks.breach_price(f"{path}.breach_price_per_kwh", self.breach_price_per_kwh)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,11 @@ carbon         intensity * import, priced and capped; fuels of units count too
 commitment     more_price * max(0, exchange - committed) + less_price * max(0, committed -
                exchange), exchange being import less export
 island         no exchange in its intervals, and in them a reserve: power that storages and
-               running units could give besides for `reserve_h`
+               running units could give besides for `reserve_h`, storages out of what they hold
+               at either end of the interval; ramps and limits of circuits are no part of it
 circuit        what its devices and the circuits below it draw or give in sum, within limits
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,9 @@ BoolArray = NDArray[np.bool_]
 
 HARD = float("inf")
 """The breach price of a limit that may not be passed."""
+
+MOST_KG_PER_KWH, MOST_PRICE_PER_KG = 1e3, 1e6
+"""More than any fuel emits and anyone pays for it; together no more than any price of a kWh."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +82,11 @@ class Commitment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Island:
-    """Intervals without grid, a mask of shape (count,), and the reserve in kW (count,) in them."""
+    """Intervals without grid, a mask of shape (count,), and the reserve in kW (count,) in them.
+
+    Whenever in such an interval the reserve is called, what storages hold must last for
+    `reserve_h`. Whether units ramp up in time, and circuits let it through, is not asked.
+    """
 
     intervals: BoolArray
     reserve_kw: FloatArray
@@ -133,7 +140,7 @@ class Meter:
         for name in ("import_limit_kw", "export_limit_kw"):
             _limit(checks, f"{path}.{name}", getattr(self, name), count)
         for name in ("import_breach_price_per_kwh", "export_breach_price_per_kwh"):
-            checks.numbers(f"{path}.{name}", getattr(self, name), low=0.0, infinite=True)
+            checks.breach_price(f"{path}.{name}", getattr(self, name))
         checks.distinct(f"{path}.demand_charges", [charge.name for charge in self.demand_charges])
         for index, charge in enumerate(self.demand_charges):
             _check_charge(checks, f"{path}.demand_charges[{index}]", charge, count)
@@ -143,8 +150,11 @@ class Meter:
     def _check_parts(self, checks: Checks, path: str, count: int) -> None:
         if carbon := self.carbon:
             name = f"{path}.carbon.intensity_kg_per_kwh"
-            _series(checks, name, carbon.intensity_kg_per_kwh, count, low=0.0)
-            checks.numbers(f"{path}.carbon.price_per_kg", carbon.price_per_kg, low=0.0)
+            intensity = carbon.intensity_kg_per_kwh
+            if checks.length(name, intensity, count):
+                checks.numbers(name, intensity, low=0.0, high=MOST_KG_PER_KWH)
+            price, most = carbon.price_per_kg, MOST_PRICE_PER_KG
+            checks.numbers(f"{path}.carbon.price_per_kg", price, low=0.0, high=most)
             checks.numbers(f"{path}.carbon.cap_kg", carbon.cap_kg, low=0.0, infinite=True)
         if promise := self.commitment:
             _series(checks, f"{path}.commitment.committed_kw", promise.committed_kw, count)
@@ -156,30 +166,52 @@ class Meter:
             checks.numbers(f"{path}.island.reserve_h", island.reserve_h, low=0.0, high=8_784.0)
 
     def _check_circuits(self, checks: Checks, path: str, count: int) -> None:
-        names = [circuit.name for circuit in self.circuits]
-        checks.distinct(path, names)
+        names = {circuit.name for circuit in self.circuits}
+        checks.distinct(path, [circuit.name for circuit in self.circuits])
         for index, circuit in enumerate(self.circuits):
             place = f"{path}[{index}]"
             for name in ("import_limit_kw", "export_limit_kw"):
                 _limit(checks, f"{place}.{name}", getattr(circuit, name), count)
             price = circuit.breach_price_per_kwh
-            checks.numbers(f"{place}.breach_price_per_kwh", price, low=0.0, infinite=True)
+            checks.breach_price(f"{place}.breach_price_per_kwh", price)
             known = not circuit.parent or circuit.parent in names
             checks.require(known, f"{place}.parent", f"{circuit.parent!r} is no circuit")
-            above = circuit_line(self.circuits, circuit)
-            whole = not known or not above or above[-1].parent not in {c.name for c in above}
-            checks.require(whole, f"{place}.parent", "makes a ring of circuits")
+        for index in _in_rings(self.circuits):
+            checks.require(False, f"{path}[{index}].parent", "makes a ring of circuits")
+
+    def circuit_members(self) -> tuple[set[str], ...]:
+        """For each circuit the names of its devices and of those of the circuits below it.
+
+        Only of a valid meter: in a ring it would not end.
+        """
+        parents = _parents(self.circuits)
+        members = tuple(set(circuit.devices) for circuit in self.circuits)
+        for circuit, above in zip(self.circuits, parents, strict=True):
+            while above is not None:
+                members[above].update(circuit.devices)
+                above = parents[above]
+        return members
 
 
-def circuit_line(circuits: Collection[Circuit], circuit: Circuit) -> list[Circuit]:
-    """A circuit and those above it, up to the meter; a ring is gone through once."""
-    by_name = {each.name: each for each in circuits}
-    line: list[Circuit] = []
-    step: Circuit | None = circuit
-    while step is not None and step not in line:
-        line.append(step)
-        step = by_name.get(step.parent)
-    return line
+def _parents(circuits: tuple[Circuit, ...]) -> list[int | None]:
+    """For each circuit the place of its parent; None is the meter."""
+    places = {circuit.name: place for place, circuit in enumerate(circuits)}
+    return [places.get(circuit.parent) if circuit.parent else None for circuit in circuits]
+
+
+def _in_rings(circuits: tuple[Circuit, ...]) -> list[int]:
+    """The circuits from which the way up never comes to the meter."""
+    parents = _parents(circuits)
+    lost: dict[int | None, bool] = {None: False}
+    for place in range(len(circuits)):
+        line: list[int] = []
+        step: int | None = place
+        while step is not None and step not in lost:
+            lost[step] = True  # as long as it is not known: who comes by again is in a ring
+            line.append(step)
+            step = parents[step]
+        lost.update(dict.fromkeys(line, lost[step]))
+    return [place for place in range(len(circuits)) if lost[place]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,8 +232,11 @@ class Load:
         """Notes every rule that its data break."""
         _series(checks, f"{path}.power_kw", self.power_kw, horizon.count, low=0.0)
         checks.numbers(f"{path}.shed_share", self.shed_share, low=0.0, high=1.0)
-        price = self.shed_price_per_kwh
-        checks.numbers(f"{path}.shed_price_per_kwh", price, low=0.0, infinite=self.plain)
+        price, path = self.shed_price_per_kwh, f"{path}.shed_price_per_kwh"
+        if checks.breach_price(path, price):
+            checks.require(
+                self.plain or price < HARD, path, "is infinite; a load to shed has a price"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,5 +117,6 @@ def _check_envelope(checks: Checks, path: str, room: Room, horizon: Horizon) -> 
         f"{path}.capacity_kwh_per_k", room.capacity_kwh_per_k, low=LEAST_CAPACITY_KWH_PER_K
     )
     checks.numbers(f"{path}.loss_kw_per_k", room.loss_kw_per_k, low=0.0)
-    for name in ("heating_limit_kw", "cooling_limit_kw", "breach_price_per_k_h"):
+    for name in ("heating_limit_kw", "cooling_limit_kw"):
         checks.numbers(f"{path}.{name}", getattr(room, name), low=0.0, infinite=True)
+    checks.breach_price(f"{path}.breach_price_per_k_h", room.breach_price_per_k_h)

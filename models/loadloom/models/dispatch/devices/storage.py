@@ -163,7 +163,7 @@ class Storage:
 
     def _check_extras(self, checks: Checks, path: str) -> None:
         price = self.breach_price_per_kwh
-        checks.numbers(f"{path}.breach_price_per_kwh", price, low=0.0, infinite=True)
+        checks.breach_price(f"{path}.breach_price_per_kwh", price)
         for name in ("least_charge_kw", "least_discharge_kw"):
             checks.numbers(f"{path}.{name}", getattr(self, name), low=0.0)
         if not self.depth_wear:

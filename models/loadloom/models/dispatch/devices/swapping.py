@@ -107,7 +107,7 @@ def _check_swapping(checks: Checks, path: str, station: SwappingStation, horizon
     )
     checks.numbers(f"{path}.slot_limit_kw", station.slot_limit_kw, low=0.0)
     checks.numbers(f"{path}.efficiency", station.efficiency, low=LEAST_EFFICIENCY, high=1.0)
-    checks.numbers(f"{path}.missed_price", station.missed_price, low=0.0, infinite=True)
+    checks.breach_price(f"{path}.missed_price", station.missed_price)
     checks.numbers(f"{path}.end_value_per_kwh", station.end_value_per_kwh)
     capacity = station.capacity_kwh
     if not checks.numbers(f"{path}.capacity_kwh", capacity, low=0.0):

@@ -22,9 +22,14 @@ from math import inf
 
 import numpy as np
 
-from loadloom.models.checks import Checks
+from loadloom.models.checks import MAGNITUDE, Checks
+from loadloom.models.dispatch.devices.meter import MOST_KG_PER_KWH
 from loadloom.models.dispatch.switching import Switching, check_switching
 from loadloom.models.horizon import FloatArray, Horizon
+
+MOST_PER_INPUT = 1_000.0
+"""The most heat or electricity for each unit of input: far beyond any device, and little enough for
+all digits to count."""
 
 LEAST_RATED = 1e-3
 """The least rating of a kW of input; below it a limit's number means nothing."""
@@ -96,22 +101,23 @@ class UnitPlan:
 def _check_unit(checks: Checks, path: str, unit: Unit, horizon: Horizon) -> None:
     """Notes what is wrong with a unit."""
     sized = True
-    for name in (
-        "input_limit_kw",
-        "input_least_kw",
-        "electricity_per_input",
-        "heat_per_input",
+    for name, most in (
+        ("input_limit_kw", MAGNITUDE),
+        ("input_least_kw", MAGNITUDE),
+        ("electricity_per_input", MOST_PER_INPUT),
+        ("heat_per_input", MOST_PER_INPUT),
     ):
         values = getattr(unit, name)
         sized &= checks.length(f"{path}.{name}", values, horizon.count) and checks.numbers(
-            f"{path}.{name}", values, low=0.0
+            f"{path}.{name}", values, low=0.0, high=most
         )
     prices = unit.input_cost_per_kwh
     if checks.length(f"{path}.input_cost_per_kwh", prices, horizon.count):
         checks.numbers(f"{path}.input_cost_per_kwh", prices)
     if sized:
         _check_outputs(checks, path, unit)
-    checks.numbers(f"{path}.carbon_kg_per_kwh", unit.carbon_kg_per_kwh, low=0.0)
+    carbon = unit.carbon_kg_per_kwh
+    checks.numbers(f"{path}.carbon_kg_per_kwh", carbon, low=0.0, high=MOST_KG_PER_KWH)
     checks.numbers(f"{path}.ramp_kw_per_h", unit.ramp_kw_per_h, low=0.0, infinite=True)
     checks.numbers(f"{path}.rated", unit.rated, low=LEAST_RATED)
     checks.numbers(f"{path}.initial_input_kw", unit.initial_input_kw, low=0.0)

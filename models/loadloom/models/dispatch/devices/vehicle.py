@@ -114,9 +114,7 @@ def _check_vehicle(checks: Checks, path: str, vehicle: Vehicle, horizon: Horizon
         checks.numbers(f"{path}.{name}", getattr(vehicle, name), low=LEAST_EFFICIENCY, high=1.0)
     checks.numbers(f"{path}.wear_cost_per_kwh", vehicle.wear_cost_per_kwh, low=0.0)
     checks.numbers(f"{path}.end_value_per_kwh", vehicle.end_value_per_kwh)
-    checks.numbers(
-        f"{path}.public_price_per_kwh", vehicle.public_price_per_kwh, low=0.0, infinite=True
-    )
+    checks.breach_price(f"{path}.public_price_per_kwh", vehicle.public_price_per_kwh)
     free = 0  # the first boundary at which it may arrive
     for index, session in enumerate(vehicle.sessions):
         where = f"{path}.sessions[{index}]"
@@ -141,7 +139,5 @@ def _check_session(
         "must arrive an interval or more after the last one departs",
     )
     checks.numbers(f"{path}.wanted_kwh", session.wanted_kwh, low=0.0, high=capacity)
-    checks.numbers(
-        f"{path}.breach_price_per_kwh", session.breach_price_per_kwh, low=0.0, infinite=True
-    )
+    checks.breach_price(f"{path}.breach_price_per_kwh", session.breach_price_per_kwh)
     checks.numbers(f"{path}.consumption_kwh", session.consumption_kwh, low=0.0, high=capacity)

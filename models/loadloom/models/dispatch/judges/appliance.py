@@ -53,12 +53,17 @@ def _judge_shiftable(
 
 
 def _run_kw(horizon: Horizon, appliance: ShiftableAppliance, begin_h: float) -> FloatArray:
-    """The mean power of a run in each interval, from how long each part of it lasts there."""
-    step_h = appliance.profile_step_h
-    part = begin_h + step_h * np.arange(appliance.profile_kw.size)[:, None]
-    boundaries = horizon.boundaries_h
-    shared = np.minimum(boundaries[1:], part + step_h) - np.maximum(boundaries[:-1], part)
-    return appliance.profile_kw @ np.maximum(shared, 0.0) / horizon.step_h
+    """The mean power of a run in each interval, from the pieces into which boundaries cut it."""
+    boundaries, profile = horizon.boundaries_h, appliance.profile_kw
+    steps = begin_h + appliance.profile_step_h * np.arange(profile.size + 1)
+    within = boundaries[(boundaries > steps[0]) & (boundaries < steps[-1])]
+    cuts = np.sort(np.concatenate((steps, within)))
+    middle = (cuts[1:] + cuts[:-1]) / 2.0
+    drawn = profile[np.clip(np.searchsorted(steps, middle) - 1, 0, profile.size - 1)]
+    interval = np.searchsorted(boundaries, middle) - 1
+    inside = (interval >= 0) & (interval < horizon.count)
+    kwh = (drawn * np.diff(cuts))[inside]
+    return np.bincount(interval[inside], kwh, horizon.count) / horizon.step_h
 
 
 def _judge_interruptible(

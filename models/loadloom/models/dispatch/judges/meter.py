@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from loadloom.models.dispatch.devices.meter import HARD, Circuit, circuit_line
+from loadloom.models.dispatch.devices.meter import HARD
 from loadloom.models.dispatch.problem import Problem
 from loadloom.models.dispatch.scenarios import Scene
 from loadloom.models.dispatch.sheet import Sheet
@@ -46,8 +46,8 @@ def _scene(sheet: Sheet, problem: Problem, scene: Scene, exchange: Exchange) -> 
     sheet.charge("bought", float(scene.buy @ drawn))
     sheet.charge("sold", -float(scene.sell @ fed))
     _tariff(sheet, problem, exchange)
-    for index, circuit in enumerate(meter.circuits):
-        _circuit(sheet, problem, circuit, f"meter.circuits[{index}]")
+    for index in range(len(meter.circuits)):
+        _circuit(sheet, problem, index)
 
 
 def _devices(sheet: Sheet, problem: Problem, scene: Scene, exchange: Exchange) -> None:
@@ -89,12 +89,11 @@ def _tariff(sheet: Sheet, problem: Problem, exchange: Exchange) -> None:
         sheet.charge("deviation", float(more + less))
 
 
-def _circuit(sheet: Sheet, problem: Problem, circuit: Circuit, path: str) -> None:
+def _circuit(sheet: Sheet, problem: Problem, index: int) -> None:
     """The limits of a circuit on what its devices, and those of circuits below, draw in sum."""
-    circuits, hours = problem.meter.circuits, sheet.hours
-    below = [each for each in circuits if circuit in circuit_line(circuits, each)]
-    names = {name for each in below for name in each.devices}
-    net, _ = sheet.total_drawn("", sheet.scene, names)
+    circuit, hours = problem.meter.circuits[index], sheet.hours
+    path = f"meter.circuits[{index}]"
+    net, _ = sheet.total_drawn("", sheet.scene, problem.circuit_members[index])
     for field, flow, limit in (
         ("import_limit_kw", net, circuit.import_limit_kw),
         ("export_limit_kw", -net, circuit.export_limit_kw),

@@ -83,8 +83,11 @@ def _depth_cost(storage: Storage, charged: FloatArray, taken: FloatArray) -> flo
 
 
 def _spare(storage: Storage, plan: StoragePlan, reserve_h: float) -> FloatArray:
-    """The power that the store could give besides for so long, in kW."""
-    floor = storage.energy_min_kwh if storage.breach_price_per_kwh == np.inf else 0.0
+    """The power that the store could give besides for so long, in kW, whenever in an interval."""
+    hard = storage.breach_price_per_kwh == np.inf
+    floor = storage.energy_min_kwh if hard else np.zeros(plan.energy_kwh.size)
     room = storage.discharge_limit_kw - plan.discharge_kw + plan.charge_kw
-    held = np.maximum(plan.energy_kwh - floor, 0.0) * storage.discharge_efficiency
+    at_end = plan.energy_kwh - floor
+    at_start = np.append(storage.initial_energy_kwh - floor[0], at_end[:-1])
+    held = np.maximum(np.minimum(at_start, at_end), 0.0) * storage.discharge_efficiency
     return np.minimum(room, held / reserve_h if reserve_h > 0.0 else np.inf)

@@ -13,8 +13,8 @@ from loadloom.models.horizon import FloatArray
 Rule = Callable[[int], object]
 """An expression in kWh, kg or kW for each interval."""
 
-FAR_KWH = 1e6
-"""More than any site of the tests moves in an interval, where nothing else bounds a way."""
+LEAST_FAR_KWH = 1e6
+"""What no small site moves in an interval, where nothing else bounds a way."""
 
 
 class Book:
@@ -23,6 +23,10 @@ class Book:
     def __init__(self, problem: Problem) -> None:
         self.horizon, self.hours = problem.horizon, problem.horizon.step_h
         self.reserve = problem.meter.island
+        stated = sum(
+            float(each.power_kw.max()) for each in (*problem.loads, *problem.photovoltaics)
+        )
+        self.far_kwh = max(LEAST_FAR_KWH, 10.0 * stated * float(self.hours.max()))
         self.model = pyo.ConcreteModel()
         self.model.t = pyo.RangeSet(0, problem.horizon.count - 1)
         self.t = self.model.t

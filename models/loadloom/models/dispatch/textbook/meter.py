@@ -11,7 +11,7 @@ import pyomo.environ as pyo
 from loadloom.models.dispatch.devices.meter import Circuit, DemandCharge
 from loadloom.models.dispatch.problem import Problem
 from loadloom.models.dispatch.solution import Exchange
-from loadloom.models.dispatch.textbook.book import FAR_KWH, Book, column
+from loadloom.models.dispatch.textbook.book import Book, column
 
 
 def add(book: Book, problem: Problem) -> Callable[[], tuple[Exchange, ...]]:
@@ -47,7 +47,7 @@ class _Scene:
         block, meter, scene = self.block, problem.meter, self.scene
         island = meter.island.intervals if meter.island else np.zeros(hours.size, np.bool_)
         limits = [
-            np.where(island, 0.0, FAR_KWH if price < inf else np.minimum(limit * hours, FAR_KWH))
+            np.where(island, 0.0, np.minimum(limit * hours if price == inf else inf, book.far_kwh))
             for limit, price in (
                 (meter.import_limit_kw, meter.import_breach_price_per_kwh),
                 (meter.export_limit_kw, meter.export_breach_price_per_kwh),
@@ -172,7 +172,7 @@ class _Scene:
         book = self.book
         block = book.block("demand_charge")
         starts = [tier.from_kw for tier in charge.tiers]
-        ends = [*starts[1:], FAR_KWH]
+        ends = [*starts[1:], book.far_kwh]
         before = [charge.total(start) for start in starts]
         block.tier = pyo.RangeSet(0, len(starts) - 1)
         block.chosen = pyo.Var(block.tier, domain=pyo.Binary)

@@ -118,7 +118,7 @@ def _depths(book: Book, block: pyo.Block, storage: Storage) -> None:
 
 
 def _reserve(book: Book, block: pyo.Block, storage: Storage) -> None:
-    """The power that the store could give besides for as long as the reserve asks."""
+    """The power that the store could give besides, at the start of an interval and at its end."""
     reserve, outof = book.reserve, storage.discharge_efficiency
     if reserve is None or storage.bus:
         return
@@ -133,10 +133,19 @@ def _reserve(book: Book, block: pyo.Block, storage: Storage) -> None:
             + (block.charge[t] - block.discharge[t]) / book.hours[t]
         ),
     )
-    block.spare_energy = pyo.Constraint(
+    block.spare_at_end = pyo.Constraint(
         book.t,
         rule=lambda block, t: (
             block.spare[t] * reserve.reserve_h <= (block.energy[t] - floor[t]) * outof
         ),
     )
+    known = max(storage.initial_energy_kwh - floor[0], 0.0)
+
+    def spare_at_start(block: pyo.Block, t: int) -> object:
+        if reserve.reserve_h == 0.0:
+            return pyo.Constraint.Feasible
+        held = block.energy[t - 1] - floor[t - 1] if t > 0 else known
+        return block.spare[t] * reserve.reserve_h <= held * outof
+
+    block.spare_at_start = pyo.Constraint(book.t, rule=spare_at_start)
     book.spare(lambda t: block.spare[t])
