@@ -95,10 +95,11 @@ def test_a_fault_of_ours_is_told_by_an_id_that_the_log_knows(
     """The one path that must not exist is made: the referee is given a plan that it refuses."""
     from loadloom.engine.answers import dispatch
     from loadloom.models.checks import Violation
+    from loadloom.models.dispatch.referee import NO_COST, Verdict
 
-    monkeypatch.setattr(
-        dispatch.referee, "violations", lambda *_: [Violation("balance[3]", "does not add up")]
-    )
+    broken = [Violation("balance[3]", "does not add up")]
+    refused = Verdict(cost=NO_COST, violations=broken, breaches=[])
+    monkeypatch.setattr(dispatch.referee, "verdict", lambda *_: refused)
     with caplog.at_level(logging.ERROR, logger="loadloom"):
         told = failure(lambda: stub.PlanDispatch(request_one))
     assert told.code is grpc.StatusCode.INTERNAL

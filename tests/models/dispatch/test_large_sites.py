@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from loadloom.models.checks import InvalidProblem
+from loadloom.models.checks import DEAREST, InvalidProblem
 from loadloom.models.dispatch.blocks import commitment
 from loadloom.models.dispatch.blocks.site import build
 from loadloom.models.dispatch.devices.meter import Carbon
@@ -74,10 +74,18 @@ def test_a_price_far_above_all_others_does_not_hide_the_plan():
         [0.1, 0.3], make.generator(2, least=1.0, switching={"start_cost": 0.1})
     )
     plain = solve_general(problem, SolveOptions()).termination
-    dear = with_meter(problem, import_breach_price_per_kwh=1e9, export_breach_price_per_kwh=1e9)
+    dear = with_meter(
+        problem, import_breach_price_per_kwh=DEAREST, export_breach_price_per_kwh=DEAREST
+    )
     found = solve_general(dear, SolveOptions()).termination
     assert found.reason is Reason.OPTIMAL
     assert found.objective == pytest.approx(plain.objective)
+
+
+def test_a_price_that_would_drown_all_others_is_refused():
+    with pytest.raises(InvalidProblem) as caught:
+        with_meter(site([0.1]), import_breach_price_per_kwh=1e9)
+    assert caught.value.violations[0].path == "meter.import_breach_price_per_kwh"
 
 
 @pytest.mark.parametrize(("intensity", "price"), [(1e8, 0.1), (0.4, 1e8)])
