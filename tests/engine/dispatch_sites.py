@@ -1,10 +1,18 @@
 """Requests for sites with devices of every kind."""
 
+import pytest
 from google.protobuf.json_format import ParseDict
 
+from loadloom.engine.answers.dispatch import answer
+from loadloom.engine.convert import dispatch as convert
+from loadloom.engine.guard.refusal import Refusal
+from loadloom.engine.settings import Limits
+from loadloom.engine.task import Origin
 from loadloom.v1 import dispatch_pb2 as pb
 
 COUNT = 6
+LIMITS = Limits(points=10_000, solve_seconds=10.0)
+UNITS = ("generators", "combined_heat_and_powers", "boilers", "heat_pumps", "chillers")
 
 
 def series(*values: float) -> dict:
@@ -279,3 +287,18 @@ def everything() -> pb.PlanDispatchRequest:
     """The request for a site that has every device, with every field of each."""
     grid = {"start_time": "2024-06-01T00:00:00Z", "step": "3600s", "count": COUNT}
     return ParseDict({"grid": grid, "site": SITE}, pb.PlanDispatchRequest())
+
+
+def refusal(request: pb.PlanDispatchRequest) -> Refusal:
+    with pytest.raises(Refusal) as raised:
+        convert.parse(request, LIMITS)
+    return raised.value
+
+
+def paths_of(request: pb.PlanDispatchRequest) -> dict[str, str]:
+    return {violation.path: violation.message for violation in refusal(request).violations}
+
+
+def plan_of(request: pb.PlanDispatchRequest) -> pb.DispatchPlan:
+    task = convert.parse(request, LIMITS).within(LIMITS.solve_seconds)
+    return convert.render(task, answer(task), Origin(digest="", queue_s=0.0)).plan

@@ -4,29 +4,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from loadloom.models.dispatch import batch
 from loadloom.models.dispatch.solution import Conflict
 from loadloom.models.horizon import FloatArray
 from loadloom.solvers.termination import Reason, Termination
 
-COLUMNS = (
-    "charge_kw",
-    "discharge_kw",
-    "state_of_charge_kwh",
-    "curtailed_kw",
-    "import_kw",
-    "export_kw",
-)
+COLUMNS = batch.COLUMNS[:6]
 """The names of the columns of a site's plan, in order."""
 
-AMOUNTS = (
-    "objective",
-    "bound",
-    "bought_cost",
-    "sold_revenue",
-    "wear_cost",
-    "end_value",
-    "baseline_cost",
-)
+AMOUNTS = batch.AMOUNTS
 """The names of the amounts of a site, in order; a site alone has no bound, so that one is NaN."""
 
 
