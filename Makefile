@@ -28,6 +28,12 @@ help:  ## show this
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
+# Peers whose libraries do not go with ours, each in an environment of its own.
+.venv-%/ready: requirements-%.lock
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-$*.lock
+	touch $@
+
 demo: .venv/ready  ## plan real sites with a real server and show what came back
 	$(BIN)/python examples/demo.py
 
@@ -45,7 +51,7 @@ check: .venv/ready  ## format, lint, types, protos, stubs up to date
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py --check
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/site_schema.py --check
 
-bench: .venv-bench/ready  ## measure against peers and write benchmarks/RESULTS.md
+bench: .venv-bench/ready .venv-emhass/ready .venv-flexmeasures/ready  ## measure against peers and write benchmarks/RESULTS.md
 	.venv-bench/bin/python -m benchmarks.run --out benchmarks/RESULTS.md
 
 serve: .venv/ready  ## start the engine on 127.0.0.1:8421
@@ -61,6 +67,11 @@ lock:  ## renew the lock files (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --extra engine --extra cli --extra bench --group build \
 	  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -o requirements-bench.lock
 
+	echo emhass | uv pip compile - --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -o requirements-emhass.lock
+	echo flexmeasures | uv pip compile - --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -o requirements-flexmeasures.lock
+
 clean:  ## remove everything that was set up or built
-	rm -rf .venv .venv-bench dist build out .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-emhass .venv-flexmeasures dist build out .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -27,13 +27,15 @@ from benchmarks.agency_stream import LAYOUTS
 from benchmarks.registry import FULL, Bar, BenchSpec, Effort, Findings, Table
 from benchmarks.report import number
 from loadloom.models.agency.aggregate import aggregate
-from loadloom.models.agency.curves import in_memory, in_threads
+from loadloom.models.agency.curves import in_memory
+from loadloom.models.crew import in_threads
 
 USERS, FEW = 10_000_000, 100_000
 """The users of a full run, and of a quick one."""
 
-ROOM = 3.2
-"""The memory that must be free, as a multiple of the curves: 12.3 GB for ten million."""
+ROOM, PEER_ROOM = 3.2, 4.5
+"""The memory that must be free, as a multiple of the curves: 12.3 GB for ten million, and 17.3 GB
+where others copy them too."""
 
 ROUNDS, PEER_ROUNDS = 5, 2
 
@@ -46,11 +48,11 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _users(effort: Effort) -> int:
+def _users(effort: Effort, room: float = ROOM) -> int:
     """The users of a run: fewer than are asked for where memory does not hold what peers make."""
     if effort.budget_s < FULL.budget_s:
         return FEW
-    held = int(psutil.virtual_memory().available / (ROOM * 4 * SLOTS))
+    held = int(psutil.virtual_memory().available / (room * 4 * SLOTS))
     return min(USERS, held // FEW * FEW)
 
 
@@ -86,8 +88,9 @@ def _adding(load: Loads, threads: int) -> Callable[[], object]:
 def in_memory_curves(effort: Effort) -> Findings:
     """Adding up curves is work for memory, so a read of the same bytes is what it is held to.
 
-    Totals are exact; in the same run each user's energy in three windows, own peak and load factor,
-    load at the peak, and the peak and load factor of all others. Both run in the same threads.
+    Totals are exact; in the same run each user's energy in three windows, own peak, load at the
+    peak, and the peak of all others, of which load factors are made when they are asked for. Both
+    run in the same threads.
     """
     load, threads = drawn(_users(effort)), _cores()
     contenders: dict[str, Callable[[], object]] = {}
@@ -123,8 +126,9 @@ def _of_file(what: str, path: Path, layout: str, threads: int) -> tuple[float, f
 def from_files(effort: Effort) -> Findings:
     """Meters' data lie in files, larger than memory; reading them is what cannot be avoided.
 
-    pyarrow reads and decodes the row groups in as many threads, keeps nothing, and finds the pages
-    in the system's cache as we do. Both in processes of their own, the names left out by both.
+    pyarrow reads and decodes the row groups in as many threads, in the batches that are fastest,
+    keeps nothing, and finds the pages in the system's cache as we do. Both in processes of their
+    own, the names left out by both.
     """
     users, threads = _users(effort), _cores()
     rows, bars = [], []
@@ -166,7 +170,7 @@ def among_peers(effort: Effort) -> Findings:
     peak without it. Their tables are made before the clock starts, one peer after the other, since
     memory does not hold all of them. A plain read of the same bytes is beside them.
     """
-    load, threads = drawn(_users(effort)), _cores()
+    load, threads = drawn(_users(effort, PEER_ROOM)), _cores()
     users = len(load)
     makers: dict[str, Callable[[Loads], peers.Peer]] = {
         "Loadloom": lambda load: peers.ours(load, threads),

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from benchmarks.agency_curves import HORIZON, NAMES, Loads
 from loadloom.models.agency.aggregate import aggregate
-from loadloom.models.agency.curves import in_memory, in_threads
+from loadloom.models.agency.curves import in_memory
+from loadloom.models.crew import in_threads
 
 HOURS = float(HORIZON.step_h[0])
 

@@ -1,5 +1,6 @@
 """Weekly schedules of parks: our plan and bound beside HiGHS and CP-SAT on the flat model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from statistics import median
@@ -43,40 +44,29 @@ class Week:
         return min(run.gap for run in self.others.values())
 
 
-def small(effort: Effort) -> Findings:
-    """A real park has some tens of users, where whole numbers are what is hard.
+def _parks(users: int, lacking: float) -> Callable[[Effort], Findings]:
+    def run(effort: Effort) -> Findings:
+        """A real park has some tens of users, where whole numbers are what is hard.
 
-    Our cost after some seconds beside those of HiGHS and CP-SAT after six times as many, each given
-    the flat model, over several weeks; and the gaps that all have proven in the end. With HiGHS and
-    CP-SAT given our plan as their hint, what is left is how much better they prove it.
-    """
-    return _parks(effort, LACKING)
-
-
-def shorter(effort: Effort) -> Findings:
-    """The more is lacking, the more users are called, and the less a single window decides.
-
-    The same parks with twice the shortage.
-    """
-    return _parks(effort, LACKING_MORE)
-
-
-def _parks(effort: Effort, lacking: float) -> Findings:
-    warm()
-    full = effort.budget_s >= FULL.budget_s
-    share = effort.budget_s / FULL.budget_s
-    tables, bars = [], []
-    for users, aim in SIZES.items() if full else [(20, 2.0)]:
-        seeds = effort.seeds if aim < inf else 1
-        weeks = [_week(users, seed + 1, share, lacking) for seed in range(seeds)]
+        Our cost after some seconds beside those of HiGHS and CP-SAT after six times as many, each
+        given the flat model, over several weeks; and the gaps that all have proven in the end. With
+        HiGHS and CP-SAT given our plan as their hint, what is left is how much better they prove
+        it. The more is lacking, the more users are called, and the less one window decides.
+        """
+        warm()
+        full = effort.budget_s >= FULL.budget_s
+        share = effort.budget_s / FULL.budget_s
+        aim = SIZES[users]
+        count = effort.seeds if aim < inf else 1
+        weeks = [_week(users, seed + 1, share, lacking) for seed in range(count)]
         rows = [row for seed, week in enumerate(weeks) for row in _rows(seed + 1, week)]
         if full and users in HINTED and lacking == LACKING:
             rows += _hinted(users)
         headings = ("week", "method", "cost", "proven gap", "seconds", "broken rules")
-        tables.append(Table(title=f"{users} users x 8 slots", headings=headings, rows=tuple(rows)))
-        if aim < inf:
-            bars += _bars(users, weeks, aim)
-    return Findings(tables=tuple(tables), bars=tuple(bars))
+        table = Table(title=f"{users} users x 8 slots", headings=headings, rows=tuple(rows))
+        return Findings(tables=(table,), bars=_bars(users, weeks, aim) if aim < inf else ())
+
+    return run
 
 
 def _week(users: int, seed: int, share: float, lacking: float) -> Week:
@@ -108,7 +98,7 @@ def _hinted(users: int) -> list[tuple[str, ...]]:
     return [("1", name, *words(run)) for name, run in runs.items()]
 
 
-def _bars(users: int, weeks: list[Week], aim: float) -> list[Bar]:
+def _bars(users: int, weeks: list[Week], aim: float) -> tuple[Bar, ...]:
     over = f"{len(weeks)} weeks" if len(weeks) > 1 else "1 week"
     ratios = [week.cost_ratio for week in weeks]
     bars = [
@@ -143,20 +133,19 @@ def _bars(users: int, weeks: list[Week], aim: float) -> list[Bar]:
                     unit="%",
                 )
             )
-    return bars
+    return tuple(bars)
 
 
-SPECS = (
+SPECS = tuple(
     BenchSpec(
-        name="orderly-small",
-        question="And a park's week, beside HiGHS and CP-SAT?",
+        name=f"{name}-{users}",
+        question=question.format(users=users),
         bar="cost after 10 s at most 0.99 of the better of both after 60 s, and a smaller gap",
-        run=small,
-    ),
-    BenchSpec(
-        name="orderly-shorter",
-        question="And when a fifth of the park's peak is missing?",
-        bar="as for the parks before",
-        run=shorter,
-    ),
+        run=_parks(users, lacking),
+    )
+    for name, lacking, question in (
+        ("orderly-park", LACKING, "And a park of {users} users, beside HiGHS and CP-SAT?"),
+        ("orderly-shorter", LACKING_MORE, "And when a fifth of the peak of {users} is missing?"),
+    )
+    for users in SIZES
 )

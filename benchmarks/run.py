@@ -25,6 +25,8 @@ from benchmarks import (
     agency_settle,
     dispatch,
     dispatch_fleet,
+    dispatch_homes,
+    dispatch_replan,
     operations,
     operations_strain,
     orderly,
@@ -46,6 +48,8 @@ from loadloom.engine.run.memory import keep_freed
 SPECS: tuple[BenchSpec, ...] = (
     *dispatch.SPECS,
     *dispatch_fleet.SPECS,
+    *dispatch_homes.SPECS,
+    *dispatch_replan.SPECS,
     *service.SPECS,
     *operations.SPECS,
     *operations_strain.SPECS,

@@ -1,13 +1,14 @@
 """Plans real sites with a real server, and shows what came back.
 
-    python examples/demo.py [workshop] [street] [agency] [park] [response]
+    python examples/demo.py [workshop] [street] [fleet] [agency] [park] [response]
         [--out FOLDER]
 
 Starts an engine of its own, plans (a) a workshop with a battery and (b) a street of 1,000 homes
-over a week of Dutch day-ahead prices with negative hours, settles (c) a month with 200 users who
-buy together from two plants, plans (d) a park of 60 users through four weeks that are short of
-power, calls (e) homes on a hot evening on which two transformers would be overloaded, and writes
-charts; all of these, or the parts that are named. Where the data come from is told in
+over a week of Dutch day-ahead prices with negative hours, and (c) 1,000 homes with cars below
+feeders that cannot carry what each would do alone, settles (d) a month with 200 users who buy
+together from two plants, plans (e) a park of 60 users through four weeks that are short of power,
+calls (f) homes on a hot evening on which two transformers would be overloaded, and writes charts;
+all of these, or the parts that are named. Where the data come from is told in
 examples/data/NOTICE.md.
 """
 
@@ -33,6 +34,7 @@ from rich.table import Table
 from rich.text import Text
 
 from examples.agency import run_agency
+from examples.fleet import run_fleet
 from examples.park import run_park
 from examples.response import run_response
 from loadloom.client.charts import style, write_chart
@@ -41,7 +43,7 @@ from loadloom.client.command.report import plan_report
 from loadloom.client.command.terminal import Terminal
 from loadloom.client.embedded import engine
 from loadloom.client.files.site_input import read_input
-from loadloom.client.fleet import FleetPlans
+from loadloom.client.fleet import GatheredPlans
 
 HERE = Path(__file__).resolve().parent
 PRICES = HERE / "data/day_ahead_nl_2024_w20.csv"
@@ -57,6 +59,7 @@ def main() -> None:
     parts = {
         "workshop": plan_workshop,
         "street": plan_street,
+        "fleet": run_fleet,
         "agency": run_agency,
         "park": run_park,
         "response": run_response,
@@ -116,7 +119,7 @@ def plan_street(client: Client, out: Path) -> None:
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("Planning homes", total=HOMES)
         start = perf_counter()
-        fleet = client.plan_fleet(
+        fleet = client.plan_sites(
             columns,
             spot,
             buy_price_per_kwh=spot + MARKUP_PER_KWH,
@@ -145,10 +148,10 @@ def plan_street(client: Client, out: Path) -> None:
     street_chart(idle, fleet, spot).savefig(out / "street.png", dpi=150)
 
 
-def idle_fleet(client: Client, columns: dict[str, np.ndarray], spot: pd.Series) -> FleetPlans:
+def idle_fleet(client: Client, columns: dict[str, np.ndarray], spot: pd.Series) -> GatheredPlans:
     """The plans of the same homes if no battery moved: only what pays nothing is curtailed."""
     still = {"charge_limit_kw": np.zeros((1, 1)), "discharge_limit_kw": np.zeros((1, 1))}
-    return client.plan_fleet(
+    return client.plan_sites(
         columns | still,
         spot,
         buy_price_per_kwh=spot + MARKUP_PER_KWH,
@@ -198,12 +201,12 @@ def street() -> dict[str, np.ndarray]:
     }
 
 
-def grid_kw(fleet: FleetPlans) -> np.ndarray:
+def grid_kw(fleet: GatheredPlans) -> np.ndarray:
     """The power that all homes draw from the grid, negative where they feed in."""
     return (fleet.columns["import_kw"] - fleet.columns["export_kw"]).sum(axis=0)
 
 
-def street_chart(idle: FleetPlans, fleet: FleetPlans, spot: pd.Series) -> Figure:
+def street_chart(idle: GatheredPlans, fleet: GatheredPlans, spot: pd.Series) -> Figure:
     """Prices, what the street draws with and without its batteries, and what homes save."""
     stored = fleet.columns["state_of_charge_kwh"].sum(axis=0)
     times = pd.DatetimeIndex(spot.index).tz_localize(None)

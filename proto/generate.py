@@ -86,9 +86,11 @@ def without_validate(whole: Path) -> Path:
     kept = FileDescriptorSet()
     for file in FileDescriptorSet.FromString(whole.read_bytes()).file:
         if file.name != VALIDATE:
+            public = {file.dependency[place] for place in file.public_dependency}
             names = [name for name in file.dependency if name != VALIDATE]
-            del file.dependency[:]
+            del file.dependency[:], file.public_dependency[:]
             file.dependency.extend(names)
+            file.public_dependency.extend(names.index(name) for name in sorted(public))
             kept.file.append(file)
     path = whole.with_name("kept.binpb")
     path.write_bytes(kept.SerializeToString())

@@ -22,8 +22,8 @@ import generate
 from loadloom.client.files.site_file import SiteFile
 
 TARGET = generate.ROOT.parent / "clients/python/loadloom/client/files/site.schema.json"
-FILES = ("loadloom/v1/dispatch.proto", "loadloom/v1/dispatch_devices.proto")
-NOT_SAID = {"Site": {"earlier_schedule"}}
+FILES = ("loadloom/v1/dispatch_sites.proto", "loadloom/v1/dispatch_devices.proto")
+NOT_SAID = {"Site": {"earlier_schedule", "earlier_grid", "warm_start_key"}}
 """The fields of messages that no site file says."""
 
 OWN = {"Site": {"time_zone"}}

@@ -12,6 +12,7 @@ import pytest
 from google.protobuf import json_format
 from typer.testing import CliRunner
 
+from examples import fleet as homes
 from loadloom.client.command.app import app
 from loadloom.client.embedded import engine
 from loadloom.v1.common_pb2 import TERMINATION_REASON_OPTIMAL
@@ -124,6 +125,8 @@ def test_the_demo_shows_both_sites(tmp_path):
     assert "1,000 optimal" in done.stdout
     assert (tmp_path / "workshop.png").stat().st_size > 10_000
     assert (tmp_path / "street.png").stat().st_size > 10_000
+    assert "1,000 sites below 9 nodes" in done.stdout
+    assert (tmp_path / "fleet.html").stat().st_size > 10_000
     assert "dearer than alone" in done.stdout
     assert "Statement of works-06" in done.stdout
     assert (tmp_path / "agency.png").stat().st_size > 10_000
@@ -152,6 +155,14 @@ def test_the_ten_lines_of_python_call_three_homes(target, tmp_path):
     said = ten_lines("create_event", target, tmp_path)
     assert said.startswith("['anna', 'bert'] 2.0")
     assert "open, revision 2, 1 accepted (4.0 kW), 1 wait (7.0 kW expected), 1 opted out" in said
+
+
+def test_the_homes_below_feeders_are_planned(tmp_path, target, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    homes.write_files(400, tmp_path / "fleet")
+    (said,) = commands("loadloom fleet", "town", target)
+    assert "400 sites below 9 nodes" in said
+    assert (tmp_path / "fleet.html").stat().st_size > 10_000
 
 
 def test_the_hot_evening_runs_from_need_to_payment(tmp_path, target, monkeypatch):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from benchmarks import orderly
 from benchmarks.orderly_instances import park
 from benchmarks.orderly_rota import SLOTS, month, off, rota
 from benchmarks.orderly_runs import Run, part_way
@@ -67,3 +68,15 @@ def test_a_rota_clears_its_bars_and_is_read_right():
     plan = solve(month(2)).plan
     assert isinstance(plan, Plan)
     assert off(plan).sum() == 2 * 31 * SLOTS
+
+
+def test_what_others_cannot_be_given_is_told(monkeypatch):
+    flat = flat_programme(park(12, 8, 3))
+    windows = int(flat.program.integer.sum())
+    assert orderly.binaries(park(12, 8, 3)) <= windows  # days and ranks have binaries too
+    monkeypatch.setattr(orderly, "MOST_BINARIES", 0)
+    monkeypatch.setattr(orderly, "LIMIT_S", 5.0)
+    (table,) = orderly.beside(QUICK).tables
+    assert [row[1] for row in table.rows] == ["ours", "the others"]
+    assert table.rows[1][2].startswith("not tried: 0.0 million")
+    assert {len(row) for row in table.rows} == {len(table.headings)}

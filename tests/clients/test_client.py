@@ -232,7 +232,7 @@ def test_a_closed_client_says_so(target):
     for call in (
         lambda: client.plan_dispatch(SITE, GRID),
         lambda: client.batch_plan_dispatch([SITE], GRID),
-        lambda: client.plan_fleet({"load_kw": 1.0}, GRID),
+        lambda: client.plan_sites({"load_kw": 1.0}, GRID),
         client.system_info,
     ):
         with pytest.raises(ClientClosed, match="the client is closed; make a new one"):

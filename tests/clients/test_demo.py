@@ -9,7 +9,7 @@ def test_the_street_without_batteries_costs_what_the_plans_are_compared_with(cli
     columns, spot = demo.street(), demo.prices()
     idle = demo.idle_fleet(client, columns, spot)
     prices = {"buy_price_per_kwh": spot + demo.MARKUP_PER_KWH, "sell_price_per_kwh": spot}
-    fleet = client.plan_fleet(columns, spot, **prices, columns=[])
+    fleet = client.plan_sites(columns, spot, **prices, columns=[])
     assert idle.columns["objective"] == pytest.approx(fleet.columns["baseline_cost"], abs=1e-9)
     net_kw = (columns["load_kw"] - columns["pv_kw"]).sum(axis=0)
     drawn_kw = demo.grid_kw(idle)

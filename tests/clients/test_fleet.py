@@ -151,7 +151,7 @@ def test_a_fleet_and_a_batch_are_shown_in_a_line():
     fleet = gather([batch(0, 0, 3), batch(1, 3, 2)], GRID)
     assert (
         repr(fleet)
-        == "<FleetPlans: 5 sites (5 optimal); 4 intervals from 2024-06-01T00:00:00+00:00>"
+        == "<GatheredPlans: 5 sites (5 optimal); 4 intervals from 2024-06-01T00:00:00+00:00>"
     )
     assert repr(batch(0, 0, 3)) == "<BatchPlans '0': 3 sites (3 optimal)>"
     failed = BatchPlans(

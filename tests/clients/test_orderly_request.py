@@ -69,14 +69,17 @@ def test_what_is_usual_is_not_sent():
     assert not request.users.feeder
 
 
-def test_late_notice_and_a_limit_in_rounds_are_sent_when_they_are_asked_for():
+def test_wishes_that_are_not_usual_are_sent_when_they_are_asked_for():
     usual = schedule_request(WEEK, users(), shortage(), {})
     assert not usual.late_notice
     assert usual.options.work_limit == 0
-    asked = {"late_notice": True, "work_limit": 12}
+    assert not usual.options.HasField("deadline")
+    asked = {"late_notice": True, "work_limit": 12, "priority": 3, "deadline_s": 90.0}
     request = schedule_request(WEEK, users(), shortage(), asked)
     assert request.late_notice
     assert request.options.work_limit == 12
+    assert request.options.priority == 3
+    assert request.options.deadline.seconds == 90
 
 
 def test_every_request_has_an_id_of_its_own_unless_one_is_given():

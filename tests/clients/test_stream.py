@@ -56,7 +56,7 @@ def batches(count, size=10):
 
 def test_a_large_set_is_split_and_put_back_in_order(client):
     columns, seen = homes(2500), []
-    fleet = client.plan_fleet(
+    fleet = client.plan_sites(
         columns, GRID, **WISHES, progress=lambda done, total: seen.append((done, total))
     )
     assert len(fleet.columns["objective"]) == 2500
@@ -126,7 +126,7 @@ def test_a_bad_batch_does_not_end_the_stream(client):
 def test_sites_without_a_plan_are_told_and_are_not_numbers(client):
     columns = homes(3)
     columns["import_limit_kw"] = np.array([[9.0], [0.001], [9.0]])
-    fleet = client.plan_fleet(columns, GRID, **WISHES)
+    fleet = client.plan_sites(columns, GRID, **WISHES)
     assert fleet.outcomes == [Outcome.OPTIMAL, Outcome.INFEASIBLE, Outcome.OPTIMAL]
     assert np.isnan(fleet.columns["objective"]).tolist() == [False, True, False]
     assert fleet.columns["conflict_intervals"][1] >= 0
@@ -211,9 +211,9 @@ def test_an_async_fleet_equals_a_sync_one(target, client):
     columns = homes(1200)
 
     async def work(client):
-        return await client.plan_fleet(columns, GRID, **WISHES)
+        return await client.plan_sites(columns, GRID, **WISHES)
 
-    fleet, expected = waited(target, work), client.plan_fleet(columns, GRID, **WISHES)
+    fleet, expected = waited(target, work), client.plan_sites(columns, GRID, **WISHES)
     for name, values in expected.columns.items():
         np.testing.assert_array_equal(fleet.columns[name], values)
 
@@ -282,7 +282,7 @@ def test_a_fault_in_a_fleet_is_told_at_the_site_of_the_callers_whole_set(client)
     loads[2_345, 1] = -7.0
     columns["load_kw"] = pd.DataFrame(loads, names, GRID.index)
     with pytest.raises(InvalidRequest) as raised:
-        client.plan_fleet(columns, GRID, **WISHES)
+        client.plan_sites(columns, GRID, **WISHES)
     (found,) = raised.value.violations
     assert found.path == "columns.load_kw[2345,1]"
     assert found.message.startswith("is -7; must be from 0")
@@ -292,7 +292,7 @@ def test_a_fault_in_a_fleet_is_told_at_the_site_of_the_callers_whole_set(client)
 def test_a_fault_that_all_sites_share_is_told_once_where_it_stands(client):
     columns = {**homes(3_000), "charge_efficiency": 1.5}
     with pytest.raises(InvalidRequest) as raised:
-        client.plan_fleet(columns, GRID, **WISHES)
+        client.plan_sites(columns, GRID, **WISHES)
     assert raised.value.violations[0].path == "columns.charge_efficiency[0,0]"
     assert "is 1.5; must be" in raised.value.violations[0].message
 

@@ -27,6 +27,7 @@ ON_OFF = {
     "initial_h": 3,
 }
 FUEL = {"price_per_kwh": series(0.06), "carbon_kg_per_kwh": 0.2}
+RUNNING = {**ON_OFF, "initially_on": True}
 RAMP = {"limit_kw_per_h": 20, "initial_power_kw": 2}
 
 METER = {
@@ -72,6 +73,7 @@ METER = {
 
 SITE = {
     "name": "everything",
+    "warm_start_key": "everything",
     "meter": METER,
     "loads": [
         {
@@ -189,7 +191,7 @@ SITE = {
             "power_limit_kw": series(10),
             "power_min_kw": 2,
             "efficiency": 0.4,
-            "on_off": ON_OFF,
+            "on_off": RUNNING,
             "ramp": RAMP,
         }
     ],
@@ -202,7 +204,7 @@ SITE = {
             "electric_efficiency": 0.4,
             "heat_efficiency": 0.5,
             "heat_bus": "heat",
-            "on_off": ON_OFF,
+            "on_off": RUNNING,
             "ramp": RAMP,
         }
     ],
@@ -214,7 +216,7 @@ SITE = {
             "heat_min_kw": 1,
             "efficiency": 0.9,
             "heat_bus": "heat",
-            "on_off": ON_OFF,
+            "on_off": RUNNING,
             "ramp": RAMP,
         },
         {"name": "rod", "heat_limit_kw": series(6), "efficiency": 0.99, "heat_bus": "heat"},
@@ -226,7 +228,7 @@ SITE = {
             "power_min_kw": 0.5,
             "coefficient_of_performance": series(3),
             "heat_bus": "heat",
-            "on_off": ON_OFF,
+            "on_off": RUNNING,
             "ramp": RAMP,
         }
     ],
@@ -237,7 +239,7 @@ SITE = {
             "power_min_kw": 0.2,
             "energy_efficiency_ratio": series(4),
             "heat_bus": "cold",
-            "on_off": ON_OFF,
+            "on_off": RUNNING,
             "ramp": RAMP,
         }
     ],

@@ -16,7 +16,12 @@ from loadloom.solvers.highs import Model, Program, compressed
 from tests.solvers import turns_cases as cases
 
 
-def drawn(seed, *, most=6, plain=False, count=None):
+def drawn(seed, *, most=6, plain=False, count=None, announced=False, budgeted=False):
+    """Random choosers and rows.
+
+    If `announced`, some turns and pauses are given, or may be left; if `budgeted`, what some
+    options amount to has a budget.
+    """
     rng = np.random.default_rng(seed)
     count = count or int(rng.integers(1, most + 1))
     days, steps = int(rng.integers(1, 4)), int(rng.integers(2, 5))
@@ -25,11 +30,18 @@ def drawn(seed, *, most=6, plain=False, count=None):
     )
     if days == 3:  # keeps the enumeration short
         turns = turns._replace(most_turns=np.minimum(turns.most_turns, 2))
+    if announced:
+        turns = cases.with_lists(turns, rng, forced=True)
     t = days * steps
     demand = rng.uniform(-3, 4 * count, 2 * t) * (rng.random(2 * t) < 0.7)
     demand[t:] *= 0.3
     penalty = np.tile(30.0 * turns.length, 2)
-    return Oracle(turns=turns, line_count=2), Rows(demand=demand, penalty=penalty)
+    if budgeted:
+        turns = turns._replace(budget=rng.integers(-1, 1, turns.cap.size))
+        demand = np.append(demand, -rng.uniform(0.0, 10.0 * count))
+        penalty = np.append(penalty, rng.choice([5.0, 1_000.0]))
+    oracle = Oracle(turns=turns, line_count=2, budget_count=int(budgeted))
+    return oracle, Rows(demand=demand, penalty=penalty)
 
 
 def optimum(oracle, rows, legal=None):
@@ -44,7 +56,7 @@ def optimum(oracle, rows, legal=None):
             use[0] = relief
             use[1] = relief if oracle.turns.line[i] == 1 else 0.0
             costs.append(cost)
-            columns.append(use.reshape(-1))
+            columns.append(np.append(use.reshape(-1), counted(oracle, i, pattern)))
             owner.append(i)
     made, size = len(costs), rows.demand.size
     matrix = np.zeros((size + oracle.count, made + size))
@@ -64,6 +76,13 @@ def optimum(oracle, rows, legal=None):
     return Model(program).solve(relative_gap=1e-10).termination.objective
 
 
+def counted(oracle, i, pattern):
+    """What a pattern does to the rows of budgets."""
+    if not oracle.budget_count:
+        return np.zeros(0)
+    return oracle.weighed(cases.coded(oracle, i, pattern)).activity[oracle.line_rows :]
+
+
 def race(rounds=2, gap=1e-9, **options):
     return Race(budget=Budget(rounds=rounds), relative_gap=gap, **options)
 
@@ -71,7 +90,7 @@ def race(rounds=2, gap=1e-9, **options):
 @pytest.mark.parametrize("block", range(15))
 def test_bound_optimum_and_plan_are_in_order(block):
     for seed in range(20 * block, 20 * block + 20):
-        oracle, rows = drawn(seed)
+        oracle, rows = drawn(seed, announced=seed % 3 == 0, budgeted=seed % 4 == 0)
         outcome = solve_coupled(oracle, rows, race(1), seed=seed)
         best = optimum(oracle, rows)
         off = 1e-7 * max(1.0, best)
@@ -134,7 +153,7 @@ def test_a_clock_ends_the_search():
 
 def test_annealing_weighs_as_the_oracle_does():
     for seed in range(30):
-        oracle, rows = drawn(seed, count=8)
+        oracle, rows = drawn(seed, count=8, announced=seed % 2 == 0)
         if not can_anneal(oracle):
             continue
         _, patterns = oracle.priced(0.2 * rows.penalty)

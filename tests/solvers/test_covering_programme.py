@@ -12,10 +12,11 @@ from loadloom.solvers.covering import single as one_row
 from loadloom.solvers.covering.layout import lay_out
 from loadloom.solvers.covering.missing import least_missing
 from loadloom.solvers.covering.nested import cover
-from loadloom.solvers.covering.programme import Programme, settle
+from loadloom.solvers.covering.programme import Answer, Programme, settle
 from loadloom.solvers.covering.row import Row
 from loadloom.solvers.covering.rows import Quotas, keeps, levels
 from loadloom.solvers.covering.whole import whole_rows
+from loadloom.solvers.termination import Reason
 from tests.solvers.nested_cases import INF, optimum, problem_of, small
 
 
@@ -54,6 +55,44 @@ def test_a_programme_bounds_and_finds_the_optimum(part):
         feasible += 1
         exact += cost <= best + slack
     assert exact >= feasible - 1
+
+
+def apart(seed):
+    """A small problem whose items are of sizes up to a million times apart."""
+    random, problem = np.random.default_rng(seed + 10**6), small(seed)
+    items, rows = problem.items, problem.rows
+    size = 10.0 ** random.uniform(-3.0, 3.0, items.count)[:, None]
+    items = replace(items, mean=items.mean * size, variance=items.variance * size**2)
+    most = np.zeros(rows.need.shape)
+    for i, v in enumerate(items.node.tolist()):
+        while v >= 0:
+            most[v] += items.mean[i]
+            v = rows.parent[v]
+    share = random.uniform(0.1, 0.7, rows.need.shape)
+    limit = most * random.uniform(0.3, 1.2, rows.need.shape)
+    need = np.where(np.isfinite(rows.need), np.where(most < 0.0, limit, most * share), rows.need)
+    return replace(problem, items=items, rows=replace(rows, need=need))
+
+
+def test_no_bound_is_false_where_sizes_are_far_apart(monkeypatch):
+    """Seed 698 is one in which HiGHS without presolve called what it began with the best."""
+    monkeypatch.setattr(nested, "is_small", lambda _: False)
+    for seed in (698, *range(40)):
+        problem = apart(seed)
+        best, found = optimum(problem), cover(problem, race(), threads=1)
+        if best < INF:
+            assert found.bound <= best + 1e-6 * (1.0 + abs(best)), seed
+
+
+def test_what_is_called_impossible_with_a_choice_in_hand_proves_nothing(monkeypatch):
+    problem = problem_of([1.0, 1.0, 1.5], [4.0, 4.0, 7.0], [0.0, 0.0, 9.0], 7.0)
+    lay = lay_out(problem.in_units())
+    none = Answer(taken=None, bound=INF, reason=Reason.INFEASIBLE)
+    monkeypatch.setattr(Programme, "solve", lambda *_: none)
+    run = race()
+    run.found(2.0, "prices")
+    assert settle(Programme(layout=lay), run, None, lambda _: None) == -INF
+    assert settle(Programme(layout=lay), race(), None, lambda _: None) == INF
 
 
 def test_what_is_alike_is_counted():

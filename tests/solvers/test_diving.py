@@ -4,14 +4,14 @@ from math import inf
 
 import numpy as np
 
-from loadloom.solvers.coupled import dual
+from loadloom.solvers.coupled import diving, dual
 from loadloom.solvers.coupled.diving import Effort, by_demand, dive
 from loadloom.solvers.coupled.listed import Listed
 from loadloom.solvers.coupled.search import value_of
 from tests.solvers import turns_cases as cases
 from tests.solvers.test_coupled import optimum, race
 from tests.solvers.test_neighbourhood import legal
-from tests.solvers.test_tightening import OFF, any_patterns, coded, listable, marked
+from tests.solvers.test_tightening import OFF, any_patterns, listable, marked
 
 WHOLE = Effort(windows=10_000, nodes=100_000, seconds=inf, gap=0.0)
 
@@ -23,12 +23,12 @@ def beyond(listed, patterns, turn):
 
 def own(listed, i, pattern, turn):
     """What a pattern of a chooser takes in all other turns."""
-    return beyond(listed, coded(listed.oracle, i, pattern), turn)
+    return beyond(listed, cases.coded(listed.oracle, i, pattern), turn)
 
 
 def test_one_turn_is_chosen_best_and_the_others_stay():
     for seed in range(25):
-        oracle, rows = listable(seed, count=5)
+        oracle, rows = listable(seed, count=5, announced=seed % 3 == 0)
         listed = Listed(oracle, rows)
         start = oracle.weighed(any_patterns(oracle, np.random.default_rng(seed)))
         for turn in range(listed.turn_count):
@@ -64,12 +64,12 @@ def test_turns_to_come_are_worth_what_they_earn():
 
 def dived(seed):
     """The value of a dive from nobody on, the best there is, and the patterns."""
-    oracle, rows = listable(seed, count=6)
+    oracle, rows = listable(seed, count=6, announced=seed % 3 == 0)
     listed = Listed(oracle, rows)
     prices = dual.bundle(oracle, rows, race(0)).prices
-    nobody = oracle.weighed(oracle.nobody())
+    least = oracle.weighed(listed.patterns(np.flatnonzero(listed.held)))
     effort = Effort(windows=50, nodes=200, seconds=inf, gap=1e-3)
-    found = dive(listed, nobody, by_demand(listed, prices), prices, effort)
+    found = dive(listed, least, by_demand(listed, prices), prices, effort)
     assert legal(oracle, found.patterns), seed
     return value_of(found, rows), optimum(oracle, rows), found.patterns.tolist()
 
@@ -104,3 +104,28 @@ def test_a_stopped_dive_is_still_legal():
     found = dive(listed, start, turns, np.zeros(rows.demand.size), asked)
     assert legal(oracle, found.patterns)
     assert len(cases.read(oracle.turns, found.patterns[0])[0]) == listed.turn_count
+
+
+def test_a_turn_that_lacks_for_want_of_time_is_searched_again_for_longer(monkeypatch):
+    effort = Effort(windows=10_000, nodes=100_000, seconds=5.0, gap=0.0)
+    search, again = diving._best_of, 0
+    for seed in range(12):
+        oracle, rows = listable(seed, count=5)
+        listed, prices = Listed(oracle, rows), np.zeros(rows.demand.size)
+        nobody = oracle.weighed(oracle.nobody())
+        for turn in range(listed.turn_count):
+            best = dive(listed, nobody, np.array([turn]), prices, effort)
+            spent = []
+
+            def slow(part, core, chosen, effort, spent=spent):
+                """Finds nothing in less than the whole time."""
+                spent.append(effort.seconds)
+                return search(part, core, chosen, effort) if effort.seconds >= 5.0 else chosen
+
+            monkeypatch.setattr(diving, "_best_of", slow)
+            found = dive(listed, nobody, np.array([turn]), prices, effort)
+            monkeypatch.undo()
+            np.testing.assert_array_equal(found.patterns, best.patterns)
+            again += len(spent) > 1
+            assert sorted(spent) == spent
+    assert again > 5

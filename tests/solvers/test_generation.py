@@ -20,7 +20,7 @@ class Members:
         self.tree = Tree(parent=np.array([-1, 0, 0, 1]))
         self.node = np.arange(groups) % 3 + 1
 
-    def __call__(self, prices):
+    def __call__(self, prices, _asked=None):
         paid = self.cost + (self.flow * prices[:, None, None, :]).sum(axis=3)
         best = paid.argmin(axis=2)[..., None]
         taken = np.take_along_axis(self.flow, best[..., None], axis=2)[:, :, 0]

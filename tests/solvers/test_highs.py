@@ -6,7 +6,7 @@ from math import inf
 import numpy as np
 import pytest
 
-from loadloom.solvers.highs import Matrix, Model, Program, compressed, with_columns
+from loadloom.solvers.highs import Matrix, Model, Program, compressed
 from loadloom.solvers.termination import Reason
 from tests.pace import slowness
 
@@ -146,13 +146,3 @@ def test_entries_are_compressed_in_any_order():
     order = rng.permutation(rows.size)
     made = compressed(rows[order], columns[order], whole[rows, columns][order], 9)
     assert np.array_equal(dense(made, 6), whole)
-
-
-def test_copies_of_columns_are_appended_with_their_factors():
-    rng = np.random.default_rng(3)
-    whole = rng.normal(size=(6, 9)) * (rng.random((6, 9)) < 0.5)
-    rows, columns = np.nonzero(whole)
-    made = compressed(rows, columns, whole[rows, columns], 9)
-    wider = with_columns(made, np.array([4, 0, 4]), np.array([1.0, -1.0, 2.0]))
-    expected = np.column_stack((whole, whole[:, 4], -whole[:, 0], 2 * whole[:, 4]))
-    assert np.array_equal(dense(wider, 6), expected)

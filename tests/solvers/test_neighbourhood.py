@@ -43,7 +43,7 @@ def searched(oracle, rows, seed):
 @pytest.mark.parametrize("block", range(4))
 def test_all_windows_free_give_the_optimum(block):
     for seed in range(10 * block, 10 * block + 10):
-        oracle, rows = listable(seed, count=5)
+        oracle, rows = listable(seed, count=5, announced=seed % 3 == 0, budgeted=seed % 4 == 0)
         listed = Listed(oracle, rows)
         start = oracle.weighed(any_patterns(oracle, np.random.default_rng(seed)))
         every = np.ones(listed.count, np.bool_)
@@ -58,7 +58,7 @@ def test_all_windows_free_give_the_optimum(block):
 
 def test_choosers_without_a_free_window_stay_and_others_keep_to_theirs():
     for seed in range(12):
-        oracle, rows = listable(seed, count=5)
+        oracle, rows = listable(seed, count=5, announced=seed % 3 == 0)
         listed, random = Listed(oracle, rows), np.random.default_rng(seed)
         start = oracle.weighed(any_patterns(oracle, random))
         free = np.isin(listed.chooser, (0, 3)) & (random.random(listed.count) < 0.7)
@@ -124,7 +124,7 @@ def test_the_best_answers_are_kept_once_each():
 
 def test_neighbourhoods_lead_to_the_optimum():
     for seed in range(8):
-        oracle, rows = listable(seed, count=5)
+        oracle, rows = listable(seed, count=5, announced=seed % 4 == 0, budgeted=seed % 3 == 0)
         best = optimum(oracle, rows)
         search = searched(oracle, rows, seed)
         bundle = dual.bundle(oracle, rows, race(0))

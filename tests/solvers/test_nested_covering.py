@@ -9,7 +9,6 @@ import pytest
 
 from loadloom.solvers.coupled.budget import Budget, Race
 from loadloom.solvers.covering import nested, relaxed
-from loadloom.solvers.covering.common import most_confident
 from loadloom.solvers.covering.layout import lay_out
 from loadloom.solvers.covering.nested import cover
 from loadloom.solvers.covering.passes import Passes, Prices
@@ -317,36 +316,6 @@ def _only(problem, v, s, need):
     needs = np.full(problem.rows.need.shape, -INF)
     needs[v, s] = need
     return replace(problem, rows=replace(problem.rows, need=needs))
-
-
-def test_the_greatest_confidence_within_a_budget():
-    for seed in range(12):
-        problem = small(seed)
-        items, rows = problem.items, problem.rows
-        problem = replace(
-            problem,
-            quotas=Quotas.none(),
-            rows=replace(rows, z=np.where(rows.need > 0.0, 1.0, 0.0)),
-        )
-        least = optimum(replace(problem, rows=replace(problem.rows, z=0.0 * rows.z)))
-        if least == INF or not (rows.need > 0.0).any():
-            continue
-        budget = 1.2 * least + 0.1
-        found = most_confident(problem, budget, race(), threads=1)
-        assert items.cost[found.cover.chosen].sum() <= budget * (1.0 + 1e-9)
-        assert found.z <= found.z_bound
-        inside = replace(problem.rows, z=np.where(problem.rows.z > 0.0, found.z - 1e-6, 0.0))
-        assert keeps(replace(problem, rows=inside), found.cover.chosen)
-        beyond = np.where(problem.rows.z > 0.0, found.z_bound + 1e-3, 0.0)
-        if found.z_bound < 9.0:
-            assert found.z_bound - found.z <= 2e-3
-            assert optimum(replace(problem, rows=replace(problem.rows, z=beyond))) > budget
-
-
-def test_a_budget_that_buys_nothing():
-    found = most_confident(problem_of([5.0], [3.0], 1.0, 2.0), 4.0, race(), threads=1)
-    assert found.cover.chosen is None
-    assert found.z == found.z_bound == -INF
 
 
 BAD = {

@@ -87,7 +87,10 @@ def _pauses(rng, count, days, start, pausing):
 
 
 def with_lists(turns, rng, *, forced):
-    """The same where some turns allow only what is listed, taken from a random legal pattern."""
+    """The same where some turns allow only what is listed, taken from a random legal pattern.
+
+    If some of it is `forced`, so are some pauses of choosers that have just one.
+    """
     days, count = turns.mode.shape[1], turns.height.shape[0]
     mode = turns.mode.copy()
     start, listed, musts = [0], [], []
@@ -102,12 +105,22 @@ def with_lists(turns, rng, *, forced):
                     listed.append((local * steps + first) * steps + size - 1)
                     musts.append(forced and rng.random() < 0.5)
             start.append(len(listed))
+    only = np.diff(turns.pause_start)[_owner(turns)] == 1
+    held = np.zeros(count * days, bool)
+    held[np.repeat(np.arange(count * days), np.diff(start))[np.array(musts, bool)]] = True
+    free = ~held[_owner(turns) * days + turns.pause_turn]
     return turns._replace(
         mode=mode,
         listed_start=np.array(start),
         listed=np.array(listed, np.int32),
         listed_forced=np.array(musts, bool),
+        pause_forced=only & free & forced & (rng.random(only.size) < 0.7),
     )
+
+
+def _owner(turns):
+    """Whose each pause is."""
+    return np.repeat(np.arange(turns.height.shape[0]), np.diff(turns.pause_start))
 
 
 def _sets(turns, i, day):
@@ -219,6 +232,19 @@ def read(turns, codes):
         for d in range(days)
     ]
     return plan, int(codes[-1])
+
+
+def coded(oracle, i, pattern):
+    """Patterns in which chooser i alone does something."""
+    plan, pause = pattern
+    steps, days = oracle.turns.step_count, oracle.turns.mode.shape[1]
+    room = (oracle.size - 1) // days
+    found = oracle.nobody()
+    for d, windows in enumerate(plan):
+        for local, first, size in windows:
+            found[i, d * room] = (local * steps + first) * steps + size - 1
+    found[i, -1] = pause
+    return found
 
 
 def pattern_size(turns):

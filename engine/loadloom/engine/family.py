@@ -12,7 +12,7 @@ import anyio
 from google.protobuf.message import DecodeError, Message
 
 from loadloom.engine.guard import refusal
-from loadloom.engine.guard.calls import Deadline, note
+from loadloom.engine.guard.calls import Deadline, caller, note
 from loadloom.engine.guard.edge import faults_refused
 from loadloom.engine.guard.metrics import Metrics
 from loadloom.engine.guard.refusal import Refusal
@@ -290,12 +290,14 @@ class Runner:
             Refusal: nothing was found in time, the task is at fault, or the worker failed.
         """
         arrived = perf_counter()
-        async with self._workers.ready():
+        if task.warm_key:
+            task = task.of_tenant(caller().tenant)
+        async with self._workers.ready(task.warm_key) as pid:
             waited_s = perf_counter() - arrived
             limited = task.within(self._left_s(deadline))
             try:
                 answer = await self._workers.run(
-                    kind.solve, limited, limit_s=limited.options.time_limit_s
+                    kind.solve, limited, limit_s=limited.options.time_limit_s, pid=pid
                 )
             except InvalidProblem as error:  # the wishes do not fit the problem
                 raise refusal.invalid(error.violations) from error

@@ -44,13 +44,20 @@ ASK_S = 0.002
 """The shortest time between two looks for a cancel, each some microseconds long."""
 
 
+def _to_nobody(part: bytes) -> None:
+    """Takes a part of what is kept, and keeps it nowhere."""
+
+
 class Progress:
     """What a solve tells while it runs, and is told."""
 
     def __init__(
-        self, send: Callable[[Standing, bytes | None], None], cancel_asked: Callable[[], bool]
+        self,
+        send: Callable[[Standing, bytes | None], None],
+        cancel_asked: Callable[[], bool],
+        hand: Callable[[bytes], None] = _to_nobody,
     ) -> None:
-        self._send, self._ask = send, cancel_asked
+        self._send, self._ask, self._hand = send, cancel_asked, hand
         self._standing = Standing()
         self._sent_s = self._asked_s = self._best_s = -inf
         self._cancelled = False
@@ -93,6 +100,14 @@ class Progress:
         if written:
             self._best_s = self._sent_s + (self._sent_s - began) / BEST_SHARE
 
+    def keep(self, part: bytes) -> None:
+        """Hands over a part of what is kept beside the response, for the job's `keep_part`.
+
+        Parts are written as they come, so that none is too much for the database at once. Nobody
+        sees them before the operation has succeeded, or those of an attempt that did not end it.
+        """
+        self._hand(part)
+
     @property
     def cancelled(self) -> bool:
         """Whether a caller cancelled the operation; cheap enough to be asked in a loop."""
@@ -130,6 +145,8 @@ class Job:
             compile its kernels as it is loaded, but must leave no thread behind.
         keep: writes what else there is to keep of a response into the database, in the transaction
             that ends the operation, and thus exactly once. It runs in the worker, and is quick.
+        keep_part: writes a part that the solve handed over, under the number of its attempt; it may
+            come again when it is not known whether it was written.
         equip: what the solve is given in place of the request: with what the worker's own settings
             say beside, which is kept in no database.
     """
@@ -140,4 +157,5 @@ class Job:
     solve: Solve
     loads: tuple[str, ...] = ()
     keep: Keep = keep_nothing
+    keep_part: Keep = keep_nothing
     equip: Equip = as_it_is

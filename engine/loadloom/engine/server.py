@@ -163,7 +163,7 @@ async def running(settings: Settings, offer: Offer = USUAL) -> AsyncIterator[Eng
             events = response.ResponseService(front, runner, offer.clock)
             handlers = (schedules.handler(), settlements.handler(), events.handler())
             server.add_generic_rpc_handlers(handlers)
-            _add_services(server, settings, runner, status)
+            _add_services(server, settings, runner, front, status)
             _add_operations(server, front, offer)
             await _say(status, health_pb2.HealthCheckResponse.NOT_SERVING)
             await server.start()
@@ -171,7 +171,7 @@ async def running(settings: Settings, offer: Offer = USUAL) -> AsyncIterator[Eng
                 # Kernels first: if they must be compiled, the workers find them in the cache.
                 await to_thread.run_sync(warm)
                 watches = (front.watch.run, schedules.watch.run, events.watch.run)
-                for task in (workers.begin, *watches, front.sweep):
+                for task in (workers.begin, *watches, front.sweep, schedules.sweep):
                     tasks.start_soon(task)
                 tasks.start_soon(supervisor.run, front.submitted)
                 await _say(status, health_pb2.HealthCheckResponse.SERVING)
@@ -230,10 +230,12 @@ def _add_services(
     server: grpc.aio.Server,
     settings: Settings,
     runner: Runner,
+    front: Operations,
     status: HealthServicer,
 ) -> None:
     families = [dispatch.FAMILY.name, orderly.FAMILY, agency.FAMILY, response.FAMILY]
-    server.add_generic_rpc_handlers((dispatch.DispatchService(settings, runner).handler(),))
+    plans = dispatch.DispatchService(settings, runner, front)
+    server.add_generic_rpc_handlers((plans.handler(),))
     add_SystemServiceServicer_to_server(system.SystemService(settings.limits, families), server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
     if settings.token_hashes is None:

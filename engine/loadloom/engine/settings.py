@@ -116,6 +116,11 @@ class Limits(BaseModel):
     incentive times intervals, or nodes times intervals."""
     event_calls: PositiveInt = 200_000
     """The largest number of customers that one event calls."""
+    fleet_sites: PositiveInt = 200_000
+    """The largest number of sites of a fleet."""
+    fleet_points: PositiveInt = 10_000_000
+    """The largest number of values of one quantity of the sites of a fleet: sites times
+    intervals."""
     solve_seconds: PositiveFloat = 60.0
     """The longest time one solve may take."""
     calls_under_way: PositiveInt = 1_000
@@ -126,6 +131,14 @@ class Limits(BaseModel):
     shed; one request alone is always taken."""
     streams_under_way: PositiveInt = 10_000
     """The number of streams of batches that may be open before new ones are shed."""
+    tenant_calls: NonNegativeInt = 0
+    """The number of calls of one tenant that may wait or run before its new ones are shed, as of
+    `calls_under_way`; no limit of its own with 0."""
+    tenant_operations: NonNegativeInt = 0
+    """The number of operations of one tenant that may wait or run; no limit with 0."""
+    tenant_cpu_seconds: NonNegativeFloat = 0.0
+    """The CPU seconds that the operations of one tenant may take in a day of UTC before new ones
+    are refused; no limit with 0."""
 
 
 class Settings(BaseSettings):
@@ -211,6 +224,9 @@ class Settings(BaseSettings):
     """The time after which a job is taken from a worker that has not been heard of."""
     retention_days: PositiveFloat = 30.0
     """The time that operations are kept for after their end."""
+    schedule_days: NonNegativeFloat = 0.0
+    """The time that settled schedules are kept for after their last day, with their plans, notices
+    and deliveries; without end with 0. What they added to the ledger stays there."""
     waiting_calls: PositiveInt = 5_000
     """The number of calls that may wait for operations, or watch them, at once."""
     data_roots: dict[str, str] = {}

@@ -16,6 +16,7 @@ class Task(Generic[P]):
 
     `paths` says where parts of the problem stand in the request, where that is under other names,
     and `earlier` is the plan to stay with among those of equal worth, where a family knows any.
+    `warm_key` names what is solved again and again, so that a worker remembers how; empty for once.
     """
 
     problem: P
@@ -23,11 +24,16 @@ class Task(Generic[P]):
     detail: int
     paths: Mapping[str, str] = field(default_factory=dict)
     earlier: Any = None
+    warm_key: str = ""
 
     def within(self, seconds: float) -> Self:
         """The same task, to be solved within that many seconds if its own limit is longer."""
         limit_s = min(self.options.time_limit_s, seconds)
         return replace(self, options=replace(self.options, time_limit_s=limit_s))
+
+    def of_tenant(self, tenant: str) -> Self:
+        """The same task with a key that is the tenant's alone; no name of a tenant has a slash."""
+        return replace(self, warm_key=f"{tenant}/{self.warm_key}") if self.warm_key else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,12 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(said: Namespace) -> None:
     file: Path = said.token_hashes
     if said.verb == "new":
-        print(tokens.make(file, said.role, said.tenant, said.user))
+        print(tokens.make(file, said.role, said.tenant, said.user, days=said.days))
     elif said.verb == "revoke":
         tokens.revoke(file, said.id)
     else:
         for token in tokens.read(file).values():
-            facts = (token.id, token.role, token.user, token.tenant, token.made)
+            facts = (token.id, token.role, token.user, token.tenant, token.made, token.until)
             print("\t".join(facts))
 
 
@@ -53,7 +53,8 @@ def _parser() -> ArgumentParser:
     new.add_argument("--role", required=True, choices=list(Role), help="What its bearer may do.")
     new.add_argument("--user", default="", help="The user that a member is.")
     new.add_argument("--tenant", default="", help="Whose schedules and operations it sees.")
-    listing = verbs.add_parser("list", help="Tell ids, roles, users and tenants.")
+    new.add_argument("--days", type=float, help="How long it is good for; without end if not told.")
+    listing = verbs.add_parser("list", help="Tell ids, roles, users, tenants, begins and ends.")
     end = verbs.add_parser("revoke", help="Let nobody in with a token any more.")
     end.add_argument("id", help="The id, which is the second part of the token.")
     for verb in (new, listing, end):

@@ -15,7 +15,24 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from loadloom.v1 import common_data_sets_pb2 as _common_data_sets_pb2
 from loadloom.v1 import common_pb2 as _common_pb2
+from loadloom.v1.common_data_sets_pb2 import DATA_SET_FORMAT_CSV as DATA_SET_FORMAT_CSV
+from loadloom.v1.common_data_sets_pb2 import DATA_SET_FORMAT_PARQUET as DATA_SET_FORMAT_PARQUET
+from loadloom.v1.common_data_sets_pb2 import DATA_SET_FORMAT_UNSPECIFIED as DATA_SET_FORMAT_UNSPECIFIED
+from loadloom.v1.common_data_sets_pb2 import DATA_SET_LAYOUT_LONG as DATA_SET_LAYOUT_LONG
+from loadloom.v1.common_data_sets_pb2 import DATA_SET_LAYOUT_UNSPECIFIED as DATA_SET_LAYOUT_UNSPECIFIED
+from loadloom.v1.common_data_sets_pb2 import DATA_SET_LAYOUT_WIDE_COLUMNS as DATA_SET_LAYOUT_WIDE_COLUMNS
+from loadloom.v1.common_data_sets_pb2 import DATA_SET_LAYOUT_WIDE_LIST as DATA_SET_LAYOUT_WIDE_LIST
+from loadloom.v1.common_data_sets_pb2 import DataSet as DataSet
+from loadloom.v1.common_data_sets_pb2 import DataSetFormat as DataSetFormat
+from loadloom.v1.common_data_sets_pb2 import DataSetLayout as DataSetLayout
+from loadloom.v1.common_data_sets_pb2 import READING_UNIT_KW as READING_UNIT_KW
+from loadloom.v1.common_data_sets_pb2 import READING_UNIT_KWH as READING_UNIT_KWH
+from loadloom.v1.common_data_sets_pb2 import READING_UNIT_MW as READING_UNIT_MW
+from loadloom.v1.common_data_sets_pb2 import READING_UNIT_UNSPECIFIED as READING_UNIT_UNSPECIFIED
+from loadloom.v1.common_data_sets_pb2 import READING_UNIT_W as READING_UNIT_W
+from loadloom.v1.common_data_sets_pb2 import ReadingUnit as ReadingUnit
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -26,90 +43,6 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class _DataSetFormat:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _DataSetFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataSetFormat.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    DATA_SET_FORMAT_UNSPECIFIED: _DataSetFormat.ValueType  # 0
-    """The default: the format is told by the ends of the files' names."""
-    DATA_SET_FORMAT_PARQUET: _DataSetFormat.ValueType  # 1
-    """Apache Parquet."""
-    DATA_SET_FORMAT_CSV: _DataSetFormat.ValueType  # 2
-    """Comma-separated values with a line of names."""
-
-class DataSetFormat(_DataSetFormat, metaclass=_DataSetFormatEnumTypeWrapper):
-    """The format of a data set."""
-
-DATA_SET_FORMAT_UNSPECIFIED: DataSetFormat.ValueType  # 0
-"""The default: the format is told by the ends of the files' names."""
-DATA_SET_FORMAT_PARQUET: DataSetFormat.ValueType  # 1
-"""Apache Parquet."""
-DATA_SET_FORMAT_CSV: DataSetFormat.ValueType  # 2
-"""Comma-separated values with a line of names."""
-Global___DataSetFormat: _TypeAlias = DataSetFormat  # noqa: Y015
-
-class _ReadingUnit:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _ReadingUnitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReadingUnit.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    READING_UNIT_UNSPECIFIED: _ReadingUnit.ValueType  # 0
-    """The default: READING_UNIT_KW."""
-    READING_UNIT_KW: _ReadingUnit.ValueType  # 1
-    """Mean power of the interval in kW."""
-    READING_UNIT_W: _ReadingUnit.ValueType  # 2
-    """Mean power of the interval in W."""
-    READING_UNIT_MW: _ReadingUnit.ValueType  # 3
-    """Mean power of the interval in MW."""
-    READING_UNIT_KWH: _ReadingUnit.ValueType  # 4
-    """Energy of the interval in kWh."""
-
-class ReadingUnit(_ReadingUnit, metaclass=_ReadingUnitEnumTypeWrapper):
-    """The unit of the readings of a data set."""
-
-READING_UNIT_UNSPECIFIED: ReadingUnit.ValueType  # 0
-"""The default: READING_UNIT_KW."""
-READING_UNIT_KW: ReadingUnit.ValueType  # 1
-"""Mean power of the interval in kW."""
-READING_UNIT_W: ReadingUnit.ValueType  # 2
-"""Mean power of the interval in W."""
-READING_UNIT_MW: ReadingUnit.ValueType  # 3
-"""Mean power of the interval in MW."""
-READING_UNIT_KWH: ReadingUnit.ValueType  # 4
-"""Energy of the interval in kWh."""
-Global___ReadingUnit: _TypeAlias = ReadingUnit  # noqa: Y015
-
-class _DataSetLayout:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _DataSetLayoutEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataSetLayout.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    DATA_SET_LAYOUT_UNSPECIFIED: _DataSetLayout.ValueType  # 0
-    """The layout is not known; never allowed."""
-    DATA_SET_LAYOUT_WIDE_LIST: _DataSetLayout.ValueType  # 1
-    """A row for each user, and in it a list of its loads."""
-    DATA_SET_LAYOUT_WIDE_COLUMNS: _DataSetLayout.ValueType  # 2
-    """A row for each user, and a column for each interval."""
-    DATA_SET_LAYOUT_LONG: _DataSetLayout.ValueType  # 3
-    """A row for each reading."""
-
-class DataSetLayout(_DataSetLayout, metaclass=_DataSetLayoutEnumTypeWrapper):
-    """How readings stand in the files of a data set."""
-
-DATA_SET_LAYOUT_UNSPECIFIED: DataSetLayout.ValueType  # 0
-"""The layout is not known; never allowed."""
-DATA_SET_LAYOUT_WIDE_LIST: DataSetLayout.ValueType  # 1
-"""A row for each user, and in it a list of its loads."""
-DATA_SET_LAYOUT_WIDE_COLUMNS: DataSetLayout.ValueType  # 2
-"""A row for each user, and a column for each interval."""
-DATA_SET_LAYOUT_LONG: DataSetLayout.ValueType  # 3
-"""A row for each reading."""
-Global___DataSetLayout: _TypeAlias = DataSetLayout  # noqa: Y015
 
 class _FillRule:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -408,82 +341,6 @@ class Curves(_message.Message):
 Global___Curves: _TypeAlias = Curves  # noqa: Y015
 
 @_typing.final
-class DataSet(_message.Message):
-    """Load curves in files below one of the server's roots."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ROOT_FIELD_NUMBER: _builtins.int
-    PATH_FIELD_NUMBER: _builtins.int
-    FORMAT_FIELD_NUMBER: _builtins.int
-    LAYOUT_FIELD_NUMBER: _builtins.int
-    USER_COLUMN_FIELD_NUMBER: _builtins.int
-    LOAD_COLUMN_FIELD_NUMBER: _builtins.int
-    SLOT_COLUMNS_FIELD_NUMBER: _builtins.int
-    TIME_COLUMN_FIELD_NUMBER: _builtins.int
-    ARRIVAL_COLUMN_FIELD_NUMBER: _builtins.int
-    AREA_COLUMN_FIELD_NUMBER: _builtins.int
-    UNIT_COLUMN_FIELD_NUMBER: _builtins.int
-    CURRENCY_COLUMN_FIELD_NUMBER: _builtins.int
-    UNIT_FIELD_NUMBER: _builtins.int
-    root: _builtins.str
-    """The name of one of the server's roots."""
-    path: _builtins.str
-    """The path of a file or folder below it, with slashes."""
-    format: Global___DataSetFormat.ValueType
-    """The format; told by the ends of the files' names when unspecified."""
-    layout: Global___DataSetLayout.ValueType
-    """The layout."""
-    user_column: _builtins.str
-    """The column with the user's name; "user" when empty. Names are as those of `Curves`."""
-    load_column: _builtins.str
-    """The column of lists, or of the load of a row of long files; "load_kw" when empty."""
-    time_column: _builtins.str
-    """The column with the time at which a reading's interval begins, of long files; "time" when empty."""
-    arrival_column: _builtins.str
-    """The column with the time at which a reading arrived, of long files; none when empty."""
-    area_column: _builtins.str
-    """The column with the user's area; none when empty."""
-    unit_column: _builtins.str
-    """The column with the unit of a row's readings, which must be one and the same; none when empty."""
-    currency_column: _builtins.str
-    """The column with the currency of a row, which must be that of the request, or one and the same where
-    the request has none; none when empty.
-    """
-    unit: Global___ReadingUnit.ValueType
-    """The unit of the readings."""
-    @_builtins.property
-    def slot_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The columns of the intervals, in order, of wide files with columns. All but those that other fields
-        name when left out.
-        """
-
-    def __init__(
-        self,
-        *,
-        root: _builtins.str = ...,
-        path: _builtins.str = ...,
-        format: Global___DataSetFormat.ValueType = ...,
-        layout: Global___DataSetLayout.ValueType = ...,
-        user_column: _builtins.str = ...,
-        load_column: _builtins.str = ...,
-        slot_columns: _abc.Iterable[_builtins.str] | None = ...,
-        time_column: _builtins.str = ...,
-        arrival_column: _builtins.str = ...,
-        area_column: _builtins.str = ...,
-        unit_column: _builtins.str = ...,
-        currency_column: _builtins.str = ...,
-        unit: Global___ReadingUnit.ValueType = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["area_column", b"area_column", "arrival_column", b"arrival_column", "currency_column", b"currency_column", "format", b"format", "layout", b"layout", "load_column", b"load_column", "path", b"path", "root", b"root", "slot_columns", b"slot_columns", "time_column", b"time_column", "unit", b"unit", "unit_column", b"unit_column", "user_column", b"user_column"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___DataSet: _TypeAlias = DataSet  # noqa: Y015
-
-@_typing.final
 class SpikeRule(_message.Message):
     """What counts as a spike."""
 
@@ -718,7 +575,7 @@ class AggregateLoadsRequest(_message.Message):
         """The curves themselves."""
 
     @_builtins.property
-    def data_set(self) -> Global___DataSet:
+    def data_set(self) -> _common_data_sets_pb2.DataSet:
         """The files that have them."""
 
     @_builtins.property
@@ -730,7 +587,7 @@ class AggregateLoadsRequest(_message.Message):
         *,
         grid: _common_pb2.TimeGrid | None = ...,
         curves: Global___Curves | None = ...,
-        data_set: Global___DataSet | None = ...,
+        data_set: _common_data_sets_pb2.DataSet | None = ...,
         options: Global___AggregateOptions | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["curves", b"curves", "data_set", b"data_set", "grid", b"grid", "options", b"options", "source", b"source"]  # noqa: Y015
@@ -2663,7 +2520,7 @@ class FormPortfolioRequest(_message.Message):
         """The curves of the candidates."""
 
     @_builtins.property
-    def data_set(self) -> Global___DataSet:
+    def data_set(self) -> _common_data_sets_pb2.DataSet:
         """The files that have them."""
 
     @_builtins.property
@@ -2696,7 +2553,7 @@ class FormPortfolioRequest(_message.Message):
         request_id: _builtins.str = ...,
         grid: _common_pb2.TimeGrid | None = ...,
         candidates: Global___Curves | None = ...,
-        data_set: Global___DataSet | None = ...,
+        data_set: _common_data_sets_pb2.DataSet | None = ...,
         contracts: _abc.Iterable[Global___PortfolioContract] | None = ...,
         highest_price_per_kwh: _common_pb2.Matrix | None = ...,
         fee: _common_pb2.Matrix | None = ...,
@@ -3091,7 +2948,7 @@ class CreateSettlementRequest(_message.Message):
         """The readings themselves."""
 
     @_builtins.property
-    def data_set(self) -> Global___DataSet:
+    def data_set(self) -> _common_data_sets_pb2.DataSet:
         """The files that have them. They are read once: settlements keep what they found."""
 
     @_builtins.property
@@ -3119,7 +2976,7 @@ class CreateSettlementRequest(_message.Message):
         title: _builtins.str = ...,
         grid: _common_pb2.TimeGrid | None = ...,
         curves: Global___Curves | None = ...,
-        data_set: Global___DataSet | None = ...,
+        data_set: _common_data_sets_pb2.DataSet | None = ...,
         price: Global___PriceSchedule | None = ...,
         purchase: Global___PurchaseCost | None = ...,
         terms: Global___SettlementTerms | None = ...,
@@ -3189,7 +3046,7 @@ class CorrectSettlementRequest(_message.Message):
         """
 
     @_builtins.property
-    def data_set(self) -> Global___DataSet:
+    def data_set(self) -> _common_data_sets_pb2.DataSet:
         """The files that have the readings of all users."""
 
     @_builtins.property
@@ -3202,7 +3059,7 @@ class CorrectSettlementRequest(_message.Message):
         request_id: _builtins.str = ...,
         name: _builtins.str = ...,
         curves: Global___Curves | None = ...,
-        data_set: Global___DataSet | None = ...,
+        data_set: _common_data_sets_pb2.DataSet | None = ...,
         purchase: Global___PurchaseCost | None = ...,
         reason: _builtins.str = ...,
     ) -> None: ...

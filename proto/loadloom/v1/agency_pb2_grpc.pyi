@@ -12,6 +12,22 @@ from collections import abc as _abc
 from google.longrunning import operations_pb2 as _operations_pb2
 from grpc import aio as _aio
 from loadloom.v1 import agency_pb2 as _agency_pb2
+from loadloom.v1.common_data_sets_pb2 import DATA_SET_FORMAT_CSV as DATA_SET_FORMAT_CSV
+from loadloom.v1.common_data_sets_pb2 import DATA_SET_FORMAT_PARQUET as DATA_SET_FORMAT_PARQUET
+from loadloom.v1.common_data_sets_pb2 import DATA_SET_FORMAT_UNSPECIFIED as DATA_SET_FORMAT_UNSPECIFIED
+from loadloom.v1.common_data_sets_pb2 import DATA_SET_LAYOUT_LONG as DATA_SET_LAYOUT_LONG
+from loadloom.v1.common_data_sets_pb2 import DATA_SET_LAYOUT_UNSPECIFIED as DATA_SET_LAYOUT_UNSPECIFIED
+from loadloom.v1.common_data_sets_pb2 import DATA_SET_LAYOUT_WIDE_COLUMNS as DATA_SET_LAYOUT_WIDE_COLUMNS
+from loadloom.v1.common_data_sets_pb2 import DATA_SET_LAYOUT_WIDE_LIST as DATA_SET_LAYOUT_WIDE_LIST
+from loadloom.v1.common_data_sets_pb2 import DataSet as DataSet
+from loadloom.v1.common_data_sets_pb2 import DataSetFormat as DataSetFormat
+from loadloom.v1.common_data_sets_pb2 import DataSetLayout as DataSetLayout
+from loadloom.v1.common_data_sets_pb2 import READING_UNIT_KW as READING_UNIT_KW
+from loadloom.v1.common_data_sets_pb2 import READING_UNIT_KWH as READING_UNIT_KWH
+from loadloom.v1.common_data_sets_pb2 import READING_UNIT_MW as READING_UNIT_MW
+from loadloom.v1.common_data_sets_pb2 import READING_UNIT_UNSPECIFIED as READING_UNIT_UNSPECIFIED
+from loadloom.v1.common_data_sets_pb2 import READING_UNIT_W as READING_UNIT_W
+from loadloom.v1.common_data_sets_pb2 import ReadingUnit as ReadingUnit
 import abc as _abc_1
 import grpc as _grpc
 import sys

@@ -751,7 +751,9 @@ class Ramp(_message.Message):
     limit_kw_per_h: _builtins.float
     """The most by which the power changes in an hour, in kW."""
     initial_power_kw: _builtins.float
-    """The power before the horizon, in kW; it counts where the unit is on at the start."""
+    """The power just before the horizon, in kW: 0 for a unit that is off then, and no less than its
+    least power for one that is on. A unit without `on_off` is on then if this is above 0.
+    """
     def __init__(
         self,
         *,

@@ -9,15 +9,37 @@ are separate and never negative. A series of one value holds for every interval.
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
-from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
-from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 from loadloom.v1 import common_pb2 as _common_pb2
-from loadloom.v1 import dispatch_devices_pb2 as _dispatch_devices_pb2
+from loadloom.v1 import dispatch_batches_pb2 as _dispatch_batches_pb2
 from loadloom.v1 import dispatch_plans_pb2 as _dispatch_plans_pb2
+from loadloom.v1 import dispatch_sites_pb2 as _dispatch_sites_pb2
+from loadloom.v1.dispatch_batches_pb2 import PLAN_COLUMN_CHARGE_KW as PLAN_COLUMN_CHARGE_KW
+from loadloom.v1.dispatch_batches_pb2 import PLAN_COLUMN_CURTAILED_KW as PLAN_COLUMN_CURTAILED_KW
+from loadloom.v1.dispatch_batches_pb2 import PLAN_COLUMN_DISCHARGE_KW as PLAN_COLUMN_DISCHARGE_KW
+from loadloom.v1.dispatch_batches_pb2 import PLAN_COLUMN_EXPORT_KW as PLAN_COLUMN_EXPORT_KW
+from loadloom.v1.dispatch_batches_pb2 import PLAN_COLUMN_IMPORT_KW as PLAN_COLUMN_IMPORT_KW
+from loadloom.v1.dispatch_batches_pb2 import PLAN_COLUMN_STATE_OF_CHARGE_KWH as PLAN_COLUMN_STATE_OF_CHARGE_KWH
+from loadloom.v1.dispatch_batches_pb2 import PLAN_COLUMN_STORED_VALUE_PER_KWH as PLAN_COLUMN_STORED_VALUE_PER_KWH
+from loadloom.v1.dispatch_batches_pb2 import PLAN_COLUMN_UNSPECIFIED as PLAN_COLUMN_UNSPECIFIED
+from loadloom.v1.dispatch_batches_pb2 import PlanBatch as PlanBatch
+from loadloom.v1.dispatch_batches_pb2 import PlanColumn as PlanColumn
+from loadloom.v1.dispatch_batches_pb2 import SiteBatch as SiteBatch
+from loadloom.v1.dispatch_batches_pb2 import StreamReady as StreamReady
+from loadloom.v1.dispatch_batches_pb2 import StreamSetup as StreamSetup
+from loadloom.v1.dispatch_sites_pb2 import EnergyTarget as EnergyTarget
+from loadloom.v1.dispatch_sites_pb2 import Load as Load
+from loadloom.v1.dispatch_sites_pb2 import Meter as Meter
+from loadloom.v1.dispatch_sites_pb2 import Photovoltaic as Photovoltaic
+from loadloom.v1.dispatch_sites_pb2 import PhotovoltaicSchedule as PhotovoltaicSchedule
+from loadloom.v1.dispatch_sites_pb2 import ScenarioSchedule as ScenarioSchedule
+from loadloom.v1.dispatch_sites_pb2 import Schedule as Schedule
+from loadloom.v1.dispatch_sites_pb2 import Site as Site
+from loadloom.v1.dispatch_sites_pb2 import Storage as Storage
+from loadloom.v1.dispatch_sites_pb2 import StorageSchedule as StorageSchedule
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -97,502 +119,6 @@ STORAGE_ACTION_GIVE: StorageAction.ValueType  # 5
 """The device, which is no store, gives energy."""
 Global___StorageAction: _TypeAlias = StorageAction  # noqa: Y015
 
-class _PlanColumn:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _PlanColumnEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PlanColumn.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    PLAN_COLUMN_UNSPECIFIED: _PlanColumn.ValueType  # 0
-    """The column is not named; refused."""
-    PLAN_COLUMN_CHARGE_KW: _PlanColumn.ValueType  # 1
-    """The charging power, in kW."""
-    PLAN_COLUMN_DISCHARGE_KW: _PlanColumn.ValueType  # 2
-    """The discharging power, in kW."""
-    PLAN_COLUMN_STATE_OF_CHARGE_KWH: _PlanColumn.ValueType  # 3
-    """The energy held at the end of each interval, in kWh."""
-    PLAN_COLUMN_CURTAILED_KW: _PlanColumn.ValueType  # 4
-    """The power not produced, in kW."""
-    PLAN_COLUMN_IMPORT_KW: _PlanColumn.ValueType  # 5
-    """The power drawn from the grid, in kW."""
-    PLAN_COLUMN_EXPORT_KW: _PlanColumn.ValueType  # 6
-    """The power fed into the grid, in kW."""
-    PLAN_COLUMN_STORED_VALUE_PER_KWH: _PlanColumn.ValueType  # 7
-    """The value of one more stored kWh at the end of each interval."""
-
-class PlanColumn(_PlanColumn, metaclass=_PlanColumnEnumTypeWrapper):
-    """A column of the plans of a batch."""
-
-PLAN_COLUMN_UNSPECIFIED: PlanColumn.ValueType  # 0
-"""The column is not named; refused."""
-PLAN_COLUMN_CHARGE_KW: PlanColumn.ValueType  # 1
-"""The charging power, in kW."""
-PLAN_COLUMN_DISCHARGE_KW: PlanColumn.ValueType  # 2
-"""The discharging power, in kW."""
-PLAN_COLUMN_STATE_OF_CHARGE_KWH: PlanColumn.ValueType  # 3
-"""The energy held at the end of each interval, in kWh."""
-PLAN_COLUMN_CURTAILED_KW: PlanColumn.ValueType  # 4
-"""The power not produced, in kW."""
-PLAN_COLUMN_IMPORT_KW: PlanColumn.ValueType  # 5
-"""The power drawn from the grid, in kW."""
-PLAN_COLUMN_EXPORT_KW: PlanColumn.ValueType  # 6
-"""The power fed into the grid, in kW."""
-PLAN_COLUMN_STORED_VALUE_PER_KWH: PlanColumn.ValueType  # 7
-"""The value of one more stored kWh at the end of each interval."""
-Global___PlanColumn: _TypeAlias = PlanColumn  # noqa: Y015
-
-@_typing.final
-class Meter(_message.Message):
-    """The connection to the grid."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    BUY_PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
-    SELL_PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
-    IMPORT_LIMIT_KW_FIELD_NUMBER: _builtins.int
-    EXPORT_LIMIT_KW_FIELD_NUMBER: _builtins.int
-    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
-    IMPORT_BREACH_PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
-    EXPORT_BREACH_PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
-    DEMAND_CHARGES_FIELD_NUMBER: _builtins.int
-    CARBON_FIELD_NUMBER: _builtins.int
-    COMMITMENT_FIELD_NUMBER: _builtins.int
-    ISLAND_FIELD_NUMBER: _builtins.int
-    CIRCUITS_FIELD_NUMBER: _builtins.int
-    currency_code: _builtins.str
-    """The ISO 4217 code of the currency of all prices, such as "EUR"; it may be empty."""
-    import_breach_price_per_kwh: _builtins.float
-    """The price of each kWh drawn beyond `import_limit_kw`; the limit is kept in any case when left out."""
-    export_breach_price_per_kwh: _builtins.float
-    """The price of each kWh fed in beyond `export_limit_kw`; the limit is kept in any case when left out."""
-    @_builtins.property
-    def buy_price_per_kwh(self) -> _common_pb2.Series:
-        """The price of a kWh drawn from the grid."""
-
-    @_builtins.property
-    def sell_price_per_kwh(self) -> _common_pb2.Series:
-        """The price of a kWh fed into the grid; zero when left out. It may exceed the buying price."""
-
-    @_builtins.property
-    def import_limit_kw(self) -> _common_pb2.Series:
-        """The most that may be drawn, in kW; no limit when left out."""
-
-    @_builtins.property
-    def export_limit_kw(self) -> _common_pb2.Series:
-        """The most that may be fed in, in kW; no limit when left out."""
-
-    @_builtins.property
-    def demand_charges(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.DemandCharge]:
-        """The charges for the highest power drawn."""
-
-    @_builtins.property
-    def carbon(self) -> _dispatch_devices_pb2.Carbon:
-        """The carbon of the energy drawn, and its price or cap."""
-
-    @_builtins.property
-    def commitment(self) -> _dispatch_devices_pb2.Commitment:
-        """The power that was promised to be drawn, and the prices of deviations."""
-
-    @_builtins.property
-    def island(self) -> _dispatch_devices_pb2.Island:
-        """The times without a grid, and the reserve for others."""
-
-    @_builtins.property
-    def circuits(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.Circuit]:
-        """The circuits between the meter and its devices, each with limits of its own."""
-
-    def __init__(
-        self,
-        *,
-        buy_price_per_kwh: _common_pb2.Series | None = ...,
-        sell_price_per_kwh: _common_pb2.Series | None = ...,
-        import_limit_kw: _common_pb2.Series | None = ...,
-        export_limit_kw: _common_pb2.Series | None = ...,
-        currency_code: _builtins.str = ...,
-        import_breach_price_per_kwh: _builtins.float | None = ...,
-        export_breach_price_per_kwh: _builtins.float | None = ...,
-        demand_charges: _abc.Iterable[_dispatch_devices_pb2.DemandCharge] | None = ...,
-        carbon: _dispatch_devices_pb2.Carbon | None = ...,
-        commitment: _dispatch_devices_pb2.Commitment | None = ...,
-        island: _dispatch_devices_pb2.Island | None = ...,
-        circuits: _abc.Iterable[_dispatch_devices_pb2.Circuit] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_export_breach_price_per_kwh", b"_export_breach_price_per_kwh", "_import_breach_price_per_kwh", b"_import_breach_price_per_kwh", "buy_price_per_kwh", b"buy_price_per_kwh", "carbon", b"carbon", "commitment", b"commitment", "export_breach_price_per_kwh", b"export_breach_price_per_kwh", "export_limit_kw", b"export_limit_kw", "import_breach_price_per_kwh", b"import_breach_price_per_kwh", "import_limit_kw", b"import_limit_kw", "island", b"island", "sell_price_per_kwh", b"sell_price_per_kwh"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_export_breach_price_per_kwh", b"_export_breach_price_per_kwh", "_import_breach_price_per_kwh", b"_import_breach_price_per_kwh", "buy_price_per_kwh", b"buy_price_per_kwh", "carbon", b"carbon", "circuits", b"circuits", "commitment", b"commitment", "currency_code", b"currency_code", "demand_charges", b"demand_charges", "export_breach_price_per_kwh", b"export_breach_price_per_kwh", "export_limit_kw", b"export_limit_kw", "import_breach_price_per_kwh", b"import_breach_price_per_kwh", "import_limit_kw", b"import_limit_kw", "island", b"island", "sell_price_per_kwh", b"sell_price_per_kwh"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__export_breach_price_per_kwh: _TypeAlias = _typing.Literal["export_breach_price_per_kwh"]  # noqa: Y015
-    _WhichOneofArgType__export_breach_price_per_kwh: _TypeAlias = _typing.Literal["_export_breach_price_per_kwh", b"_export_breach_price_per_kwh"]  # noqa: Y015
-    _WhichOneofReturnType__import_breach_price_per_kwh: _TypeAlias = _typing.Literal["import_breach_price_per_kwh"]  # noqa: Y015
-    _WhichOneofArgType__import_breach_price_per_kwh: _TypeAlias = _typing.Literal["_import_breach_price_per_kwh", b"_import_breach_price_per_kwh"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__export_breach_price_per_kwh) -> _WhichOneofReturnType__export_breach_price_per_kwh | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__import_breach_price_per_kwh) -> _WhichOneofReturnType__import_breach_price_per_kwh | None: ...
-
-Global___Meter: _TypeAlias = Meter  # noqa: Y015
-
-@_typing.final
-class Load(_message.Message):
-    """A demand that must be met as it comes, or be shed at a price."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    POWER_KW_FIELD_NUMBER: _builtins.int
-    SHED_PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
-    SHED_SHARE_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """The name, unique within the site."""
-    shed_price_per_kwh: _builtins.float
-    """The price of each kWh that is not supplied; all must be supplied when left out."""
-    shed_share: _builtins.float
-    """The share of the power that may be shed at that price, 0..1; all of it when left out."""
-    @_builtins.property
-    def power_kw(self) -> _common_pb2.Series:
-        """The power drawn, in kW."""
-
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        power_kw: _common_pb2.Series | None = ...,
-        shed_price_per_kwh: _builtins.float | None = ...,
-        shed_share: _builtins.float | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_shed_price_per_kwh", b"_shed_price_per_kwh", "_shed_share", b"_shed_share", "power_kw", b"power_kw", "shed_price_per_kwh", b"shed_price_per_kwh", "shed_share", b"shed_share"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shed_price_per_kwh", b"_shed_price_per_kwh", "_shed_share", b"_shed_share", "name", b"name", "power_kw", b"power_kw", "shed_price_per_kwh", b"shed_price_per_kwh", "shed_share", b"shed_share"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__shed_price_per_kwh: _TypeAlias = _typing.Literal["shed_price_per_kwh"]  # noqa: Y015
-    _WhichOneofArgType__shed_price_per_kwh: _TypeAlias = _typing.Literal["_shed_price_per_kwh", b"_shed_price_per_kwh"]  # noqa: Y015
-    _WhichOneofReturnType__shed_share: _TypeAlias = _typing.Literal["shed_share"]  # noqa: Y015
-    _WhichOneofArgType__shed_share: _TypeAlias = _typing.Literal["_shed_share", b"_shed_share"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__shed_price_per_kwh) -> _WhichOneofReturnType__shed_price_per_kwh | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__shed_share) -> _WhichOneofReturnType__shed_share | None: ...
-
-Global___Load: _TypeAlias = Load  # noqa: Y015
-
-@_typing.final
-class Photovoltaic(_message.Message):
-    """A photovoltaic plant."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    POWER_KW_FIELD_NUMBER: _builtins.int
-    CURTAILABLE_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """The name, unique within the site."""
-    curtailable: _builtins.bool
-    """Whether the plant may produce less than it could."""
-    @_builtins.property
-    def power_kw(self) -> _common_pb2.Series:
-        """The power forecast, in kW."""
-
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        power_kw: _common_pb2.Series | None = ...,
-        curtailable: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["power_kw", b"power_kw"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["curtailable", b"curtailable", "name", b"name", "power_kw", b"power_kw"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Photovoltaic: _TypeAlias = Photovoltaic  # noqa: Y015
-
-@_typing.final
-class EnergyTarget(_message.Message):
-    """A range that the stored energy must be in at a given time."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TIME_FIELD_NUMBER: _builtins.int
-    MIN_KWH_FIELD_NUMBER: _builtins.int
-    MAX_KWH_FIELD_NUMBER: _builtins.int
-    min_kwh: _builtins.float
-    """The least energy, in kWh; no lower bound when left out."""
-    max_kwh: _builtins.float
-    """The most energy, in kWh; no upper bound when left out. Equal to `min_kwh` for a fixed target."""
-    @_builtins.property
-    def time(self) -> _timestamp_pb2.Timestamp:
-        """The instant, which must be the end of an interval."""
-
-    def __init__(
-        self,
-        *,
-        time: _timestamp_pb2.Timestamp | None = ...,
-        min_kwh: _builtins.float | None = ...,
-        max_kwh: _builtins.float | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_kwh", b"_max_kwh", "_min_kwh", b"_min_kwh", "max_kwh", b"max_kwh", "min_kwh", b"min_kwh", "time", b"time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_kwh", b"_max_kwh", "_min_kwh", b"_min_kwh", "max_kwh", b"max_kwh", "min_kwh", b"min_kwh", "time", b"time"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__max_kwh: _TypeAlias = _typing.Literal["max_kwh"]  # noqa: Y015
-    _WhichOneofArgType__max_kwh: _TypeAlias = _typing.Literal["_max_kwh", b"_max_kwh"]  # noqa: Y015
-    _WhichOneofReturnType__min_kwh: _TypeAlias = _typing.Literal["min_kwh"]  # noqa: Y015
-    _WhichOneofArgType__min_kwh: _TypeAlias = _typing.Literal["_min_kwh", b"_min_kwh"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_kwh) -> _WhichOneofReturnType__max_kwh | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_kwh) -> _WhichOneofReturnType__min_kwh | None: ...
-
-Global___EnergyTarget: _TypeAlias = EnergyTarget  # noqa: Y015
-
-@_typing.final
-class Storage(_message.Message):
-    """A battery, or any store that loses energy in the same ways."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    ENERGY_MIN_KWH_FIELD_NUMBER: _builtins.int
-    ENERGY_MAX_KWH_FIELD_NUMBER: _builtins.int
-    INITIAL_ENERGY_KWH_FIELD_NUMBER: _builtins.int
-    CHARGE_LIMIT_KW_FIELD_NUMBER: _builtins.int
-    DISCHARGE_LIMIT_KW_FIELD_NUMBER: _builtins.int
-    CHARGE_EFFICIENCY_FIELD_NUMBER: _builtins.int
-    DISCHARGE_EFFICIENCY_FIELD_NUMBER: _builtins.int
-    SELF_DISCHARGE_PER_H_FIELD_NUMBER: _builtins.int
-    WEAR_COST_PER_KWH_FIELD_NUMBER: _builtins.int
-    END_VALUE_PER_KWH_FIELD_NUMBER: _builtins.int
-    TARGETS_FIELD_NUMBER: _builtins.int
-    BREACH_PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
-    CHARGE_MIN_KW_FIELD_NUMBER: _builtins.int
-    DISCHARGE_MIN_KW_FIELD_NUMBER: _builtins.int
-    WEAR_STEPS_FIELD_NUMBER: _builtins.int
-    HEAT_BUS_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """The name, unique within the site."""
-    initial_energy_kwh: _builtins.float
-    """The energy at the start, in kWh."""
-    charge_efficiency: _builtins.float
-    """The share of charged energy that is stored, from 0.001 to 1; 1 when left out."""
-    discharge_efficiency: _builtins.float
-    """The share of energy taken out that reaches the meter side, from 0.001 to 1; 1 when left out."""
-    self_discharge_per_h: _builtins.float
-    """The share of the stored energy lost in an hour, at least 0 and below 1."""
-    wear_cost_per_kwh: _builtins.float
-    """The cost of wear for each kWh that moves into or out of the store."""
-    end_value_per_kwh: _builtins.float
-    """The value of each kWh left at the end."""
-    breach_price_per_kwh: _builtins.float
-    """The price of each kWh by which a target, or a bound of the energy, is missed at the end of an
-    interval; they are kept in any case when left out. No store holds less than nothing.
-    """
-    charge_min_kw: _builtins.float
-    """The least power to charge with, unless it does not charge at all, in kW."""
-    discharge_min_kw: _builtins.float
-    """The least power to discharge with, unless it does not discharge at all, in kW."""
-    heat_bus: _builtins.str
-    """The heat bus that it charges from and discharges to, for a tank of heat or cold; the meter side
-    when empty.
-    """
-    @_builtins.property
-    def energy_min_kwh(self) -> _common_pb2.Series:
-        """The least energy at the end of each interval, in kWh; zero when left out."""
-
-    @_builtins.property
-    def energy_max_kwh(self) -> _common_pb2.Series:
-        """The most energy at the end of each interval, in kWh."""
-
-    @_builtins.property
-    def charge_limit_kw(self) -> _common_pb2.Series:
-        """The most power to charge with, measured at the meter side, in kW."""
-
-    @_builtins.property
-    def discharge_limit_kw(self) -> _common_pb2.Series:
-        """The most power to discharge with, measured at the meter side, in kW."""
-
-    @_builtins.property
-    def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnergyTarget]:
-        """The ranges and targets at given times, the end of the horizon among them."""
-
-    @_builtins.property
-    def wear_steps(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.WearStep]:
-        """The wear by depth of discharge, the shallowest part first, on top of `wear_cost_per_kwh`."""
-
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        energy_min_kwh: _common_pb2.Series | None = ...,
-        energy_max_kwh: _common_pb2.Series | None = ...,
-        initial_energy_kwh: _builtins.float = ...,
-        charge_limit_kw: _common_pb2.Series | None = ...,
-        discharge_limit_kw: _common_pb2.Series | None = ...,
-        charge_efficiency: _builtins.float | None = ...,
-        discharge_efficiency: _builtins.float | None = ...,
-        self_discharge_per_h: _builtins.float = ...,
-        wear_cost_per_kwh: _builtins.float = ...,
-        end_value_per_kwh: _builtins.float = ...,
-        targets: _abc.Iterable[Global___EnergyTarget] | None = ...,
-        breach_price_per_kwh: _builtins.float | None = ...,
-        charge_min_kw: _builtins.float = ...,
-        discharge_min_kw: _builtins.float = ...,
-        wear_steps: _abc.Iterable[_dispatch_devices_pb2.WearStep] | None = ...,
-        heat_bus: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_breach_price_per_kwh", b"_breach_price_per_kwh", "_charge_efficiency", b"_charge_efficiency", "_discharge_efficiency", b"_discharge_efficiency", "breach_price_per_kwh", b"breach_price_per_kwh", "charge_efficiency", b"charge_efficiency", "charge_limit_kw", b"charge_limit_kw", "discharge_efficiency", b"discharge_efficiency", "discharge_limit_kw", b"discharge_limit_kw", "energy_max_kwh", b"energy_max_kwh", "energy_min_kwh", b"energy_min_kwh"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_breach_price_per_kwh", b"_breach_price_per_kwh", "_charge_efficiency", b"_charge_efficiency", "_discharge_efficiency", b"_discharge_efficiency", "breach_price_per_kwh", b"breach_price_per_kwh", "charge_efficiency", b"charge_efficiency", "charge_limit_kw", b"charge_limit_kw", "charge_min_kw", b"charge_min_kw", "discharge_efficiency", b"discharge_efficiency", "discharge_limit_kw", b"discharge_limit_kw", "discharge_min_kw", b"discharge_min_kw", "end_value_per_kwh", b"end_value_per_kwh", "energy_max_kwh", b"energy_max_kwh", "energy_min_kwh", b"energy_min_kwh", "heat_bus", b"heat_bus", "initial_energy_kwh", b"initial_energy_kwh", "name", b"name", "self_discharge_per_h", b"self_discharge_per_h", "targets", b"targets", "wear_cost_per_kwh", b"wear_cost_per_kwh", "wear_steps", b"wear_steps"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__breach_price_per_kwh: _TypeAlias = _typing.Literal["breach_price_per_kwh"]  # noqa: Y015
-    _WhichOneofArgType__breach_price_per_kwh: _TypeAlias = _typing.Literal["_breach_price_per_kwh", b"_breach_price_per_kwh"]  # noqa: Y015
-    _WhichOneofReturnType__charge_efficiency: _TypeAlias = _typing.Literal["charge_efficiency"]  # noqa: Y015
-    _WhichOneofArgType__charge_efficiency: _TypeAlias = _typing.Literal["_charge_efficiency", b"_charge_efficiency"]  # noqa: Y015
-    _WhichOneofReturnType__discharge_efficiency: _TypeAlias = _typing.Literal["discharge_efficiency"]  # noqa: Y015
-    _WhichOneofArgType__discharge_efficiency: _TypeAlias = _typing.Literal["_discharge_efficiency", b"_discharge_efficiency"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__breach_price_per_kwh) -> _WhichOneofReturnType__breach_price_per_kwh | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__charge_efficiency) -> _WhichOneofReturnType__charge_efficiency | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__discharge_efficiency) -> _WhichOneofReturnType__discharge_efficiency | None: ...
-
-Global___Storage: _TypeAlias = Storage  # noqa: Y015
-
-@_typing.final
-class Site(_message.Message):
-    """A site: one meter and what is behind it."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    METER_FIELD_NUMBER: _builtins.int
-    LOADS_FIELD_NUMBER: _builtins.int
-    PHOTOVOLTAICS_FIELD_NUMBER: _builtins.int
-    STORAGES_FIELD_NUMBER: _builtins.int
-    WIND_TURBINES_FIELD_NUMBER: _builtins.int
-    VEHICLES_FIELD_NUMBER: _builtins.int
-    SWAP_STATIONS_FIELD_NUMBER: _builtins.int
-    APPLIANCES_FIELD_NUMBER: _builtins.int
-    GENERATORS_FIELD_NUMBER: _builtins.int
-    COMBINED_HEAT_AND_POWERS_FIELD_NUMBER: _builtins.int
-    BOILERS_FIELD_NUMBER: _builtins.int
-    HEAT_PUMPS_FIELD_NUMBER: _builtins.int
-    CHILLERS_FIELD_NUMBER: _builtins.int
-    HEAT_BUSES_FIELD_NUMBER: _builtins.int
-    ROOMS_FIELD_NUMBER: _builtins.int
-    SCENARIOS_FIELD_NUMBER: _builtins.int
-    RISK_FIELD_NUMBER: _builtins.int
-    EARLIER_SCHEDULE_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """The name, echoed in the answer."""
-    @_builtins.property
-    def meter(self) -> Global___Meter:
-        """The connection to the grid."""
-
-    @_builtins.property
-    def loads(self) -> _containers.RepeatedCompositeFieldContainer[Global___Load]:
-        """The demands that must be met."""
-
-    @_builtins.property
-    def photovoltaics(self) -> _containers.RepeatedCompositeFieldContainer[Global___Photovoltaic]:
-        """The photovoltaic plants."""
-
-    @_builtins.property
-    def storages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Storage]:
-        """The stores."""
-
-    @_builtins.property
-    def wind_turbines(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.WindTurbine]:
-        """The wind turbines."""
-
-    @_builtins.property
-    def vehicles(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.Vehicle]:
-        """The electric vehicles."""
-
-    @_builtins.property
-    def swap_stations(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.SwapStation]:
-        """The swapping stations."""
-
-    @_builtins.property
-    def appliances(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.Appliance]:
-        """The appliances that can choose when to run."""
-
-    @_builtins.property
-    def generators(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.Generator]:
-        """The generators."""
-
-    @_builtins.property
-    def combined_heat_and_powers(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.CombinedHeatAndPower]:
-        """The plants of combined heat and power."""
-
-    @_builtins.property
-    def boilers(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.Boiler]:
-        """The boilers."""
-
-    @_builtins.property
-    def heat_pumps(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.HeatPump]:
-        """The heat pumps."""
-
-    @_builtins.property
-    def chillers(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.Chiller]:
-        """The chillers."""
-
-    @_builtins.property
-    def heat_buses(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.HeatBus]:
-        """The buses of heat and cold."""
-
-    @_builtins.property
-    def rooms(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.Room]:
-        """The rooms that heat buses keep within a band of temperature."""
-
-    @_builtins.property
-    def scenarios(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_devices_pb2.Scenario]:
-        """The futures that may come: devices decide once for all of them, and the meter, curtailment and
-        shedding follow each. None when it is certain what comes.
-        """
-
-    @_builtins.property
-    def risk(self) -> _dispatch_devices_pb2.Risk:
-        """The weight of bad scenarios; only the expected cost counts when left out."""
-
-    @_builtins.property
-    def earlier_schedule(self) -> Global___Schedule:
-        """The schedule of an earlier plan for these intervals and devices. Among plans of equal cost it is
-        kept, or else the one nearest to it.
-        """
-
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        meter: Global___Meter | None = ...,
-        loads: _abc.Iterable[Global___Load] | None = ...,
-        photovoltaics: _abc.Iterable[Global___Photovoltaic] | None = ...,
-        storages: _abc.Iterable[Global___Storage] | None = ...,
-        wind_turbines: _abc.Iterable[_dispatch_devices_pb2.WindTurbine] | None = ...,
-        vehicles: _abc.Iterable[_dispatch_devices_pb2.Vehicle] | None = ...,
-        swap_stations: _abc.Iterable[_dispatch_devices_pb2.SwapStation] | None = ...,
-        appliances: _abc.Iterable[_dispatch_devices_pb2.Appliance] | None = ...,
-        generators: _abc.Iterable[_dispatch_devices_pb2.Generator] | None = ...,
-        combined_heat_and_powers: _abc.Iterable[_dispatch_devices_pb2.CombinedHeatAndPower] | None = ...,
-        boilers: _abc.Iterable[_dispatch_devices_pb2.Boiler] | None = ...,
-        heat_pumps: _abc.Iterable[_dispatch_devices_pb2.HeatPump] | None = ...,
-        chillers: _abc.Iterable[_dispatch_devices_pb2.Chiller] | None = ...,
-        heat_buses: _abc.Iterable[_dispatch_devices_pb2.HeatBus] | None = ...,
-        rooms: _abc.Iterable[_dispatch_devices_pb2.Room] | None = ...,
-        scenarios: _abc.Iterable[_dispatch_devices_pb2.Scenario] | None = ...,
-        risk: _dispatch_devices_pb2.Risk | None = ...,
-        earlier_schedule: Global___Schedule | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["earlier_schedule", b"earlier_schedule", "meter", b"meter", "risk", b"risk"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appliances", b"appliances", "boilers", b"boilers", "chillers", b"chillers", "combined_heat_and_powers", b"combined_heat_and_powers", "earlier_schedule", b"earlier_schedule", "generators", b"generators", "heat_buses", b"heat_buses", "heat_pumps", b"heat_pumps", "loads", b"loads", "meter", b"meter", "name", b"name", "photovoltaics", b"photovoltaics", "risk", b"risk", "rooms", b"rooms", "scenarios", b"scenarios", "storages", b"storages", "swap_stations", b"swap_stations", "vehicles", b"vehicles", "wind_turbines", b"wind_turbines"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Site: _TypeAlias = Site  # noqa: Y015
-
 @_typing.final
 class PlanDispatchRequest(_message.Message):
     """The request for the plan of one site."""
@@ -610,7 +136,7 @@ class PlanDispatchRequest(_message.Message):
         """The time axis."""
 
     @_builtins.property
-    def site(self) -> Global___Site:
+    def site(self) -> _dispatch_sites_pb2.Site:
         """The site."""
 
     @_builtins.property
@@ -621,7 +147,7 @@ class PlanDispatchRequest(_message.Message):
         self,
         *,
         grid: _common_pb2.TimeGrid | None = ...,
-        site: Global___Site | None = ...,
+        site: _dispatch_sites_pb2.Site | None = ...,
         options: _common_pb2.SolveOptions | None = ...,
         detail: Global___PlanDetail.ValueType = ...,
     ) -> None: ...
@@ -656,246 +182,6 @@ class PlanDispatchResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PlanDispatchResponse: _TypeAlias = PlanDispatchResponse  # noqa: Y015
-
-@_typing.final
-class StorageSchedule(_message.Message):
-    """The schedule of one store."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    CHARGE_KW_FIELD_NUMBER: _builtins.int
-    DISCHARGE_KW_FIELD_NUMBER: _builtins.int
-    STATE_OF_CHARGE_KWH_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """The name of the store."""
-    @_builtins.property
-    def charge_kw(self) -> _common_pb2.Series:
-        """The power it charges with, in kW."""
-
-    @_builtins.property
-    def discharge_kw(self) -> _common_pb2.Series:
-        """The power it discharges with, in kW."""
-
-    @_builtins.property
-    def state_of_charge_kwh(self) -> _common_pb2.Series:
-        """The energy it holds at the end of each interval, in kWh."""
-
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        charge_kw: _common_pb2.Series | None = ...,
-        discharge_kw: _common_pb2.Series | None = ...,
-        state_of_charge_kwh: _common_pb2.Series | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["charge_kw", b"charge_kw", "discharge_kw", b"discharge_kw", "state_of_charge_kwh", b"state_of_charge_kwh"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_kw", b"charge_kw", "discharge_kw", b"discharge_kw", "name", b"name", "state_of_charge_kwh", b"state_of_charge_kwh"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___StorageSchedule: _TypeAlias = StorageSchedule  # noqa: Y015
-
-@_typing.final
-class PhotovoltaicSchedule(_message.Message):
-    """The schedule of one photovoltaic plant."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    CURTAILED_KW_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """The name of the plant."""
-    @_builtins.property
-    def curtailed_kw(self) -> _common_pb2.Series:
-        """The power that is not produced, in kW."""
-
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        curtailed_kw: _common_pb2.Series | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["curtailed_kw", b"curtailed_kw"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["curtailed_kw", b"curtailed_kw", "name", b"name"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___PhotovoltaicSchedule: _TypeAlias = PhotovoltaicSchedule  # noqa: Y015
-
-@_typing.final
-class ScenarioSchedule(_message.Message):
-    """What the meter does if a scenario comes; all devices do the same in each."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    IMPORT_KW_FIELD_NUMBER: _builtins.int
-    EXPORT_KW_FIELD_NUMBER: _builtins.int
-    LOADS_FIELD_NUMBER: _builtins.int
-    PHOTOVOLTAICS_FIELD_NUMBER: _builtins.int
-    WIND_TURBINES_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """The name of the scenario."""
-    @_builtins.property
-    def import_kw(self) -> _common_pb2.Series:
-        """The power drawn from the grid, in kW."""
-
-    @_builtins.property
-    def export_kw(self) -> _common_pb2.Series:
-        """The power fed into the grid, in kW."""
-
-    @_builtins.property
-    def loads(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.LoadSchedule]:
-        """The schedules of the loads that may be shed, in the order of the request."""
-
-    @_builtins.property
-    def photovoltaics(self) -> _containers.RepeatedCompositeFieldContainer[Global___PhotovoltaicSchedule]:
-        """The schedules of the photovoltaic plants, in the order of the request."""
-
-    @_builtins.property
-    def wind_turbines(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.WindTurbineSchedule]:
-        """The schedules of the wind turbines, in the order of the request."""
-
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        import_kw: _common_pb2.Series | None = ...,
-        export_kw: _common_pb2.Series | None = ...,
-        loads: _abc.Iterable[_dispatch_plans_pb2.LoadSchedule] | None = ...,
-        photovoltaics: _abc.Iterable[Global___PhotovoltaicSchedule] | None = ...,
-        wind_turbines: _abc.Iterable[_dispatch_plans_pb2.WindTurbineSchedule] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["export_kw", b"export_kw", "import_kw", b"import_kw"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["export_kw", b"export_kw", "import_kw", b"import_kw", "loads", b"loads", "name", b"name", "photovoltaics", b"photovoltaics", "wind_turbines", b"wind_turbines"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ScenarioSchedule: _TypeAlias = ScenarioSchedule  # noqa: Y015
-
-@_typing.final
-class Schedule(_message.Message):
-    """The schedule of a site."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    IMPORT_KW_FIELD_NUMBER: _builtins.int
-    EXPORT_KW_FIELD_NUMBER: _builtins.int
-    STORAGES_FIELD_NUMBER: _builtins.int
-    PHOTOVOLTAICS_FIELD_NUMBER: _builtins.int
-    LOADS_FIELD_NUMBER: _builtins.int
-    WIND_TURBINES_FIELD_NUMBER: _builtins.int
-    VEHICLES_FIELD_NUMBER: _builtins.int
-    SWAP_STATIONS_FIELD_NUMBER: _builtins.int
-    APPLIANCES_FIELD_NUMBER: _builtins.int
-    GENERATORS_FIELD_NUMBER: _builtins.int
-    COMBINED_HEAT_AND_POWERS_FIELD_NUMBER: _builtins.int
-    BOILERS_FIELD_NUMBER: _builtins.int
-    HEAT_PUMPS_FIELD_NUMBER: _builtins.int
-    CHILLERS_FIELD_NUMBER: _builtins.int
-    HEAT_BUSES_FIELD_NUMBER: _builtins.int
-    ROOMS_FIELD_NUMBER: _builtins.int
-    SCENARIOS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def import_kw(self) -> _common_pb2.Series:
-        """The power drawn from the grid, in kW."""
-
-    @_builtins.property
-    def export_kw(self) -> _common_pb2.Series:
-        """The power fed into the grid, in kW."""
-
-    @_builtins.property
-    def storages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StorageSchedule]:
-        """The schedules of the stores, in the order of the request."""
-
-    @_builtins.property
-    def photovoltaics(self) -> _containers.RepeatedCompositeFieldContainer[Global___PhotovoltaicSchedule]:
-        """The schedules of the photovoltaic plants, in the order of the request."""
-
-    @_builtins.property
-    def loads(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.LoadSchedule]:
-        """The schedules of the loads that may be shed, in the order of the request."""
-
-    @_builtins.property
-    def wind_turbines(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.WindTurbineSchedule]:
-        """The schedules of the wind turbines, in the order of the request."""
-
-    @_builtins.property
-    def vehicles(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.VehicleSchedule]:
-        """The schedules of the vehicles, in the order of the request."""
-
-    @_builtins.property
-    def swap_stations(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.SwapStationSchedule]:
-        """The schedules of the swapping stations, in the order of the request."""
-
-    @_builtins.property
-    def appliances(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.ApplianceSchedule]:
-        """The schedules of the appliances, in the order of the request."""
-
-    @_builtins.property
-    def generators(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.UnitSchedule]:
-        """The schedules of the generators, in the order of the request."""
-
-    @_builtins.property
-    def combined_heat_and_powers(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.UnitSchedule]:
-        """The schedules of the plants of combined heat and power, in the order of the request."""
-
-    @_builtins.property
-    def boilers(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.UnitSchedule]:
-        """The schedules of the boilers, in the order of the request."""
-
-    @_builtins.property
-    def heat_pumps(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.UnitSchedule]:
-        """The schedules of the heat pumps, in the order of the request."""
-
-    @_builtins.property
-    def chillers(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.UnitSchedule]:
-        """The schedules of the chillers, in the order of the request."""
-
-    @_builtins.property
-    def heat_buses(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.HeatBusSchedule]:
-        """The schedules of the heat buses, in the order of the request."""
-
-    @_builtins.property
-    def rooms(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.RoomSchedule]:
-        """The schedules of the rooms, in the order of the request."""
-
-    @_builtins.property
-    def scenarios(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScenarioSchedule]:
-        """What the meter does in each scenario; the fields above are those of the first one."""
-
-    def __init__(
-        self,
-        *,
-        import_kw: _common_pb2.Series | None = ...,
-        export_kw: _common_pb2.Series | None = ...,
-        storages: _abc.Iterable[Global___StorageSchedule] | None = ...,
-        photovoltaics: _abc.Iterable[Global___PhotovoltaicSchedule] | None = ...,
-        loads: _abc.Iterable[_dispatch_plans_pb2.LoadSchedule] | None = ...,
-        wind_turbines: _abc.Iterable[_dispatch_plans_pb2.WindTurbineSchedule] | None = ...,
-        vehicles: _abc.Iterable[_dispatch_plans_pb2.VehicleSchedule] | None = ...,
-        swap_stations: _abc.Iterable[_dispatch_plans_pb2.SwapStationSchedule] | None = ...,
-        appliances: _abc.Iterable[_dispatch_plans_pb2.ApplianceSchedule] | None = ...,
-        generators: _abc.Iterable[_dispatch_plans_pb2.UnitSchedule] | None = ...,
-        combined_heat_and_powers: _abc.Iterable[_dispatch_plans_pb2.UnitSchedule] | None = ...,
-        boilers: _abc.Iterable[_dispatch_plans_pb2.UnitSchedule] | None = ...,
-        heat_pumps: _abc.Iterable[_dispatch_plans_pb2.UnitSchedule] | None = ...,
-        chillers: _abc.Iterable[_dispatch_plans_pb2.UnitSchedule] | None = ...,
-        heat_buses: _abc.Iterable[_dispatch_plans_pb2.HeatBusSchedule] | None = ...,
-        rooms: _abc.Iterable[_dispatch_plans_pb2.RoomSchedule] | None = ...,
-        scenarios: _abc.Iterable[Global___ScenarioSchedule] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["export_kw", b"export_kw", "import_kw", b"import_kw"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appliances", b"appliances", "boilers", b"boilers", "chillers", b"chillers", "combined_heat_and_powers", b"combined_heat_and_powers", "export_kw", b"export_kw", "generators", b"generators", "heat_buses", b"heat_buses", "heat_pumps", b"heat_pumps", "import_kw", b"import_kw", "loads", b"loads", "photovoltaics", b"photovoltaics", "rooms", b"rooms", "scenarios", b"scenarios", "storages", b"storages", "swap_stations", b"swap_stations", "vehicles", b"vehicles", "wind_turbines", b"wind_turbines"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Schedule: _TypeAlias = Schedule  # noqa: Y015
 
 @_typing.final
 class StorageValues(_message.Message):
@@ -935,6 +221,8 @@ class Values(_message.Message):
     STORAGES_FIELD_NUMBER: _builtins.int
     HEAT_BUSES_FIELD_NUMBER: _builtins.int
     VEHICLES_FIELD_NUMBER: _builtins.int
+    SWAP_STATIONS_FIELD_NUMBER: _builtins.int
+    ROOMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def site_value_per_kwh(self) -> _common_pb2.Series:
         """The value of one more kWh behind the meter in each interval."""
@@ -951,6 +239,14 @@ class Values(_message.Message):
     def vehicles(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.VehicleValues]:
         """The values of the energy in the vehicles, in the order of the request."""
 
+    @_builtins.property
+    def swap_stations(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.SwapStationValues]:
+        """The values of the energy in the batteries of swapping stations, in the order of the request."""
+
+    @_builtins.property
+    def rooms(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.RoomValues]:
+        """The values of the heat in rooms, in the order of the request."""
+
     def __init__(
         self,
         *,
@@ -958,10 +254,12 @@ class Values(_message.Message):
         storages: _abc.Iterable[Global___StorageValues] | None = ...,
         heat_buses: _abc.Iterable[_dispatch_plans_pb2.HeatBusValues] | None = ...,
         vehicles: _abc.Iterable[_dispatch_plans_pb2.VehicleValues] | None = ...,
+        swap_stations: _abc.Iterable[_dispatch_plans_pb2.SwapStationValues] | None = ...,
+        rooms: _abc.Iterable[_dispatch_plans_pb2.RoomValues] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["site_value_per_kwh", b"site_value_per_kwh"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heat_buses", b"heat_buses", "site_value_per_kwh", b"site_value_per_kwh", "storages", b"storages", "vehicles", b"vehicles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heat_buses", b"heat_buses", "rooms", b"rooms", "site_value_per_kwh", b"site_value_per_kwh", "storages", b"storages", "swap_stations", b"swap_stations", "vehicles", b"vehicles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1073,7 +371,7 @@ class DispatchPlan(_message.Message):
     there is no plan to compare with.
     """
     baseline_within_limits: _builtins.bool
-    """Whether the baseline keeps the limits of the meter; if not, it is priced beyond them."""
+    """Whether the baseline keeps every limit; if not, it is priced beyond them."""
     saving: _builtins.float
     """The baseline cost less the cost of the plan."""
     currency_code: _builtins.str
@@ -1095,7 +393,7 @@ class DispatchPlan(_message.Message):
         """
 
     @_builtins.property
-    def schedule(self) -> Global___Schedule:
+    def schedule(self) -> _dispatch_sites_pb2.Schedule:
         """The schedule."""
 
     @_builtins.property
@@ -1126,7 +424,9 @@ class DispatchPlan(_message.Message):
 
     @_builtins.property
     def demand_peaks(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_plans_pb2.DemandPeak]:
-        """The peaks of the demand charges, in the order of the request."""
+        """The peaks of the demand charges, in the order of the request; a charge that looks at no interval
+        of the horizon has none.
+        """
 
     def __init__(
         self,
@@ -1138,7 +438,7 @@ class DispatchPlan(_message.Message):
         baseline_cost: _builtins.float | None = ...,
         baseline_within_limits: _builtins.bool = ...,
         saving: _builtins.float = ...,
-        schedule: Global___Schedule | None = ...,
+        schedule: _dispatch_sites_pb2.Schedule | None = ...,
         values: Global___Values | None = ...,
         reasons: _abc.Iterable[Global___Reason] | None = ...,
         conflicts: _abc.Iterable[_common_pb2.Conflict] | None = ...,
@@ -1175,7 +475,7 @@ class BatchPlanDispatchRequest(_message.Message):
         """The time axis of all sites."""
 
     @_builtins.property
-    def sites(self) -> _containers.RepeatedCompositeFieldContainer[Global___Site]:
+    def sites(self) -> _containers.RepeatedCompositeFieldContainer[_dispatch_sites_pb2.Site]:
         """The sites. They are checked one by one, so that a bad one spoils nobody else's plan."""
 
     @_builtins.property
@@ -1186,7 +486,7 @@ class BatchPlanDispatchRequest(_message.Message):
         self,
         *,
         grid: _common_pb2.TimeGrid | None = ...,
-        sites: _abc.Iterable[Global___Site] | None = ...,
+        sites: _abc.Iterable[_dispatch_sites_pb2.Site] | None = ...,
         options: _common_pb2.SolveOptions | None = ...,
         detail: Global___PlanDetail.ValueType = ...,
     ) -> None: ...
@@ -1259,201 +559,6 @@ class BatchPlanDispatchResponse(_message.Message):
 Global___BatchPlanDispatchResponse: _TypeAlias = BatchPlanDispatchResponse  # noqa: Y015
 
 @_typing.final
-class StreamSetup(_message.Message):
-    """The first message of a stream: what all its batches share."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    GRID_FIELD_NUMBER: _builtins.int
-    BUY_PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
-    SELL_PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
-    COLUMNS_FIELD_NUMBER: _builtins.int
-    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
-    PROVENANCE_FIELD_NUMBER: _builtins.int
-    currency_code: _builtins.str
-    """The ISO 4217 code of the currency of all prices, such as "EUR"; it may be empty."""
-    provenance: _builtins.bool
-    """Whether every answer tells its provenance: to find the digest of a batch takes some microseconds
-    a site.
-    """
-    @_builtins.property
-    def grid(self) -> _common_pb2.TimeGrid:
-        """The time axis."""
-
-    @_builtins.property
-    def buy_price_per_kwh(self) -> _common_pb2.Series:
-        """The price of a kWh drawn from the grid, for batches that bring none of their own."""
-
-    @_builtins.property
-    def sell_price_per_kwh(self) -> _common_pb2.Series:
-        """The price of a kWh fed into the grid, for batches that bring none of their own; zero when left out."""
-
-    @_builtins.property
-    def columns(self) -> _containers.RepeatedScalarFieldContainer[Global___PlanColumn.ValueType]:
-        """The columns wanted; the first six of PlanColumn when empty. Costs and bounds always come."""
-
-    def __init__(
-        self,
-        *,
-        grid: _common_pb2.TimeGrid | None = ...,
-        buy_price_per_kwh: _common_pb2.Series | None = ...,
-        sell_price_per_kwh: _common_pb2.Series | None = ...,
-        columns: _abc.Iterable[Global___PlanColumn.ValueType] | None = ...,
-        currency_code: _builtins.str = ...,
-        provenance: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["buy_price_per_kwh", b"buy_price_per_kwh", "grid", b"grid", "sell_price_per_kwh", b"sell_price_per_kwh"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buy_price_per_kwh", b"buy_price_per_kwh", "columns", b"columns", "currency_code", b"currency_code", "grid", b"grid", "provenance", b"provenance", "sell_price_per_kwh", b"sell_price_per_kwh"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___StreamSetup: _TypeAlias = StreamSetup  # noqa: Y015
-
-@_typing.final
-class SiteBatch(_message.Message):
-    """A batch of sites of one kind: a load, a photovoltaic plant and a store behind a meter. Each matrix
-    has a row for each site or one for all, and a column for each interval or one for all; matrices
-    said to be per site have one column.
-    """
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    KEY_FIELD_NUMBER: _builtins.int
-    SITE_COUNT_FIELD_NUMBER: _builtins.int
-    LOAD_KW_FIELD_NUMBER: _builtins.int
-    PV_KW_FIELD_NUMBER: _builtins.int
-    PV_CURTAILABLE_FIELD_NUMBER: _builtins.int
-    BUY_PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
-    SELL_PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
-    IMPORT_LIMIT_KW_FIELD_NUMBER: _builtins.int
-    EXPORT_LIMIT_KW_FIELD_NUMBER: _builtins.int
-    ENERGY_MIN_KWH_FIELD_NUMBER: _builtins.int
-    ENERGY_MAX_KWH_FIELD_NUMBER: _builtins.int
-    INITIAL_ENERGY_KWH_FIELD_NUMBER: _builtins.int
-    CHARGE_LIMIT_KW_FIELD_NUMBER: _builtins.int
-    DISCHARGE_LIMIT_KW_FIELD_NUMBER: _builtins.int
-    CHARGE_EFFICIENCY_FIELD_NUMBER: _builtins.int
-    DISCHARGE_EFFICIENCY_FIELD_NUMBER: _builtins.int
-    SELF_DISCHARGE_PER_H_FIELD_NUMBER: _builtins.int
-    WEAR_COST_PER_KWH_FIELD_NUMBER: _builtins.int
-    END_VALUE_PER_KWH_FIELD_NUMBER: _builtins.int
-    END_ENERGY_MIN_KWH_FIELD_NUMBER: _builtins.int
-    END_ENERGY_MAX_KWH_FIELD_NUMBER: _builtins.int
-    key: _builtins.str
-    """The name of the batch, echoed in its answer; unique among the batches under way."""
-    site_count: _builtins.int
-    """The number of sites."""
-    @_builtins.property
-    def load_kw(self) -> _common_pb2.Matrix:
-        """The power drawn, in kW; zero when left out."""
-
-    @_builtins.property
-    def pv_kw(self) -> _common_pb2.Matrix:
-        """The photovoltaic power forecast, in kW; zero when left out."""
-
-    @_builtins.property
-    def pv_curtailable(self) -> _common_pb2.Matrix:
-        """Whether the plant may produce less than it could, per site: 1 or 0; 0 when left out."""
-
-    @_builtins.property
-    def buy_price_per_kwh(self) -> _common_pb2.Matrix:
-        """The price of a kWh drawn from the grid; that of the setup when left out."""
-
-    @_builtins.property
-    def sell_price_per_kwh(self) -> _common_pb2.Matrix:
-        """The price of a kWh fed into the grid; that of the setup when left out."""
-
-    @_builtins.property
-    def import_limit_kw(self) -> _common_pb2.Matrix:
-        """The most that may be drawn, in kW; no limit when left out."""
-
-    @_builtins.property
-    def export_limit_kw(self) -> _common_pb2.Matrix:
-        """The most that may be fed in, in kW; no limit when left out."""
-
-    @_builtins.property
-    def energy_min_kwh(self) -> _common_pb2.Matrix:
-        """The least energy at the end of each interval, in kWh; zero when left out."""
-
-    @_builtins.property
-    def energy_max_kwh(self) -> _common_pb2.Matrix:
-        """The most energy at the end of each interval, in kWh."""
-
-    @_builtins.property
-    def initial_energy_kwh(self) -> _common_pb2.Matrix:
-        """The energy at the start, in kWh, per site; zero when left out."""
-
-    @_builtins.property
-    def charge_limit_kw(self) -> _common_pb2.Matrix:
-        """The most power to charge with, in kW."""
-
-    @_builtins.property
-    def discharge_limit_kw(self) -> _common_pb2.Matrix:
-        """The most power to discharge with, in kW."""
-
-    @_builtins.property
-    def charge_efficiency(self) -> _common_pb2.Matrix:
-        """The share of charged energy that is stored, per site; 1 when left out."""
-
-    @_builtins.property
-    def discharge_efficiency(self) -> _common_pb2.Matrix:
-        """The share of energy taken out that reaches the meter side, per site; 1 when left out."""
-
-    @_builtins.property
-    def self_discharge_per_h(self) -> _common_pb2.Matrix:
-        """The share of the stored energy lost in an hour, per site; zero when left out."""
-
-    @_builtins.property
-    def wear_cost_per_kwh(self) -> _common_pb2.Matrix:
-        """The cost of wear for each kWh that moves into or out of the store, per site; zero when left out."""
-
-    @_builtins.property
-    def end_value_per_kwh(self) -> _common_pb2.Matrix:
-        """The value of each kWh left at the end, per site; zero when left out."""
-
-    @_builtins.property
-    def end_energy_min_kwh(self) -> _common_pb2.Matrix:
-        """The least energy at the end of the horizon, in kWh, per site; that of `energy_min_kwh` when left out."""
-
-    @_builtins.property
-    def end_energy_max_kwh(self) -> _common_pb2.Matrix:
-        """The most energy at the end of the horizon, in kWh, per site; that of `energy_max_kwh` when left out."""
-
-    def __init__(
-        self,
-        *,
-        key: _builtins.str = ...,
-        site_count: _builtins.int = ...,
-        load_kw: _common_pb2.Matrix | None = ...,
-        pv_kw: _common_pb2.Matrix | None = ...,
-        pv_curtailable: _common_pb2.Matrix | None = ...,
-        buy_price_per_kwh: _common_pb2.Matrix | None = ...,
-        sell_price_per_kwh: _common_pb2.Matrix | None = ...,
-        import_limit_kw: _common_pb2.Matrix | None = ...,
-        export_limit_kw: _common_pb2.Matrix | None = ...,
-        energy_min_kwh: _common_pb2.Matrix | None = ...,
-        energy_max_kwh: _common_pb2.Matrix | None = ...,
-        initial_energy_kwh: _common_pb2.Matrix | None = ...,
-        charge_limit_kw: _common_pb2.Matrix | None = ...,
-        discharge_limit_kw: _common_pb2.Matrix | None = ...,
-        charge_efficiency: _common_pb2.Matrix | None = ...,
-        discharge_efficiency: _common_pb2.Matrix | None = ...,
-        self_discharge_per_h: _common_pb2.Matrix | None = ...,
-        wear_cost_per_kwh: _common_pb2.Matrix | None = ...,
-        end_value_per_kwh: _common_pb2.Matrix | None = ...,
-        end_energy_min_kwh: _common_pb2.Matrix | None = ...,
-        end_energy_max_kwh: _common_pb2.Matrix | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["buy_price_per_kwh", b"buy_price_per_kwh", "charge_efficiency", b"charge_efficiency", "charge_limit_kw", b"charge_limit_kw", "discharge_efficiency", b"discharge_efficiency", "discharge_limit_kw", b"discharge_limit_kw", "end_energy_max_kwh", b"end_energy_max_kwh", "end_energy_min_kwh", b"end_energy_min_kwh", "end_value_per_kwh", b"end_value_per_kwh", "energy_max_kwh", b"energy_max_kwh", "energy_min_kwh", b"energy_min_kwh", "export_limit_kw", b"export_limit_kw", "import_limit_kw", b"import_limit_kw", "initial_energy_kwh", b"initial_energy_kwh", "load_kw", b"load_kw", "pv_curtailable", b"pv_curtailable", "pv_kw", b"pv_kw", "self_discharge_per_h", b"self_discharge_per_h", "sell_price_per_kwh", b"sell_price_per_kwh", "wear_cost_per_kwh", b"wear_cost_per_kwh"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buy_price_per_kwh", b"buy_price_per_kwh", "charge_efficiency", b"charge_efficiency", "charge_limit_kw", b"charge_limit_kw", "discharge_efficiency", b"discharge_efficiency", "discharge_limit_kw", b"discharge_limit_kw", "end_energy_max_kwh", b"end_energy_max_kwh", "end_energy_min_kwh", b"end_energy_min_kwh", "end_value_per_kwh", b"end_value_per_kwh", "energy_max_kwh", b"energy_max_kwh", "energy_min_kwh", b"energy_min_kwh", "export_limit_kw", b"export_limit_kw", "import_limit_kw", b"import_limit_kw", "initial_energy_kwh", b"initial_energy_kwh", "key", b"key", "load_kw", b"load_kw", "pv_curtailable", b"pv_curtailable", "pv_kw", b"pv_kw", "self_discharge_per_h", b"self_discharge_per_h", "sell_price_per_kwh", b"sell_price_per_kwh", "site_count", b"site_count", "wear_cost_per_kwh", b"wear_cost_per_kwh"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___SiteBatch: _TypeAlias = SiteBatch  # noqa: Y015
-
-@_typing.final
 class StreamPlanDispatchRequest(_message.Message):
     """A message to the server on a stream."""
 
@@ -1462,18 +567,18 @@ class StreamPlanDispatchRequest(_message.Message):
     SETUP_FIELD_NUMBER: _builtins.int
     SITES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def setup(self) -> Global___StreamSetup:
+    def setup(self) -> _dispatch_batches_pb2.StreamSetup:
         """The setup, once."""
 
     @_builtins.property
-    def sites(self) -> Global___SiteBatch:
+    def sites(self) -> _dispatch_batches_pb2.SiteBatch:
         """A batch of sites."""
 
     def __init__(
         self,
         *,
-        setup: Global___StreamSetup | None = ...,
-        sites: Global___SiteBatch | None = ...,
+        setup: _dispatch_batches_pb2.StreamSetup | None = ...,
+        sites: _dispatch_batches_pb2.SiteBatch | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "setup", b"setup", "sites", b"sites"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -1486,178 +591,6 @@ class StreamPlanDispatchRequest(_message.Message):
 Global___StreamPlanDispatchRequest: _TypeAlias = StreamPlanDispatchRequest  # noqa: Y015
 
 @_typing.final
-class StreamReady(_message.Message):
-    """The server's consent to a setup."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SITES_PER_BATCH_FIELD_NUMBER: _builtins.int
-    POINTS_FIELD_NUMBER: _builtins.int
-    BATCHES_UNDER_WAY_FIELD_NUMBER: _builtins.int
-    sites_per_batch: _builtins.int
-    """The largest number of sites in one batch."""
-    points: _builtins.int
-    """The largest number of values in one batch, and in its answer."""
-    batches_under_way: _builtins.int
-    """The number of batches that may be under way before the server stops reading."""
-    def __init__(
-        self,
-        *,
-        sites_per_batch: _builtins.int = ...,
-        points: _builtins.int = ...,
-        batches_under_way: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_under_way", b"batches_under_way", "points", b"points", "sites_per_batch", b"sites_per_batch"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___StreamReady: _TypeAlias = StreamReady  # noqa: Y015
-
-@_typing.final
-class PlanBatch(_message.Message):
-    """The plans of a batch of sites."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    KEY_FIELD_NUMBER: _builtins.int
-    ERROR_FIELD_NUMBER: _builtins.int
-    REASONS_FIELD_NUMBER: _builtins.int
-    OBJECTIVE_FIELD_NUMBER: _builtins.int
-    BOUND_FIELD_NUMBER: _builtins.int
-    BOUGHT_COST_FIELD_NUMBER: _builtins.int
-    SOLD_REVENUE_FIELD_NUMBER: _builtins.int
-    WEAR_COST_FIELD_NUMBER: _builtins.int
-    END_VALUE_FIELD_NUMBER: _builtins.int
-    BASELINE_COST_FIELD_NUMBER: _builtins.int
-    CONFLICT_INTERVALS_FIELD_NUMBER: _builtins.int
-    CHARGE_KW_FIELD_NUMBER: _builtins.int
-    DISCHARGE_KW_FIELD_NUMBER: _builtins.int
-    STATE_OF_CHARGE_KWH_FIELD_NUMBER: _builtins.int
-    CURTAILED_KW_FIELD_NUMBER: _builtins.int
-    IMPORT_KW_FIELD_NUMBER: _builtins.int
-    EXPORT_KW_FIELD_NUMBER: _builtins.int
-    STORED_VALUE_PER_KWH_FIELD_NUMBER: _builtins.int
-    SOLVE_TIME_FIELD_NUMBER: _builtins.int
-    PROVENANCE_FIELD_NUMBER: _builtins.int
-    key: _builtins.str
-    """The name of the batch."""
-    @_builtins.property
-    def error(self) -> _status_pb2.Status:
-        """The fault in the request, if there is one; then nothing else is given."""
-
-    @_builtins.property
-    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.TerminationReason.ValueType]:
-        """The reason each solve stopped; rows of sites without a plan are not numbers in every column. A
-        site that the exact dynamic programme cannot settle gets a quarter of a second of another
-        technique, as long as few in its batch need one; beyond that, no solution is found, and asking
-        for the site by PlanDispatch gives it all the time of a call.
-        """
-
-    @_builtins.property
-    def objective(self) -> _common_pb2.Series:
-        """The cost of each plan, as recomputed by the referee."""
-
-    @_builtins.property
-    def bound(self) -> _common_pb2.Series:
-        """The proven bound of each plan."""
-
-    @_builtins.property
-    def bought_cost(self) -> _common_pb2.Series:
-        """The cost of the energy bought."""
-
-    @_builtins.property
-    def sold_revenue(self) -> _common_pb2.Series:
-        """The earnings from the energy sold."""
-
-    @_builtins.property
-    def wear_cost(self) -> _common_pb2.Series:
-        """The cost of wear."""
-
-    @_builtins.property
-    def end_value(self) -> _common_pb2.Series:
-        """The value of the energy left at the end."""
-
-    @_builtins.property
-    def baseline_cost(self) -> _common_pb2.Series:
-        """The cost if the store did not move."""
-
-    @_builtins.property
-    def conflict_intervals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The interval in which the rules of each infeasible site first conflict, looking back from the
-        end; minus one for all others, and where it is not known.
-        """
-
-    @_builtins.property
-    def charge_kw(self) -> _common_pb2.Matrix:
-        """The charging power, in kW."""
-
-    @_builtins.property
-    def discharge_kw(self) -> _common_pb2.Matrix:
-        """The discharging power, in kW."""
-
-    @_builtins.property
-    def state_of_charge_kwh(self) -> _common_pb2.Matrix:
-        """The energy held at the end of each interval, in kWh."""
-
-    @_builtins.property
-    def curtailed_kw(self) -> _common_pb2.Matrix:
-        """The power not produced, in kW."""
-
-    @_builtins.property
-    def import_kw(self) -> _common_pb2.Matrix:
-        """The power drawn from the grid, in kW."""
-
-    @_builtins.property
-    def export_kw(self) -> _common_pb2.Matrix:
-        """The power fed into the grid, in kW."""
-
-    @_builtins.property
-    def stored_value_per_kwh(self) -> _common_pb2.Matrix:
-        """The value of one more stored kWh at the end of each interval."""
-
-    @_builtins.property
-    def solve_time(self) -> _duration_pb2.Duration:
-        """The time from the decoded batch to its plans."""
-
-    @_builtins.property
-    def provenance(self) -> _common_pb2.Provenance:
-        """The origin of the plans, if the setup asks for it; its digest is that of the batch's message."""
-
-    def __init__(
-        self,
-        *,
-        key: _builtins.str = ...,
-        error: _status_pb2.Status | None = ...,
-        reasons: _abc.Iterable[_common_pb2.TerminationReason.ValueType] | None = ...,
-        objective: _common_pb2.Series | None = ...,
-        bound: _common_pb2.Series | None = ...,
-        bought_cost: _common_pb2.Series | None = ...,
-        sold_revenue: _common_pb2.Series | None = ...,
-        wear_cost: _common_pb2.Series | None = ...,
-        end_value: _common_pb2.Series | None = ...,
-        baseline_cost: _common_pb2.Series | None = ...,
-        conflict_intervals: _abc.Iterable[_builtins.int] | None = ...,
-        charge_kw: _common_pb2.Matrix | None = ...,
-        discharge_kw: _common_pb2.Matrix | None = ...,
-        state_of_charge_kwh: _common_pb2.Matrix | None = ...,
-        curtailed_kw: _common_pb2.Matrix | None = ...,
-        import_kw: _common_pb2.Matrix | None = ...,
-        export_kw: _common_pb2.Matrix | None = ...,
-        stored_value_per_kwh: _common_pb2.Matrix | None = ...,
-        solve_time: _duration_pb2.Duration | None = ...,
-        provenance: _common_pb2.Provenance | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["baseline_cost", b"baseline_cost", "bought_cost", b"bought_cost", "bound", b"bound", "charge_kw", b"charge_kw", "curtailed_kw", b"curtailed_kw", "discharge_kw", b"discharge_kw", "end_value", b"end_value", "error", b"error", "export_kw", b"export_kw", "import_kw", b"import_kw", "objective", b"objective", "provenance", b"provenance", "sold_revenue", b"sold_revenue", "solve_time", b"solve_time", "state_of_charge_kwh", b"state_of_charge_kwh", "stored_value_per_kwh", b"stored_value_per_kwh", "wear_cost", b"wear_cost"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_cost", b"baseline_cost", "bought_cost", b"bought_cost", "bound", b"bound", "charge_kw", b"charge_kw", "conflict_intervals", b"conflict_intervals", "curtailed_kw", b"curtailed_kw", "discharge_kw", b"discharge_kw", "end_value", b"end_value", "error", b"error", "export_kw", b"export_kw", "import_kw", b"import_kw", "key", b"key", "objective", b"objective", "provenance", b"provenance", "reasons", b"reasons", "sold_revenue", b"sold_revenue", "solve_time", b"solve_time", "state_of_charge_kwh", b"state_of_charge_kwh", "stored_value_per_kwh", b"stored_value_per_kwh", "wear_cost", b"wear_cost"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___PlanBatch: _TypeAlias = PlanBatch  # noqa: Y015
-
-@_typing.final
 class StreamPlanDispatchResponse(_message.Message):
     """A message from the server on a stream."""
 
@@ -1666,18 +599,18 @@ class StreamPlanDispatchResponse(_message.Message):
     READY_FIELD_NUMBER: _builtins.int
     PLANS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def ready(self) -> Global___StreamReady:
+    def ready(self) -> _dispatch_batches_pb2.StreamReady:
         """The consent to the setup."""
 
     @_builtins.property
-    def plans(self) -> Global___PlanBatch:
+    def plans(self) -> _dispatch_batches_pb2.PlanBatch:
         """The plans of one batch."""
 
     def __init__(
         self,
         *,
-        ready: Global___StreamReady | None = ...,
-        plans: Global___PlanBatch | None = ...,
+        ready: _dispatch_batches_pb2.StreamReady | None = ...,
+        plans: _dispatch_batches_pb2.PlanBatch | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "plans", b"plans", "ready", b"ready"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

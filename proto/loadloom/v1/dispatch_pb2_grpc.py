@@ -3,6 +3,8 @@
 import grpc
 import warnings
 
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
+from loadloom.v1 import dispatch_fleet_pb2 as loadloom_dot_v1_dot_dispatch__fleet__pb2
 from loadloom.v1 import dispatch_pb2 as loadloom_dot_v1_dot_dispatch__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -50,6 +52,16 @@ class DispatchServiceStub(object):
                 request_serializer=loadloom_dot_v1_dot_dispatch__pb2.StreamPlanDispatchRequest.SerializeToString,
                 response_deserializer=loadloom_dot_v1_dot_dispatch__pb2.StreamPlanDispatchResponse.FromString,
                 _registered_method=True)
+        self.PlanFleet = channel.unary_unary(
+                '/loadloom.v1.DispatchService/PlanFleet',
+                request_serializer=loadloom_dot_v1_dot_dispatch__fleet__pb2.PlanFleetRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.ListSitePlans = channel.unary_unary(
+                '/loadloom.v1.DispatchService/ListSitePlans',
+                request_serializer=loadloom_dot_v1_dot_dispatch__fleet__pb2.ListSitePlansRequest.SerializeToString,
+                response_deserializer=loadloom_dot_v1_dot_dispatch__fleet__pb2.ListSitePlansResponse.FromString,
+                _registered_method=True)
 
 
 class DispatchServiceServicer(object):
@@ -79,6 +91,23 @@ class DispatchServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PlanFleet(self, request, context):
+        """The plans of sites below transformers, feeders and substations whose limits they share, as an
+        operation whose response is a FleetPlan.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSitePlans(self, request, context):
+        """What each site of a fleet does, page by page, as long as its operation is kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DispatchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +125,16 @@ def add_DispatchServiceServicer_to_server(servicer, server):
                     servicer.StreamPlanDispatch,
                     request_deserializer=loadloom_dot_v1_dot_dispatch__pb2.StreamPlanDispatchRequest.FromString,
                     response_serializer=loadloom_dot_v1_dot_dispatch__pb2.StreamPlanDispatchResponse.SerializeToString,
+            ),
+            'PlanFleet': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanFleet,
+                    request_deserializer=loadloom_dot_v1_dot_dispatch__fleet__pb2.PlanFleetRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'ListSitePlans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSitePlans,
+                    request_deserializer=loadloom_dot_v1_dot_dispatch__fleet__pb2.ListSitePlansRequest.FromString,
+                    response_serializer=loadloom_dot_v1_dot_dispatch__fleet__pb2.ListSitePlansResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -180,6 +219,60 @@ class DispatchService(object):
             '/loadloom.v1.DispatchService/StreamPlanDispatch',
             loadloom_dot_v1_dot_dispatch__pb2.StreamPlanDispatchRequest.SerializeToString,
             loadloom_dot_v1_dot_dispatch__pb2.StreamPlanDispatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanFleet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loadloom.v1.DispatchService/PlanFleet',
+            loadloom_dot_v1_dot_dispatch__fleet__pb2.PlanFleetRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSitePlans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loadloom.v1.DispatchService/ListSitePlans',
+            loadloom_dot_v1_dot_dispatch__fleet__pb2.ListSitePlansRequest.SerializeToString,
+            loadloom_dot_v1_dot_dispatch__fleet__pb2.ListSitePlansResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,8 +8,33 @@ are separate and never negative. A series of one value holds for every interval.
 """
 
 from collections import abc as _abc
+from google.longrunning import operations_pb2 as _operations_pb2
 from grpc import aio as _aio
+from loadloom.v1 import dispatch_fleet_pb2 as _dispatch_fleet_pb2
 from loadloom.v1 import dispatch_pb2 as _dispatch_pb2
+from loadloom.v1.dispatch_batches_pb2 import PLAN_COLUMN_CHARGE_KW as PLAN_COLUMN_CHARGE_KW
+from loadloom.v1.dispatch_batches_pb2 import PLAN_COLUMN_CURTAILED_KW as PLAN_COLUMN_CURTAILED_KW
+from loadloom.v1.dispatch_batches_pb2 import PLAN_COLUMN_DISCHARGE_KW as PLAN_COLUMN_DISCHARGE_KW
+from loadloom.v1.dispatch_batches_pb2 import PLAN_COLUMN_EXPORT_KW as PLAN_COLUMN_EXPORT_KW
+from loadloom.v1.dispatch_batches_pb2 import PLAN_COLUMN_IMPORT_KW as PLAN_COLUMN_IMPORT_KW
+from loadloom.v1.dispatch_batches_pb2 import PLAN_COLUMN_STATE_OF_CHARGE_KWH as PLAN_COLUMN_STATE_OF_CHARGE_KWH
+from loadloom.v1.dispatch_batches_pb2 import PLAN_COLUMN_STORED_VALUE_PER_KWH as PLAN_COLUMN_STORED_VALUE_PER_KWH
+from loadloom.v1.dispatch_batches_pb2 import PLAN_COLUMN_UNSPECIFIED as PLAN_COLUMN_UNSPECIFIED
+from loadloom.v1.dispatch_batches_pb2 import PlanBatch as PlanBatch
+from loadloom.v1.dispatch_batches_pb2 import PlanColumn as PlanColumn
+from loadloom.v1.dispatch_batches_pb2 import SiteBatch as SiteBatch
+from loadloom.v1.dispatch_batches_pb2 import StreamReady as StreamReady
+from loadloom.v1.dispatch_batches_pb2 import StreamSetup as StreamSetup
+from loadloom.v1.dispatch_sites_pb2 import EnergyTarget as EnergyTarget
+from loadloom.v1.dispatch_sites_pb2 import Load as Load
+from loadloom.v1.dispatch_sites_pb2 import Meter as Meter
+from loadloom.v1.dispatch_sites_pb2 import Photovoltaic as Photovoltaic
+from loadloom.v1.dispatch_sites_pb2 import PhotovoltaicSchedule as PhotovoltaicSchedule
+from loadloom.v1.dispatch_sites_pb2 import ScenarioSchedule as ScenarioSchedule
+from loadloom.v1.dispatch_sites_pb2 import Schedule as Schedule
+from loadloom.v1.dispatch_sites_pb2 import Site as Site
+from loadloom.v1.dispatch_sites_pb2 import Storage as Storage
+from loadloom.v1.dispatch_sites_pb2 import StorageSchedule as StorageSchedule
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -46,6 +71,14 @@ class DispatchServiceStub:
     streams share room for a number of values: a stream whose answers stay unread for seconds while
     batches of others wait for room ends with RESOURCE_EXHAUSTED, reason ANSWER_UNREAD.
     """
+    PlanFleet: _grpc.UnaryUnaryMultiCallable[_dispatch_fleet_pb2.PlanFleetRequest, _operations_pb2.Operation]
+    """The plans of sites below transformers, feeders and substations whose limits they share, as an
+    operation whose response is a FleetPlan.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+    """
+    ListSitePlans: _grpc.UnaryUnaryMultiCallable[_dispatch_fleet_pb2.ListSitePlansRequest, _dispatch_fleet_pb2.ListSitePlansResponse]
+    """What each site of a fleet does, page by page, as long as its operation is kept."""
 
 @_typing.type_check_only
 class DispatchServiceAsyncStub(DispatchServiceStub):
@@ -61,6 +94,14 @@ class DispatchServiceAsyncStub(DispatchServiceStub):
     streams share room for a number of values: a stream whose answers stay unread for seconds while
     batches of others wait for room ends with RESOURCE_EXHAUSTED, reason ANSWER_UNREAD.
     """
+    PlanFleet: _aio.UnaryUnaryMultiCallable[_dispatch_fleet_pb2.PlanFleetRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """The plans of sites below transformers, feeders and substations whose limits they share, as an
+    operation whose response is a FleetPlan.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+    """
+    ListSitePlans: _aio.UnaryUnaryMultiCallable[_dispatch_fleet_pb2.ListSitePlansRequest, _dispatch_fleet_pb2.ListSitePlansResponse]  # type: ignore[assignment]
+    """What each site of a fleet does, page by page, as long as its operation is kept."""
 
 class DispatchServiceServicer(metaclass=_abc_1.ABCMeta):
     """The service that plans storage, generation and load at least cost."""
@@ -91,5 +132,25 @@ class DispatchServiceServicer(metaclass=_abc_1.ABCMeta):
         streams share room for a number of values: a stream whose answers stay unread for seconds while
         batches of others wait for room ends with RESOURCE_EXHAUSTED, reason ANSWER_UNREAD.
         """
+
+    @_abc_1.abstractmethod
+    def PlanFleet(
+        self,
+        request: _dispatch_fleet_pb2.PlanFleetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """The plans of sites below transformers, feeders and substations whose limits they share, as an
+        operation whose response is a FleetPlan.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        """
+
+    @_abc_1.abstractmethod
+    def ListSitePlans(
+        self,
+        request: _dispatch_fleet_pb2.ListSitePlansRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dispatch_fleet_pb2.ListSitePlansResponse, _abc.Awaitable[_dispatch_fleet_pb2.ListSitePlansResponse]]:
+        """What each site of a fleet does, page by page, as long as its operation is kept."""
 
 def add_DispatchServiceServicer_to_server(servicer: DispatchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

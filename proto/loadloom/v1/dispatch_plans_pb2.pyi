@@ -396,6 +396,66 @@ class VehicleValues(_message.Message):
 Global___VehicleValues: _TypeAlias = VehicleValues  # noqa: Y015
 
 @_typing.final
+class SwapStationValues(_message.Message):
+    """The values of the energy in the batteries of one swapping station."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    BATTERY_STORED_VALUE_PER_KWH_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name of the station."""
+    @_builtins.property
+    def battery_stored_value_per_kwh(self) -> _common_pb2.Matrix:
+        """The value of one more kWh in each battery at the end of each interval, before the swaps there; by
+        rows as in the schedule.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        battery_stored_value_per_kwh: _common_pb2.Matrix | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["battery_stored_value_per_kwh", b"battery_stored_value_per_kwh"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["battery_stored_value_per_kwh", b"battery_stored_value_per_kwh", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SwapStationValues: _TypeAlias = SwapStationValues  # noqa: Y015
+
+@_typing.final
+class RoomValues(_message.Message):
+    """The values of the heat in one room."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STORED_VALUE_PER_KWH_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name of the room."""
+    @_builtins.property
+    def stored_value_per_kwh(self) -> _common_pb2.Series:
+        """The value of one more kWh of heat in the room at the end of each interval; it is negative where
+        heat is a burden.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        stored_value_per_kwh: _common_pb2.Series | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stored_value_per_kwh", b"stored_value_per_kwh"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "stored_value_per_kwh", b"stored_value_per_kwh"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RoomValues: _TypeAlias = RoomValues  # noqa: Y015
+
+@_typing.final
 class Breach(_message.Message):
     """A limit that gave way at its price."""
 

@@ -828,6 +828,8 @@ class OrderlyOptions(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     METHOD_FIELD_NUMBER: _builtins.int
     WORK_LIMIT_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    DEADLINE_FIELD_NUMBER: _builtins.int
     relative_gap: _builtins.float
     """The relative gap at which a search may stop, 0..1; 1e-4 when zero."""
     seed: _builtins.int
@@ -839,9 +841,18 @@ class OrderlyOptions(_message.Message):
     as rounds end the search and not the time; a time limit that comes first still ends it. No limit
     when zero. Only the coupled technique counts rounds; the rota and small weeks need none.
     """
+    priority: _builtins.int
+    """The priority of the operation: of those that wait, the higher ones are solved first."""
     @_builtins.property
     def time_limit(self) -> _duration_pb2.Duration:
         """The longest time to solve; a minute when left out."""
+
+    @_builtins.property
+    def deadline(self) -> _duration_pb2.Duration:
+        """The time from the call until the operation must have ended, with the best plan so far, the time for
+        which it waits for a worker included; an operation without a plan by then has failed. No such time
+        when left out.
+        """
 
     def __init__(
         self,
@@ -851,10 +862,12 @@ class OrderlyOptions(_message.Message):
         seed: _builtins.int = ...,
         method: Global___OrderlyMethod.ValueType = ...,
         work_limit: _builtins.int = ...,
+        priority: _builtins.int = ...,
+        deadline: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time_limit", b"time_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "time_limit", b"time_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["method", b"method", "relative_gap", b"relative_gap", "seed", b"seed", "time_limit", b"time_limit", "work_limit", b"work_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "method", b"method", "priority", b"priority", "relative_gap", b"relative_gap", "seed", b"seed", "time_limit", b"time_limit", "work_limit", b"work_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

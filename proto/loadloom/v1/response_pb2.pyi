@@ -16,6 +16,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from loadloom.v1 import agency_pb2 as _agency_pb2
+from loadloom.v1 import common_data_sets_pb2 as _common_data_sets_pb2
 from loadloom.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
 import sys
@@ -314,8 +315,8 @@ class ResponseCustomers(_message.Message):
 
     @_builtins.property
     def fatigue_cost(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """The cost of having asked a customer once more this season, if it accepts: one for all, or one for each;
-        0 when left out.
+        """The cost of having asked a customer once more this season, whatever it answers: one for all, or one
+        for each; 0 when left out.
         """
 
     @_builtins.property
@@ -362,7 +363,8 @@ class ResponseCustomers(_message.Message):
     @_builtins.property
     def fixed_payment(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """What is promised for taking part, beside the price per kWh: one amount for all levels, or one for
-        each; 0 when left out. Plans reckon with it for whoever accepts.
+        each; 0 when left out. Who accepts a part of what it is asked for is promised that part of it. Plans
+        reckon with it for whoever accepts.
         """
 
     def __init__(
@@ -1624,7 +1626,7 @@ class CreateEventRequest(_message.Message):
     """The name of the OpenADR program; "demand-response" when empty."""
     fixed_from_share: _builtins.float
     """The share of the energy that it accepted which a customer must deliver to be due its fixed payment,
-    0..1; at 0 it is due to everybody who accepted.
+    0..1; at 0 it is due to everybody who accepted, if there are readings of it.
     """
     @_builtins.property
     def problem(self) -> Global___TargetProblem:
@@ -2246,7 +2248,9 @@ class Answer(_message.Message):
     event, also before being called; a member itself once it is.
     """
     accepted_kw: _builtins.float
-    """The reduction that it accepts, in kW, at most what it is asked for; that when left out."""
+    """The reduction that it accepts, in kW, at most what it is asked for; that when left out. Who gives
+    nothing opts out.
+    """
     def __init__(
         self,
         *,
@@ -2335,6 +2339,7 @@ class RetargetEventRequest(_message.Message):
     NEED_KW_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
+    ANSWER_TIME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's name for the request: the same one brings the same plan."""
     name: _builtins.str
@@ -2353,6 +2358,15 @@ class RetargetEventRequest(_message.Message):
     def options(self) -> _common_pb2.SolveOptions:
         """The wishes about how to solve; a relative gap of zero means 1e-4, and no time limit one of 0.25 s."""
 
+    @_builtins.property
+    def answer_time(self) -> _timestamp_pb2.Timestamp:
+        """The instant until which answers are waited for from now on, also those of customers who were called
+        before; not in the past where the event is yet to come, nor after it has begun, or after its end
+        where it has. When left out it stays as it is while it is ahead. Once it is over, those who have
+        not answered are taken to have no answer, and whom this plan calls may answer until the event
+        begins, or until it ends where it has begun.
+        """
+
     def __init__(
         self,
         *,
@@ -2362,10 +2376,11 @@ class RetargetEventRequest(_message.Message):
         need_kw: _common_pb2.Matrix | None = ...,
         detail: Global___TargetDetail | None = ...,
         options: _common_pb2.SolveOptions | None = ...,
+        answer_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "need_kw", b"need_kw", "options", b"options"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "detail", b"detail", "need_kw", b"need_kw", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "name", b"name", "need_kw", b"need_kw", "options", b"options", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "detail", b"detail", "name", b"name", "need_kw", b"need_kw", "options", b"options", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2701,7 +2716,7 @@ class DayReadings(_message.Message):
         """The readings themselves."""
 
     @_builtins.property
-    def data_set(self) -> _agency_pb2.DataSet:
+    def data_set(self) -> _common_data_sets_pb2.DataSet:
         """The files that have them."""
 
     @_builtins.property
@@ -2721,7 +2736,7 @@ class DayReadings(_message.Message):
         *,
         grid: _common_pb2.TimeGrid | None = ...,
         curves: _agency_pb2.Curves | None = ...,
-        data_set: _agency_pb2.DataSet | None = ...,
+        data_set: _common_data_sets_pb2.DataSet | None = ...,
         holidays: _abc.Iterable[_builtins.str] | None = ...,
         event_days: _abc.Iterable[_builtins.str] | None = ...,
         temperature_c: _common_pb2.Series | None = ...,

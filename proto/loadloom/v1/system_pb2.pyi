@@ -103,6 +103,11 @@ class Limits(_message.Message):
     CUSTOMERS_FIELD_NUMBER: _builtins.int
     CUSTOMER_POINTS_FIELD_NUMBER: _builtins.int
     EVENT_CALLS_FIELD_NUMBER: _builtins.int
+    FLEET_SITES_FIELD_NUMBER: _builtins.int
+    FLEET_POINTS_FIELD_NUMBER: _builtins.int
+    TENANT_CALLS_FIELD_NUMBER: _builtins.int
+    TENANT_OPERATIONS_FIELD_NUMBER: _builtins.int
+    TENANT_CPU_SECONDS_FIELD_NUMBER: _builtins.int
     message_bytes: _builtins.int
     """The largest message in either direction, in bytes."""
     intervals: _builtins.int
@@ -157,6 +162,20 @@ class Limits(_message.Message):
     """
     event_calls: _builtins.int
     """The largest number of customers that one event calls."""
+    fleet_sites: _builtins.int
+    """The largest number of sites of a fleet."""
+    fleet_points: _builtins.int
+    """The largest number of values of one quantity of the sites of a fleet: sites times intervals."""
+    tenant_calls: _builtins.int
+    """The number of calls of one tenant that may wait or run before its new ones are shed, as of
+    `calls_under_way`; no limit of its own when zero.
+    """
+    tenant_operations: _builtins.int
+    """The number of operations of one tenant that may wait or run; no limit when zero."""
+    tenant_cpu_seconds: _builtins.float
+    """The CPU seconds that the operations of one tenant may take in a day of UTC before new ones are
+    refused; no limit when zero.
+    """
     def __init__(
         self,
         *,
@@ -179,10 +198,15 @@ class Limits(_message.Message):
         customers: _builtins.int = ...,
         customer_points: _builtins.int = ...,
         event_calls: _builtins.int = ...,
+        fleet_sites: _builtins.int = ...,
+        fleet_points: _builtins.int = ...,
+        tenant_calls: _builtins.int = ...,
+        tenant_operations: _builtins.int = ...,
+        tenant_cpu_seconds: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_under_way", b"batches_under_way", "bytes_under_way", b"bytes_under_way", "calls_under_way", b"calls_under_way", "curve_points", b"curve_points", "customer_points", b"customer_points", "customers", b"customers", "devices", b"devices", "event_calls", b"event_calls", "intervals", b"intervals", "message_bytes", b"message_bytes", "points", b"points", "points_under_way", b"points_under_way", "schedule_points", b"schedule_points", "settlement_users", b"settlement_users", "sites_per_batch", b"sites_per_batch", "solve_seconds", b"solve_seconds", "streams_under_way", b"streams_under_way", "targets", b"targets", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_under_way", b"batches_under_way", "bytes_under_way", b"bytes_under_way", "calls_under_way", b"calls_under_way", "curve_points", b"curve_points", "customer_points", b"customer_points", "customers", b"customers", "devices", b"devices", "event_calls", b"event_calls", "fleet_points", b"fleet_points", "fleet_sites", b"fleet_sites", "intervals", b"intervals", "message_bytes", b"message_bytes", "points", b"points", "points_under_way", b"points_under_way", "schedule_points", b"schedule_points", "settlement_users", b"settlement_users", "sites_per_batch", b"sites_per_batch", "solve_seconds", b"solve_seconds", "streams_under_way", b"streams_under_way", "targets", b"targets", "tenant_calls", b"tenant_calls", "tenant_cpu_seconds", b"tenant_cpu_seconds", "tenant_operations", b"tenant_operations", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,7 +6,14 @@ from math import inf
 from time import perf_counter
 
 import numpy as np
-from highspy import Highs, HighsModelStatus, HighsSolution, HighsStatus
+from highspy import (
+    Highs,
+    HighsBasis,
+    HighsBasisStatus,
+    HighsModelStatus,
+    HighsSolution,
+    HighsStatus,
+)
 from highspy.highs import HighsCallbackEvent
 from numpy.typing import NDArray
 
@@ -41,6 +48,8 @@ _BETWEEN_S = 0.05
 """The time between two questions whether to stop."""
 
 _COLUMNWISE, _MINIMISE, _PRIMAL_SIMPLEX, _DUAL_SIMPLEX = 1, 1, 4, 1
+_BASIC = int(HighsBasisStatus.kBasic)
+_STATUSES = [HighsBasisStatus(number) for number in range(5)]
 _FEASIBLE, _VALID = 2, 1  # HiGHS' kSolutionStatusFeasible and kBasisValidityValid
 _REASONS = {
     HighsModelStatus.kOptimal: Reason.OPTIMAL,
@@ -87,7 +96,8 @@ class Entries:
 
     def add(self, rows: Indices, columns: Indices, values: FloatArray | float) -> None:
         """Adds an entry for each pair of a row and a column; one of them may be a single one."""
-        rows, columns = np.broadcast_arrays(rows, columns)
+        if rows.shape != columns.shape:  # looked at, since to broadcast takes far longer
+            rows, columns = np.broadcast_arrays(rows, columns)
         self._rows.append(rows)
         self._columns.append(columns)
         self._values.append(_filled(values, rows.size))
@@ -120,7 +130,9 @@ class Entries:
 
 
 def _filled(values: FloatArray | float, size: int) -> FloatArray:
-    return np.array(np.broadcast_to(values, size), np.float64)  # a copy: callers may go on
+    found = np.empty(size)  # an array of its own: callers may go on
+    found[:] = values
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -159,18 +171,6 @@ def compressed(rows: Indices, columns: Indices, entries: FloatArray, column_coun
     starts = np.zeros(column_count + 1, np.int32)
     np.cumsum(np.bincount(columns, minlength=column_count), out=starts[1:])
     return Matrix(starts=starts, rows=rows[order].astype(np.int32), entries=entries[order])
-
-
-def with_columns(matrix: Matrix, columns: NDArray[np.int64], factors: FloatArray) -> Matrix:
-    """The matrix with copies of some of its columns appended, each times its factor."""
-    begin, sizes = matrix.starts[columns], np.diff(matrix.starts)[columns]
-    ends = np.cumsum(sizes)
-    at = np.arange(sizes.sum()) + np.repeat(begin - (ends - sizes), sizes)
-    return Matrix(
-        starts=np.append(matrix.starts, matrix.starts[-1] + ends).astype(np.int32),
-        rows=np.append(matrix.rows, matrix.rows[at]),
-        entries=np.append(matrix.entries, matrix.entries[at] * np.repeat(factors, sizes)),
-    )
 
 
 class NumberTooLarge(ValueError):  # noqa: N818 -- the state of a programme, no error of ours
@@ -242,6 +242,17 @@ class Model:
         # The last basis stays feasible if only costs change, and dual feasible if they do not.
         primal = self._warm and same_bounds and same_sides
         highs.setOptionValue("simplex_strategy", _PRIMAL_SIMPLEX if primal else _DUAL_SIMPLEX)
+
+    @property
+    def basis(self) -> HighsBasis:
+        """The basis of the last run, for programmes of the same size."""
+        return self._highs.getBasis()
+
+    def begin_from(self, basis: HighsBasis, *, feasible: bool) -> None:
+        """Gives the simplex method a basis to begin with, and tells whether it is feasible."""
+        self._highs.setBasis(basis)
+        method = _PRIMAL_SIMPLEX if feasible else _DUAL_SIMPLEX
+        self._highs.setOptionValue("simplex_strategy", method)
 
     def begin_with(self, primal: FloatArray) -> None:
         """Gives the search a solution to begin with; one that breaks a row is mended or left."""
@@ -341,6 +352,27 @@ class Model:
             row_dual=np.array(solution.row_dual) if duals else None,
             seconds=seconds,
         )
+
+
+def moved(basis: HighsBasis, columns: Indices, rows: Indices) -> HighsBasis:
+    """The basis of a programme in which each column and row was another, or -1 for a new one.
+
+    New columns are at a bound and new rows basic; rows that are not tight make up the number.
+    """
+    before = np.array([*map(int, basis.col_status)], np.int8)
+    tight = np.array([*map(int, basis.row_status)], np.int8)
+    column = np.where(columns >= 0, before[columns], int(HighsBasisStatus.kLower))
+    row = np.where(rows >= 0, tight[rows], _BASIC)
+    more = rows.size - np.count_nonzero(column == _BASIC) - np.count_nonzero(row == _BASIC)
+    if more > 0:
+        row[np.flatnonzero(row != _BASIC)[:more]] = _BASIC
+    elif more < 0:
+        row[np.flatnonzero(row == _BASIC)[more:]] = int(HighsBasisStatus.kLower)
+    found = HighsBasis()
+    found.col_status = [_STATUSES[each] for each in column.tolist()]
+    found.row_status = [_STATUSES[each] for each in row.tolist()]
+    found.valid = True
+    return found
 
 
 def _same(held: FloatArray, new: FloatArray) -> bool:

@@ -131,6 +131,23 @@ def test_what_is_wrong_is_told_at_its_option(run, root, arguments, told):
     assert str(root) not in done.stderr
 
 
+def test_late_readings_are_replaced_where_that_is_asked_for(run, root):
+    times = pd.date_range("2026-03-02", periods=3, freq="h", tz=ZONE)
+    came = times + pd.to_timedelta([1, 48, 1], unit="h")
+    loads = {"meter": ["a"] * 3, "time": times, "load_kw": [1.0, 9.0, 3.0], "came": came}
+    pq.write_table(pa.table(loads), root / "late.parquet")
+    columns = ("--column", "user=meter", "--column", "arrival=came")
+    there = ("--root", "meters", "--layout", "long", *columns, *GRID, "--end", "2026-03-02T03:00")
+    late = ("--cut-off", "2026-03-03", "--replace", "late", "--fill", "linear")
+    done = run("aggregate", "late.parquet", *there, *late)
+    assert done.exit_code == 0, done.stderr
+    assert "1 late" in done.stdout
+    assert "6 kWh" in done.stdout
+    here = run("aggregate", "curves.csv", *late)
+    assert here.exit_code == 2
+    assert "--cut-off: for curves below a --root of the server alone" in here.stderr
+
+
 @pytest.fixture
 def large():
     """A file of curves of more bytes than the server takes in a message."""
@@ -143,14 +160,20 @@ def test_curves_too_large_for_a_message_are_added_up_in_chunks(run, large, monke
     large.to_csv("large.csv")
     monkeypatch.setattr(agency_verbs, "CHUNKED_VALUES", 10_000)
     monkeypatch.setattr(agency_chunks, "CHUNK_BYTES", 20_000)
-    done = run("aggregate", "large.csv", "--total", "all.csv", "--out", "users.csv")
+    wishes = ("--out", "users.csv", "--quantile", "0.5")
+    done = run("aggregate", "large.csv", "--total", "all.csv", *wishes)
     assert done.exit_code == 0, done.stderr
-    assert pd.read_csv("all.csv")["total_kw"].to_numpy() == pytest.approx(large.sum(axis=1))
+    found = pd.read_csv("all.csv")
+    assert found["total_kw"].to_numpy() == pytest.approx(large.sum(axis=1))
+    median = large.quantile(axis=1, interpolation="lower").to_numpy()
+    assert found["quantile_0.5_kw"].to_numpy() == pytest.approx(median)
     assert pd.read_csv("users.csv")["energy_kwh"].to_numpy() == pytest.approx(large.sum())
 
 
 @pytest.mark.parametrize(
-    "words", [("aggregate", "--quantile", "0.5"), ("settle", *TERMS)], ids=lambda words: words[0]
+    "words",
+    [("aggregate", "--fill", "area profile"), ("settle", *TERMS)],
+    ids=lambda words: words[0],
 )
 def test_what_cannot_be_sent_says_what_to_do(run, large, words, monkeypatch):
     large.to_csv("large.csv")

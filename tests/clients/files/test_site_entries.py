@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from loadloom.client.files import site_file
+from loadloom.client.files.documents import path_text
 from loadloom.client.files.faults import InputError
 from loadloom.client.files.site_input import read_input
-from loadloom.client.files.windows import Window, mask
+from loadloom.client.files.windows import Window, faults, mask
 from loadloom.client.grid import Grid
 from loadloom.client.request import plan_request
 
@@ -132,6 +133,21 @@ def test_windows_hold_for_the_intervals_that_begin_in_them(windows, hours):
     grid = Grid(start=start, step=timedelta(hours=1), count=48)
     found = mask([Window.model_validate(window) for window in windows], grid, ZONE)
     np.testing.assert_array_equal(np.flatnonzero(found), hours)
+
+
+@pytest.mark.parametrize(
+    ("window", "places"),
+    [
+        ({"from": "8 pm", "to": "9 pm", "days": ["sat", "fry"]}, ["days[1]", "from", "to"]),
+        ({"from": "2024-06-02T00:00", "to": "2024-06-01T00:00"}, ["to"]),
+        ({"from": "16:00", "to": "2024-06-01T00:00"}, ["to"]),
+        ({"from": "2024-03-31T02:30", "to": "2024-06-01T00:00"}, ["from"]),
+        ({"from": "22:00", "to": "02:00", "days": ["mon"]}, []),
+    ],
+)
+def test_all_that_makes_no_sense_in_a_window_is_told(window, places):
+    found = faults(Window.model_validate(window), ZONE)
+    assert [path_text(keys) for keys, _ in found] == places
 
 
 def test_windows_are_of_the_clock_where_it_changes():

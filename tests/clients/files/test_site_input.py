@@ -194,6 +194,24 @@ def test_times_that_a_series_does_not_cover_are_told(folder):
     )
 
 
+def test_prices_of_another_time_are_told_once_and_whole(folder):
+    rewrite(folder, "{file: load.csv, column: load_kw}", "7")
+    (fault,) = faults_of(folder, start=datetime(2025, 6, 1), end=datetime(2025, 6, 2))
+    assert fault.message == (
+        "has 24 values from 2024-06-01 00:00:00+02:00 to 2024-06-02 00:00:00+02:00; the horizon "
+        "wants 24 from 2025-06-01 00:00:00+02:00 to 2025-06-02 00:00:00+02:00: "
+        "missing from 2025-06-01 00:00:00+02:00 to 2025-06-02 00:00:00+02:00"
+    )
+
+
+def test_a_file_that_is_not_there_is_told_with_the_line_that_names_it(folder):
+    rewrite(folder, "load.csv", "none.csv")
+    (fault,) = faults_of(folder)
+    assert "cannot be read" in fault.message
+    named = f"named in {folder / 'site.yaml'}, line 8, column 5 (loads[0].power_kw)"
+    assert fault.message.endswith(named)
+
+
 @pytest.mark.parametrize(
     ("start", "count", "minutes", "words"),
     [

@@ -9,6 +9,7 @@ from loadloom.engine.answers import dispatch as answers
 from loadloom.engine.convert import dispatch as convert
 from loadloom.engine.settings import Limits
 from loadloom.engine.task import RejectedPlan
+from tests.engine.convert.test_dispatch_answers import SITES, request_of
 
 
 @pytest.fixture
@@ -86,3 +87,17 @@ def test_reasons_of_long_horizons_are_not_given_beside_other_calls(request_one):
     plain = convert.parse(request_one, Limits())
     assert answers.light(plain)
     assert not answers.light(replace(plain, detail=answers.REASONS))
+
+
+def test_a_single_device_is_quick_where_its_short_road_takes_it():
+    site, _ = SITES["vehicles[0].sessions[0].wanted_kwh"]
+    request = request_of(site)
+    task = convert.parse(request, Limits())
+    assert answers.light(task)
+    found = answers.quick_answer(task)
+    assert found.solution.road == "convex kernel of a vehicle"
+    assert found.cost.total == pytest.approx(answers.answer(task).cost.total)
+    request.site.vehicles[0].charge_min_kw = 0.5  # a rule that the short road does not have
+    assert answers.quick_answer(convert.parse(request, Limits())) is None
+    request.grid.count = 1_000
+    assert not answers.light(convert.parse(request, Limits()))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from loadloom.engine.answers.load_sums import Adding, Summing, Wishes, added
+from loadloom.engine.guard import refusal
 from loadloom.engine.settings import Limits
 from loadloom.engine.task import Task
 from loadloom.models.agency import percentiles
@@ -45,6 +46,8 @@ def test_quantiles_that_would_take_too_much_are_told_as_such(monkeypatch):
     assert paths(lambda: summed(chunk(), 50.0)) == ["options.quantiles"]
     adding = Adding(HORIZON, wishes(50.0), Limits())
     assert paths(lambda: adding.add(chunk())) == ["setup.options.quantiles"]
+    with pytest.raises(refusal.Refusal, match="counts of loads"):
+        Adding(HORIZON, wishes(50.0), Limits(points_under_way=100_000))
 
 
 @pytest.mark.parametrize(

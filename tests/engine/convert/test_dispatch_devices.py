@@ -15,7 +15,7 @@ from loadloom.engine.guard.refusal import Refusal
 from loadloom.engine.task import Origin
 from loadloom.v1 import common_pb2
 from loadloom.v1 import dispatch_pb2 as pb
-from tests.engine.dispatch_sites import LIMITS, UNITS, everything, paths_of, refusal
+from tests.engine.dispatch_sites import LIMITS, everything, paths_of, refusal
 from tests.engine.mutants import mutant, singles
 
 
@@ -59,7 +59,7 @@ def test_the_request_has_every_field_of_every_message():
 
     assert lacking([everything().site], "site") == {
         "site.earlier_schedule",
-        *(f"site.{kind}.on_off.initially_on" for kind in UNITS),
+        "site.earlier_grid",
         "site.appliances.interruptible.on_off.initially_on",
     }
 
@@ -206,7 +206,13 @@ TABLE = [
     ("s.scenarios[1].loads.add().CopyFrom(s.scenarios[1].loads[0])", "scenarios[1].loads[1].name"),
     ("s.risk.confidence = 1", "risk.confidence"),
     ("s.ClearField('scenarios')", "risk"),
-    ("s.earlier_schedule.import_kw.values.append(1)", "earlier_schedule.storages"),
+    ("s.earlier_schedule.import_kw.values.append(1)", "earlier_schedule.import_kw"),
+    (
+        "s.earlier_schedule.import_kw.values.append(1); s.earlier_grid.step.seconds = 3600",
+        "earlier_grid.count",
+    ),
+    ("s.generators[0].on_off.initially_on = False", "generators[0].ramp.initial_power_kw"),
+    ("s.boilers[0].ramp.initial_power_kw = 0.5", "boilers[0].ramp.initial_power_kw"),
 ]
 
 

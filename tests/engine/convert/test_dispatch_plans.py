@@ -7,13 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from google.protobuf.json_format import ParseDict
 
 from loadloom.client.grid import Grid
 from loadloom.client.plan import Plan
 from loadloom.engine.convert import dispatch as convert
 from loadloom.v1 import common_pb2
 from loadloom.v1 import dispatch_pb2 as pb
-from tests.engine.dispatch_sites import COUNT, LIMITS, UNITS, everything, paths_of, plan_of
+from tests.engine.dispatch_sites import (
+    COUNT,
+    LIMITS,
+    UNITS,
+    everything,
+    paths_of,
+    plan_of,
+    series,
+)
 
 ROOT = Path(__file__).parents[3]
 
@@ -148,17 +157,106 @@ def test_the_earlier_plan_is_kept_where_it_is_as_good(plan):
     [
         ("e.import_kw.values.append(1)", "import_kw"),
         ("e.vehicles[0].charge_kw.values[0] = math.nan", "vehicles[0].charge_kw"),
-        ("del e.rooms[:]", "rooms"),
-        ("e.boilers[0].name = 'other'", "boilers"),
+        ("e.boilers[0].name = 'rod'", "boilers[0].name"),
         ("e.swap_stations[0].battery_charge_kw.rows = 7", "swap_stations[0].battery_charge_kw"),
-        ("e.scenarios[0].photovoltaics[0].ClearField('name')", "scenarios[0].photovoltaics"),
+        ("e.scenarios[1].photovoltaics.add().name = 'roof'", "scenarios[1].photovoltaics[0].name"),
     ],
 )
-def test_an_earlier_plan_of_other_devices_is_refused(plan, change, path):
+def test_an_earlier_plan_of_another_form_is_refused(plan, change, path):
     request = everything()
     request.site.earlier_schedule.CopyFrom(plan.schedule)
     exec(compile(change, change, "exec"), {"e": request.site.earlier_schedule, "math": math})
     assert set(paths_of(request)) == {f"site.earlier_schedule.{path}"}
+
+
+def test_devices_are_found_in_an_earlier_plan_by_their_names(plan):
+    request = everything()
+    told = request.site.earlier_schedule
+    told.CopyFrom(plan.schedule)
+    turned = list(reversed(told.boilers))
+    del told.boilers[:], told.rooms[:], told.swap_stations[0].missed.values[:]
+    told.boilers.extend(turned)
+    told.vehicles[0].name = "another car"
+    earlier = convert.parse(request, LIMITS).earlier
+    known = {each.name: each for each in plan.schedule.boilers}
+    heat = [[*known[name].heat_kw.values] for name in ("gas", "rod")]
+    boilers = [u for u, unit in enumerate(convert.parse(request, LIMITS).problem.units)
+               if unit.name in known]  # fmt: skip
+    assert [earlier.units[u].heat_kw.tolist() for u in boilers] == heat
+    for nothing in (earlier.vehicles[0].charge_kw, earlier.rooms[0].heating_kw):
+        assert np.isnan(nothing).all()
+    assert np.isnan(earlier.swappings[0].missed).all()
+    found = plan_of(request)
+    assert "nearest to the earlier plan" in found.provenance.road
+
+
+def test_an_earlier_plan_is_taken_over_to_a_horizon_that_has_rolled_on(plan):
+    """Two hours later, in half hours: what overlaps is told, at the ends of half hours NaN."""
+    request = everything()
+    request.site.earlier_schedule.CopyFrom(plan.schedule)
+    request.site.earlier_grid.CopyFrom(request.grid)
+    request.grid.start_time.seconds += 7200
+    earlier = convert.parse(rolled(request), LIMITS).earlier
+    last = [*plan.schedule.import_kw.values][2:]
+    assert earlier.import_kw.tolist()[:4] == last
+    assert np.isnan(earlier.import_kw[4:]).all()
+    assert (
+        earlier.energy_kwh[0, :4].tolist()
+        == [*plan.schedule.storages[0].state_of_charge_kwh.values][2:]
+    )
+    request.grid.step.seconds = 1800
+    earlier = convert.parse(rolled(request), LIMITS).earlier
+    assert earlier.import_kw == pytest.approx(np.repeat(last[:3], 2))
+    assert np.isnan(earlier.energy_kwh[0, ::2]).all()
+    assert np.isfinite(earlier.energy_kwh[0, 1::2]).all()
+
+
+def test_what_was_planned_stays_when_the_horizon_rolls_on():
+    """Of two hours of one price the store charges in the one that was planned before."""
+    request = ParseDict(
+        {
+            "grid": {"start_time": "2024-06-01T00:00:00Z", "step": "3600s", "count": 4},
+            "site": {
+                "meter": {"buy_price_per_kwh": series(0.3, 0.1, 0.1, 0.5)},
+                "loads": [{"name": "hall", "power_kw": series(0, 0, 0, 2)}],
+                "storages": [
+                    {
+                        "name": "battery",
+                        "energy_max_kwh": series(2),
+                        "charge_limit_kw": series(2),
+                        "discharge_limit_kw": series(2),
+                    }
+                ],
+            },
+        },
+        pb.PlanDispatchRequest(),
+    )
+    free = pb.PlanDispatchRequest()
+    free.CopyFrom(request)
+    for hour in (1, 2):
+        limit = [2.0 * (t == hour) for t in range(4)]
+        request.site.storages[0].charge_limit_kw.values[:] = limit
+        later = pb.PlanDispatchRequest()
+        later.CopyFrom(free)
+        later.site.earlier_schedule.CopyFrom(plan_of(request).schedule)
+        later.site.earlier_grid.CopyFrom(request.grid)
+        later.grid.start_time.seconds += 3600
+        later.site.meter.buy_price_per_kwh.values[:] = [0.1, 0.1, 0.5, 0.4]
+        later.site.loads[0].power_kw.values[:] = [0, 0, 2, 0]
+        found = plan_of(later)
+        assert [*found.schedule.storages[0].charge_kw.values] == pytest.approx([*limit[1:], 0.0])
+        assert found.certificate.objective == pytest.approx(0.2)
+
+
+def rolled(request: pb.PlanDispatchRequest) -> pb.PlanDispatchRequest:
+    """The request without what stands at instants that have gone by."""
+    found = pb.PlanDispatchRequest()
+    found.CopyFrom(request)
+    for field in ("vehicles", "swap_stations", "appliances"):
+        found.site.ClearField(field)
+    found.site.storages[0].ClearField("targets")
+    found.site.meter.ClearField("circuits")
+    return found
 
 
 def _grid(message: common_pb2.TimeGrid) -> Grid:

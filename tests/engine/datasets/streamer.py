@@ -10,7 +10,8 @@ from loadloom.engine.datasets.data_set import DataSet, Layout
 from loadloom.engine.datasets.read import open_parts
 from loadloom.engine.datasets.roots import Roots
 from loadloom.models.agency.aggregate import aggregate
-from loadloom.models.agency.curves import in_memory, in_threads
+from loadloom.models.agency.curves import in_memory
+from loadloom.models.crew import in_threads
 from loadloom.models.horizon import Horizon
 
 

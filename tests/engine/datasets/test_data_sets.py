@@ -1,5 +1,6 @@
 """Data sets: the same curves from every layout, and every fault told with file, row and column."""
 
+import pickle
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -105,6 +106,16 @@ def test_a_folder_is_one_data_set_in_the_order_of_its_names(tmp_path):
     whole = aggregate(in_memory(LOADS), HORIZON)
     assert np.array_equal(aggregate(parts, HORIZON).total_kw, whole.total_kw)
     check_names(parts)
+
+
+def test_other_processes_read_the_footers_of_files_themselves(tmp_path):
+    """With columns in many row groups a footer is larger than each of these."""
+    pq.write_table(as_columns(), tmp_path / "a.parquet", row_group_size=1)
+    parts = opened(tmp_path, "a.parquet", Layout.WIDE_COLUMNS, area_column="area")
+    sent = pickle.dumps(parts[1])
+    assert len(sent) < parts[1].table.footer.serialized_size / 2
+    (chunk,) = pickle.loads(sent).chunks()
+    assert np.array_equal(chunk.load_kw, LOADS[1:2])
 
 
 def test_files_of_an_fsspec_file_system():

@@ -23,7 +23,8 @@ SUMS = """
     from loadloom.models.agency import percentiles
     from loadloom.models.agency.aggregate import aggregate
     from loadloom.models.agency.completeness import Fill, FillRule, Rules, SpikeRule
-    from loadloom.models.agency.curves import all_chunks, in_memory, in_threads
+    from loadloom.models.agency.curves import all_chunks, in_memory
+    from loadloom.models.crew import in_threads
     from loadloom.models.agency.solve import warm
     from loadloom.models.agency.windows import TimeWindows
     from loadloom.models.horizon import Horizon

@@ -76,3 +76,17 @@ async def test_memory_is_given_back_after_large_requests_alone(monkeypatch):
         while not times:
             await anyio.sleep(0.01)
     assert times == [1]
+
+
+def test_a_tenant_takes_no_more_than_its_part():
+    of = Admission(Limits(calls_under_way=3, tenant_calls=1), lambda: None)
+    with of.counted(PLAN) as places, of.let_in("busy", places):
+        with of.counted(PLAN) as again, pytest.raises(Refusal) as told, of.let_in("busy", again):
+            pass
+        assert (told.value.reason, told.value.retry_s) == ("QUOTA_EXCEEDED", 1.0)
+        with of.counted(PLAN) as other, of.let_in("calm", other):
+            pass
+        with of.counted(STREAMS[0]) as stream, of.let_in("busy", stream):
+            pass
+    with of.counted(PLAN) as places, of.let_in("busy", places):
+        pass

@@ -92,6 +92,40 @@ def test_a_member_answers_for_itself_in_time(park, event, failure):
         clock.time = EVENING - timedelta(hours=6)
 
 
+def test_whom_a_new_plan_calls_has_time_to_answer(park, failure):
+    """Answers were waited for until 17:00; at 17:00 those who were silent have none."""
+    operator, clock = park["operator"], park["clock"]
+    request = event_calling()
+    request.request_id = "answers until five"
+    names = request.problem.customers.names
+    names[-1] = BERT
+    request.problem.customers.never_call.append(len(names) - 1)
+    request.answer_time.FromDatetime(EVENING - timedelta(hours=1))
+    first = operator.CreateEvent(request, timeout=120).event
+    anew = pb.RetargetEventRequest(request_id="anew", name=first.name)
+    try:
+        clock.time = EVENING - timedelta(minutes=59)
+        anew.answer_time.FromDatetime(EVENING - timedelta(minutes=59, seconds=1))
+        assert set(failure(lambda: operator.RetargetEvent(anew, timeout=120)).paths) == {
+            "answer_time"
+        }
+        anew.answer_time.FromDatetime(EVENING + timedelta(minutes=1))
+        assert "answer_time" in failure(lambda: operator.RetargetEvent(anew, timeout=120)).paths
+        anew.ClearField("answer_time")
+        second = operator.RetargetEvent(anew, timeout=120).event
+        assert second.answer_time.ToSeconds() == EVENING.timestamp()
+        assert second.counts.no_answer == first.counts.pending
+        page = operator.ListCalls(pb.ListCallsRequest(name=first.name, states=[1])).calls
+        assert len(page) == second.counts.pending > 0
+        assert {call.answer_time.ToSeconds() for call in page} == {EVENING.timestamp()}
+        clock.time = EVENING + timedelta(hours=2)
+        late = pb.RetargetEventRequest(request_id="late", name=first.name)
+        told = failure(lambda: operator.RetargetEvent(late, timeout=120))
+        assert (told.code, told.reason) == (STATE, "WRONG_STATE")
+    finally:
+        clock.time = EVENING - timedelta(hours=6)
+
+
 def test_a_member_accepts_no_more_than_it_is_asked_for(park, event, failure):
     member = park[ANNA]
     (call,) = member.ListCalls(pb.ListCallsRequest(name=event.name)).calls

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from loadloom.engine.guard import tokens
 from loadloom.engine.guard.roles import LEAST, RANK, Role
 from loadloom.engine.server import NAMES
-from loadloom.v1 import agency_pb2, operations_pb2, response_pb2
+from loadloom.v1 import agency_pb2, dispatch_fleet_pb2, operations_pb2, response_pb2
 from loadloom.v1 import orderly_pb2 as pb
 from loadloom.v1.agency_pb2_grpc import AgencyServiceStub
 from loadloom.v1.orderly_pb2_grpc import OrderlyServiceStub
@@ -52,16 +52,22 @@ def may(role: Role, path: str) -> bool:
         *("GetEvent", "ListEvents", "ListCalls", "RecordAnswers", "WatchCalls", "ListPayments"),
     }:
         return True
-    if name in {"GetOperation", "ListOperations", "WaitOperation", "WatchOperation"} | {
-        *("ExplainSchedule", "ListStatements"),
-        *("ExportEvent", "GetEventSettlement", "ListReliabilities"),
+    if name in {
+        *("GetOperation", "ListOperations", "WaitOperation", "WatchOperation", "ExplainSchedule"),
+        *(
+            "ListStatements",
+            "ListSitePlans",
+            "ExportEvent",
+            "ListReliabilities",
+            "GetEventSettlement",
+        ),
     }:
         return role is not Role.MEMBER
     if "PlanDispatch" in name or name in {
         *("CreateSchedule", "ReviseSchedule", "CancelOperation"),
-        *("AggregateLoads", "AggregateLoadStream", "AssessPrices", "ShareCost"),
-        *("PlanPurchase", "FormPortfolio"),
-        *("ForecastNeed", "PlanTargets", "CheckConfidence", "MeasureResponse"),
+        *("AggregateLoads", "AggregateLoadStream", "AssessPrices", "ShareCost", "PlanPurchase"),
+        *("FormPortfolio", "PlanFleet", "ForecastNeed", "PlanTargets", "CheckConfidence"),
+        "MeasureResponse",
     }:
         return role in {Role.SUBMITTER, Role.OPERATOR, Role.ADMIN}
     if name == "DeleteOperation":
@@ -224,6 +230,7 @@ def about(guarded: Guarded) -> dict[str, bytes]:
         "AcknowledgeNotice": pb.AcknowledgeNoticeRequest(number=notice.number, user=MEMBER),
         "RecordDelivery": pb.RecordDeliveryRequest(name=name, deliveries=deliveries),
         "SettleSchedule": pb.SettleScheduleRequest(name=name),
+        "ListSitePlans": dispatch_fleet_pb2.ListSitePlansRequest(operation=operation),
         "WatchOperation": operations_pb2.WatchOperationRequest(name=operation),
         "GetOperation": longrunning.GetOperationRequest(name=operation),
         "WaitOperation": longrunning.WaitOperationRequest(name=operation),
@@ -253,7 +260,7 @@ def about(guarded: Guarded) -> dict[str, bytes]:
 
 
 NAMELESS = {
-    *("PlanDispatch", "BatchPlanDispatch", "StreamPlanDispatch", "GetSystemInfo"),
+    *("PlanDispatch", "BatchPlanDispatch", "StreamPlanDispatch", "PlanFleet", "GetSystemInfo"),
     *("CreateSchedule", "ListSchedules", "ListOperations", "GetLedger"),
     *("AggregateLoads", "AggregateLoadStream", "AssessPrices", "ShareCost", "PlanPurchase"),
     *("FormPortfolio", "CreateSettlement", "ListSettlements"),
@@ -440,9 +447,8 @@ def test_each_tenant_numbers_its_own_notices_and_reads_its_own_ledger(guarded):
 
 
 def test_ranks_go_from_the_member_to_the_admin():
-    assert sorted(Role, key=RANK.__getitem__) == [
-        *(Role.MEMBER, Role.VIEWER, Role.SUBMITTER, Role.OPERATOR, Role.ADMIN),
-    ]
+    ranked = [Role.MEMBER, Role.VIEWER, Role.SUBMITTER, Role.OPERATOR, Role.ADMIN]
+    assert sorted(Role, key=RANK.__getitem__) == ranked
 
 
 def test_system_info_is_for_all_who_are_known(guarded):

@@ -1,6 +1,7 @@
 """The file of tokens: made, read, revoked, and seen by a server that runs."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
@@ -101,6 +102,8 @@ def test_a_fault_in_the_file_leaves_all_as_it_was(file, caplog):
         json.dumps({"id": "0123456789ab", "digest": "0" * 64, "role": "viewer", "user": "anna"}),
         json.dumps({"id": "0123456789ab", "digest": "0" * 64, "role": "viewer", "tenant": "a b"}),
         json.dumps({"id": "0123456789ab", "digest": "0" * 64, "role": "viewer", "tenant": 3}),
+        json.dumps({"id": "0123456789ab", "digest": "0" * 64, "role": "viewer", "until": "soon"}),
+        json.dumps({"id": "0" * 12, "digest": "0" * 64, "role": "viewer", "until": "2030-01-01"}),
     ],
 )
 def test_a_line_that_tells_of_no_token_is_told_by_its_number(file, line):
@@ -127,6 +130,9 @@ def test_a_file_that_is_not_there_or_no_text_is_told(file):
         {"role": "viewer", "user": "anna"},
         {"role": "viewer", "tenant": "no spaces"},
         {"role": "member", "user": "x" * 201},
+        {"role": "viewer", "days": 0.0},
+        {"role": "viewer", "days": float("nan")},
+        {"role": "viewer", "days": 1e6},
     ],
 )
 def test_a_token_that_cannot_be_is_not_made(file, wanted):
@@ -141,12 +147,29 @@ def test_the_command_makes_lists_and_revokes(file, capsys, monkeypatch):
     secret = capsys.readouterr().out.strip()
     assert Tokens(file).bearer(secret).user == "anna"
     assert token_main.main(["list"]) == 0
-    id_, role, user, tenant, _ = capsys.readouterr().out.strip().split("\t")
+    id_, role, user, tenant, _, until = capsys.readouterr().out.strip("\n").split("\t")
+    assert until == ""
     assert (role, user, tenant) == ("member", "anna", "park")
     assert token_main.main(["revoke", id_]) == 0
     assert token_main.main(["revoke", id_]) == 2
     assert f"has no token {id_}" in capsys.readouterr().err
     assert Tokens(file).bearer(secret) is None
+
+
+def test_a_token_whose_time_is_over_has_no_bearer(file, monkeypatch, capsys):
+    assert token_main.main(["new", "--role=viewer", "--days=2", f"--token-hashes={file}"]) == 0
+    secret = capsys.readouterr().out.strip()
+    known, made = Tokens(file), datetime.now(UTC)
+    for hours, good in ((0, True), (47, True), (49, False)):
+        later = made + timedelta(hours=hours)
+
+        class Clock(datetime):
+            @classmethod
+            def now(cls, zone, later=later):
+                return later.astimezone(zone)
+
+        monkeypatch.setattr(tokens, "datetime", Clock)
+        assert (known.bearer(secret) is not None) == good, hours
 
 
 def test_the_command_tells_what_is_wrong(tmp_path, capsys, monkeypatch):

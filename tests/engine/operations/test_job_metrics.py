@@ -1,5 +1,7 @@
 """What Prometheus is told of jobs, by servers and by workers."""
 
+import os
+import signal
 import socket
 import urllib.request
 
@@ -62,3 +64,25 @@ def test_a_database_that_is_away_leaves_the_other_metrics(launch, postgresql):
         assert "loadloom_worker_deaths_total" in told
         assert not any(name.startswith("loadloom_jobs") for name in told)
         assert 'loadloom_jobs{state="queued"}' in eventually(lambda: scraped(port))
+
+
+def test_a_server_tells_what_its_own_worker_did(launch, new_url):
+    port = free_port()
+    words = ("--job-workers=1", "--workers=1", "--job-attempts=2", f"--metrics-port={port}")
+    begun, ended = "loadloom_job_attempts_total", "loadloom_job_attempts_ended_total"
+    method = 'method="loadloom.test.ProbeService/Run"'
+    with launch(new_url("sqlite"), *words) as server:
+        caller = Caller(server.address)
+        for name in [caller.submit(key="fine").name, caller.submit(do="exit").name]:
+            caller.wait(name)
+        last = f'{ended}{{ending="died",{method}}}'
+        told = eventually(lambda: scraped(port), lambda told: told.get(last) == 2.0)
+        assert told[f'{begun}{{again="False",{method}}}'] == 2.0
+        assert told[f'{begun}{{again="True",{method}}}'] == 1.0
+        assert told[f'{ended}{{ending="succeeded",{method}}}'] == 1.0
+        assert told[f"loadloom_job_attempt_seconds_count{{{method}}}"] == 3.0
+        # A worker that takes the place of another goes on with the same counts.
+        os.kill(server.worker(), signal.SIGKILL)
+        caller.wait(caller.submit(key="again").name)
+        good = f'{ended}{{ending="succeeded",{method}}}'
+        eventually(lambda: scraped(port), lambda told: told[good] == 2.0)

@@ -9,6 +9,7 @@ from google.longrunning import operations_pb2 as longrunning
 from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import ErrorInfo
 
+from loadloom.engine.settings import Limits
 from loadloom.v1 import operations_pb2 as pb
 from tests.engine.operations.processes import (
     CANCELLED,
@@ -202,6 +203,12 @@ def test_a_solve_that_hears_nothing_of_its_limit_ends_with_the_best_plan_so_far(
     assert metadata(ended).progress.value == 7
 
 
+def test_a_solve_without_a_plan_by_its_deadline_is_out_of_time_and_not_tried_again(caller):
+    ended = caller.wait(caller.submit(do="deaf", deadline_s=0.5).name)
+    assert (ended.error.code, reason(ended)) == (Code.DEADLINE_EXCEEDED, "OUT_OF_TIME")
+    assert metadata(ended).attempt == 1
+
+
 def test_what_waits_beyond_its_deadline_has_failed(caller):
     busy = [caller.submit(do="work", seconds=60) for _ in range(2)]
     for made in busy:
@@ -352,3 +359,12 @@ def test_a_hang_is_killed_at_the_servers_limit_and_has_failed_after_its_attempts
     with serve(new_url("sqlite"), **settings) as caller:
         ended = caller.wait(caller.submit(do="deaf").name)
         assert (reason(ended), metadata(ended).attempt) == ("SOLVE_DIED", 3)
+
+
+def test_a_tenant_that_has_used_its_seconds_is_told_when_to_try_again(serve, new_url, failure):
+    limits = Limits(tenant_cpu_seconds=0.5)
+    with serve(new_url("sqlite"), limits=limits) as caller:
+        caller.wait(caller.submit(do="deaf", limit_s=0.5, value=1.0).name)
+        told = failure(lambda: caller.submit(key="next"))
+        assert told.reason == "QUOTA_EXCEEDED"
+        assert 0.0 < told.retry_s <= 86_400.0

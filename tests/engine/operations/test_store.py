@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import Connection, select, text, update
 
 from loadloom.engine.jobs import keep_nothing
-from loadloom.engine.store import claims
+from loadloom.engine.store import claims, quotas
 from loadloom.engine.store import operations as store
 from loadloom.engine.store.claims import Errors, LostClaim
+from loadloom.engine.store.migrate import prepared
 from loadloom.engine.store.operations import (
     Filter,
     NewOperation,
@@ -19,6 +20,8 @@ from loadloom.engine.store.operations import (
     OtherRequest,
     Standing,
 )
+from loadloom.engine.store.quotas import OverQuota, Quota
+from loadloom.engine.store.schedule_tables import counters
 from loadloom.engine.store.schema import State, operation_events, operations
 
 METHODS = ["test/Run"]
@@ -60,6 +63,17 @@ def test_an_operation_is_as_it_was_asked_for(database):
     assert made.create_time == made.update_time
     assert store.latest(database, [made.number]) == {made.number: (1, False)}
     assert made.start_time is made.end_time is made.response is made.error is None
+
+
+def test_a_commit_to_a_file_is_on_the_disk(new_url):
+    database = prepared(new_url("sqlite"))
+    with database.reading() as connection:
+        told = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+    assert told == ["wal", 2, 1]  # 2 is FULL
+    database.close()
 
 
 def test_a_request_id_from_64_callers_makes_one_operation(database):
@@ -375,3 +389,43 @@ def test_whatever_happens_each_operation_ends_at_most_once(database, seed):
         now = found(database, operation)
         assert (now.state, now.event) == (events[-1].state, len(events))
         assert (now.response is not None) == (now.state is State.SUCCEEDED)
+
+
+def test_a_tenant_has_no_more_operations_under_way_than_its_quota(database):
+    quota = Quota(operations=2)
+
+    def create(**asked):
+        return store.create(database, new(quota=quota, **asked))
+
+    first, _ = create(request_id="one"), create()
+    with pytest.raises(OverQuota, match="2 operations") as told:
+        create(request_id="two")
+    assert told.value.retry_s > 0.0
+    assert create(request_id="one").name == first.name
+    assert create(tenant="other").state is State.QUEUED
+    assert len(store.page(database, "", Filter(), before=None, size=9)) == 2
+    claims.fail(database, claimed(database), b"error")
+    assert create(request_id="two").state is State.QUEUED
+
+
+def test_the_seconds_of_a_day_are_counted_for_each_tenant(database):
+    quota = Quota(cpu_s=10.0)
+
+    def create(tenant):
+        return store.create(database, new(tenant=tenant, quota=quota))
+
+    for tenant in ("busy", "busy", "calm"):
+        create(tenant)
+        quotas.charge(database, tenant, 6.0)
+    with pytest.raises(OverQuota, match="10 CPU seconds") as told:
+        create("busy")
+    assert 0.0 < told.value.retry_s <= quotas.DAY_S
+    assert create("calm").state is State.QUEUED
+    with database.writing() as connection:  # a day passes
+        gone = update(counters).values(name=quotas._name(0.0))
+        connection.execute(gone)
+    assert create("busy").state is State.QUEUED
+    quotas.charge(database, "busy", 1.0)
+    with database.reading() as connection:
+        left = connection.execute(select(counters.c.tenant, counters.c.value)).all()
+    assert sorted(left) == [("busy", 1_000), ("calm", 6_000)]

@@ -1,4 +1,4 @@
-"""Planners of servers on databases of both kinds."""
+"""Planners and operators of servers on databases of both kinds."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,6 +9,7 @@ import pytest
 
 from tests.engine.operations.postgres import Postgres, postgres
 from tests.engine.services.orderly_weeks import Planner, planning
+from tests.engine.services.response_calls import Operator, operating
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +51,10 @@ def planner(request, planner_on) -> Planner:
 def shared(planner_on) -> Planner:
     """As `planner`, on one kind of database alone."""
     return planner_on("sqlite").anew(next(SERIALS))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def operator(request, new_url) -> Iterator[Operator]:
+    """An operator of a server on a database of each kind, the same for the tests of a module."""
+    with operating(new_url(request.param)) as found:
+        yield found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loadloom.engine.guard.calls import Deadline
 from loadloom.engine.jobs import Progress, Solve
-from loadloom.engine.services import agency_jobs, orderly_jobs
+from loadloom.engine.services import agency_jobs, fleet_jobs, orderly_jobs
 
 
 def solve(request: bytes, progress: Progress, deadline: Deadline) -> bytes:
@@ -18,6 +18,11 @@ def solve(request: bytes, progress: Progress, deadline: Deadline) -> bytes:
 def solve_portfolio(request: bytes, progress: Progress, deadline: Deadline) -> bytes:
     """Forms a portfolio, and tells of its process."""
     return counted(agency_jobs.solve, request, progress, deadline)
+
+
+def solve_fleet(request: bytes, progress: Progress, deadline: Deadline) -> bytes:
+    """Plans a fleet, and tells of its process."""
+    return counted(fleet_jobs.solve, request, progress, deadline)
 
 
 def counted(whole: Solve, request: bytes, progress: Progress, deadline: Deadline) -> bytes:
@@ -48,4 +53,5 @@ JOBS = (
     replace(orderly_jobs.CREATE, solve=solve),
     replace(orderly_jobs.REVISE, solve=solve),
     replace(agency_jobs.FORM, solve=solve_portfolio),
+    replace(fleet_jobs.PLAN, solve=solve_fleet),
 )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import grpc
 import numpy as np
@@ -24,6 +25,9 @@ NEXT_DAY = EVENING + timedelta(days=1)
 ZONE = "Europe/Amsterdam"
 Z_ONE = 0.8413447460685429
 """The confidence whose normal quantile is 1."""
+
+SERIALS = count()
+"""Numbers that no other test has."""
 
 
 def grid(count: int = 2, start: datetime = EVENING, step_s: int = 3600) -> common_pb2.TimeGrid:
@@ -179,6 +183,13 @@ class Operator:
         found = [next(stream).call for _ in range(count)]
         stream.cancel()
         return found
+
+
+def created(operator: Operator, **changes: object) -> pb.ResponseEvent:
+    """An event whose request id and customers nobody else uses."""
+    serial = next(SERIALS)
+    request = event_request(f"event {serial}", known_as=f"{serial}-", **changes)
+    return operator.stub.CreateEvent(request, timeout=120).event
 
 
 @contextmanager

@@ -149,13 +149,15 @@ def test_a_stream_of_chunks_gives_the_sum_of_one_request(agent):
     loads = generator.random((60, 24))
     names = [f"user {number}" for number in range(60)]
     whole = pb.AggregateLoadsRequest(grid=grid(24), curves=curves(loads, names))
-    whole.options.users = True
-    asked = agent.stub.AggregateLoads(whole).aggregate
+    whole.options.quantiles.append(0.5)
     parts = [curves(loads[first : first + 25], names[first : first + 25]) for first in (0, 25, 50)]
-    found = agent.stub.AggregateLoadStream(chunks(*parts, users=True))
-    assert found.chunk_count == 3
-    asked.ClearField("provenance")
-    assert found.aggregate == asked
+    for users in (True, False):
+        whole.options.users = users
+        asked = agent.stub.AggregateLoads(whole).aggregate
+        found = agent.stub.AggregateLoadStream(chunks(*parts, users=users, quantiles=[0.5]))
+        assert found.chunk_count == 3
+        asked.ClearField("provenance")
+        assert found.aggregate == asked
 
 
 def test_a_portfolio_takes_those_who_pay(agent):

@@ -16,8 +16,11 @@ from loadloom.engine.datasets.long import LongPart
 from loadloom.engine.datasets.wide import WidePart
 from loadloom.engine.run.cluster import NoCluster, connected
 from loadloom.engine.settings import BadSettings, load
+from loadloom.models.dispatch.fleet.solve import solve
 from loadloom.v1 import agency_pb2 as pb
 from tests.engine.services.agency_calls import grid, settling
+from tests.engine.services.fleet_calls import fleet_request, planning_fleets
+from tests.models.dispatch.fleet.fleets import homes, limited
 
 distributed = pytest.importorskip("distributed")
 
@@ -185,3 +188,13 @@ def test_the_environment_may_name_the_cluster(monkeypatch):
     monkeypatch.setenv("LOADLOOM_CLUSTER", NOWHERE)
     assert load([]).cluster == NOWHERE
     assert load(["--cluster", "tcp://other:8786"]).cluster == "tcp://other:8786"
+
+
+def test_a_fleet_is_planned_by_the_cluster_as_by_this_machine(cluster, new_url):
+    free = homes(300, 24, 4)
+    fleet = limited(free, solve(free).plan.power_kw, 0.7)
+    with planning_fleets(new_url("sqlite"), cluster=cluster.scheduler_address) as aggregator:
+        _, plan = aggregator.planned(fleet_request(fleet))
+    due = solve(fleet).termination
+    assert (plan.certificate.objective, plan.certificate.bound) == (due.objective, due.bound)
+    assert plan.unlimited_cost < plan.certificate.bound

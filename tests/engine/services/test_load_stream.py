@@ -34,6 +34,7 @@ def test_floats_and_doubles_add_up(agent):
     parts = [curves(((3, 1),), ("a",), single=True), curves(((1, 2),), ("b",))]
     found = agent.stub.AggregateLoadStream(chunks(*parts))
     assert values(found.aggregate.total_kw) == [4.0, 3.0]
+    assert found.aggregate.sum_of_peaks_kw == 5.0
     assert not found.aggregate.users.names
 
 

@@ -29,6 +29,7 @@ from tests.engine.services.agency_calls import (
     sharing_request,
     sum_request,
 )
+from tests.engine.services.fleet_calls import fleet_request
 from tests.engine.services.orderly_weeks import SHORT, Planner, planning, shortage, week_request
 from tests.engine.services.response_calls import (
     accepts,
@@ -37,6 +38,7 @@ from tests.engine.services.response_calls import (
     problem_of_homes,
     readings,
 )
+from tests.models.dispatch.fleet.fleets import homes
 
 FAULTS = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL}
 FAULT_NUMBERS = {code.value[0] for code in FAULTS}
@@ -176,7 +178,17 @@ def measure_request() -> response_pb2.MeasureResponseRequest:
     return request
 
 
+def small_fleet() -> Message:
+    """A fleet with shared rows and a site of its own."""
+    request = fleet_request(homes(6, 4, 1))
+    request.sites.names.extend(f"home {number}" for number in range(6))
+    request.sites.shared_rows.add(matrix="load_kw", rows=range(6)).factors.values.append(1.0)
+    request.mixed_sites.add(node=1).site.CopyFrom(site_request().site)
+    return request
+
+
 WORKING = {
+    "PlanFleet": lambda: [small_fleet()],
     "AggregateLoads": lambda: [sum_request()],
     "AggregateLoadStream": lambda: chunks(curves(), curves(((1, 1),), ("cora",)), users=True),
     "AssessPrices": lambda: [assess_request()],

@@ -13,7 +13,7 @@ METHODS = list(pb.DESCRIPTOR.services_by_name["DispatchService"].methods)
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_every_method_has_a_handler_of_its_kind(method):
-    handler = DispatchService(Settings(), runner=None).handler()
+    handler = DispatchService(Settings(), runner=None, operations=None).handler()
     found = handler.service(
         SimpleNamespace(method=f"/{NAME}/{method.name}", invocation_metadata=())
     )

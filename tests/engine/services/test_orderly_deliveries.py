@@ -1,12 +1,14 @@
 """What may be recorded of deliveries, and what stays when a settled schedule is deleted."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import grpc
 import pytest
 
 from loadloom.v1 import orderly_pb2 as pb
-from tests.engine.services.orderly_weeks import MONDAY, keys
+from tests.engine.operations.processes import eventually
+from tests.engine.services.orderly_weeks import MONDAY, Clock, keys, planning
 
 OVER = MONDAY + timedelta(days=7)
 
@@ -108,3 +110,33 @@ def test_a_price_below_that_of_measures_is_noted(shared):
     (note,) = shared.solved(shared.stub.CreateSchedule(request)).notes
     assert "costs 2.5" in note
     assert "2 of the 4 measures" in note
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_settled_schedules_are_kept_as_long_as_the_setting_says(new_url, failure, kind):
+    url = new_url(kind)
+    with planning(url) as planner:
+        kept, settled = (planner.published(short={0: 70.0}) for _ in range(2))
+        planner.clock.time = OVER
+        planner.settle(settled.name, missing_as_zero=True)
+        ledger = planner.ledger()
+    week_end = MONDAY + timedelta(days=7)
+    for days, found in ((29.9, True), (30.1, False)):
+        clock = Clock(week_end + timedelta(days=days))
+        with planning(url, clock, schedule_days=30.0) as planner:
+            look = partial(planner.get, settled.name)
+            if found:
+                assert look().state == pb.SCHEDULE_STATE_SETTLED
+            else:
+                eventually(lambda look=look: _is_gone(look))
+                assert failure(look).code is grpc.StatusCode.NOT_FOUND
+            assert planner.get(kept.name).name == kept.name
+            assert planner.ledger() == ledger
+
+
+def _is_gone(look) -> bool:
+    try:
+        look()
+    except grpc.RpcError:
+        return True
+    return False

@@ -30,6 +30,9 @@ def make(change: str) -> Callable[[Request], None]:
 
 TABLE = [
     ("no week", "r.ClearField('week')", "week"),
+    ("priority beyond 100", "r.options.priority = 101", "options.priority"),
+    ("a deadline that was", "r.options.deadline.seconds = -1", "options.deadline"),
+    ("no such time left", "r.options.deadline.nanos = 2**30 - 1", "options.deadline"),
     ("no start", "r.week.ClearField('start_time')", "week.start_time"),
     ("no midnight", "r.week.start_time.seconds += 60", "week.start_time"),
     ("year 0", "r.week.start_time.seconds = -62135596800", "week.start_time"),

@@ -1,8 +1,7 @@
 """What answers and plans must not do: revive calls, promise too much, call too often or late."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from itertools import count
 
 import grpc
 import pytest
@@ -17,28 +16,16 @@ from loadloom.wire.arrays import to_matrix
 from tests.engine.services.response_calls import (
     EVENING,
     NEXT_DAY,
+    SERIALS,
     Operator,
     accepts,
+    created,
     event_request,
     operating,
     opts_out,
 )
 
 BAD, STATE = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION
-
-SERIALS = count()
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def operator(request, new_url) -> Iterator[Operator]:
-    with operating(new_url(request.param)) as found:
-        yield found
-
-
-def created(operator: Operator) -> pb.ResponseEvent:
-    serial = next(SERIALS)
-    request = event_request(f"event {serial}", known_as=f"{serial}-")
-    return operator.stub.CreateEvent(request, timeout=120).event
 
 
 def retargeted(operator: Operator, event: pb.ResponseEvent, *need_kw: float) -> pb.ResponseEvent:

@@ -1,8 +1,6 @@
 """Events from the call to the last answer, on both kinds of database."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 
 import grpc
 import pytest
@@ -10,8 +8,10 @@ import pytest
 from loadloom.v1 import response_pb2 as pb
 from loadloom.wire.arrays import to_floats, to_matrix
 from tests.engine.services.response_calls import (
+    SERIALS,
     Operator,
     accepts,
+    created,
     event_request,
     operating,
     opts_out,
@@ -20,21 +20,6 @@ from tests.engine.services.response_calls import (
 ALREADY, ABORTED = grpc.StatusCode.ALREADY_EXISTS, grpc.StatusCode.ABORTED
 BAD, GONE = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
 STATE = grpc.StatusCode.FAILED_PRECONDITION
-
-SERIALS = count()
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def operator(request, new_url) -> Iterator[Operator]:
-    with operating(new_url(request.param)) as found:
-        yield found
-
-
-def created(operator: Operator, **changes: object) -> pb.ResponseEvent:
-    """An event whose request id and customers nobody else uses."""
-    serial = next(SERIALS)
-    request = event_request(f"event {serial}", known_as=f"{serial}-", **changes)
-    return operator.stub.CreateEvent(request, timeout=120).event
 
 
 def retargeted(operator: Operator, event: pb.ResponseEvent, **changes) -> pb.ResponseEvent:

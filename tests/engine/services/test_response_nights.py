@@ -105,7 +105,72 @@ def test_the_hour_that_is_repeated_counts_in_a_night_that_begins_before_midnight
     request.readings.curves.load_kw.CopyFrom(to_matrix(loads))
     request.start_time.FromDatetime(datetime(2026, 10, 24, 21, tzinfo=UTC))
     request.end_time.FromDatetime(datetime(2026, 10, 25, 2, tzinfo=UTC))
-    assert list(measured(operator, request).delivered_kwh) == [pytest.approx(5.0)]
+    found = measured(operator, request)
+    assert list(found.delivered_kwh) == [pytest.approx(5.0)]
+    assert from_floats(found.load_kw) == pytest.approx([2.0] * 5)
+
+
+@pytest.mark.parametrize("other_kw", [2.0, 3.0, 5.0])
+@pytest.mark.parametrize(("since", "until"), [(-1, 0), (0, 1), (-2, 0), (0, 2)])
+def test_only_the_half_of_a_repeated_hour_that_is_in_the_event_counts(
+    operator, since, until, other_kw
+):
+    """At 01:00 UTC of 2026-10-25 clocks in Amsterdam are set back from 03:00 to 02:00."""
+    back = datetime(2026, 10, 25, 1, tzinfo=UTC)
+    start = datetime(2026, 9, 27, 22, tzinfo=UTC)
+    loads = np.full((1, 29 * 24 + 1), 3.0)
+    turn = round((back - start).total_seconds() / 3600)
+    loads[0, turn - 1 : turn + 1] = other_kw
+    loads[0, turn + since : turn + until] = 2.0
+    request = pb.MeasureResponseRequest(readings=pb.DayReadings(grid=grid(loads.size, start)))
+    request.readings.curves.names.append("anna")
+    request.readings.curves.load_kw.CopyFrom(to_matrix(loads))
+    request.start_time.FromDatetime(back + timedelta(hours=since))
+    request.end_time.FromDatetime(back + timedelta(hours=until))
+    found = measured(operator, request)
+    assert list(found.delivered_kwh) == [pytest.approx(float(until - since))]
+    assert from_floats(found.load_kw) == pytest.approx([2.0] * (until - since))
+
+
+def night_in_march(since: int, until: int) -> pb.MeasureResponseRequest:
+    """A customer that saves 1 of 3 kW around 01:00 UTC of 2026-03-29, when 02:00 becomes 03:00."""
+    turn, start = datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 3, 1, 23, tzinfo=UTC)
+    loads = np.full((1, 29 * 24), 3.0)
+    at = round((turn - start).total_seconds() / 3600)
+    loads[0, at + since : at + until] = 2.0
+    request = pb.MeasureResponseRequest(readings=pb.DayReadings(grid=grid(loads.size, start)))
+    request.readings.curves.names.append("anna")
+    request.readings.curves.load_kw.CopyFrom(to_matrix(loads))
+    request.start_time.FromDatetime(turn + timedelta(hours=since))
+    request.end_time.FromDatetime(turn + timedelta(hours=until))
+    return request
+
+
+def test_an_hour_that_the_clock_leaves_out_is_missed_by_nobody(operator):
+    request = night_in_march(-2, 1)
+    found = measured(operator, request)
+    assert list(found.delivered_kwh) == [pytest.approx(3.0)]
+    assert from_floats(found.load_kw).size == 3
+    assert list(found.notes) == [""]
+    request.rule.method = pb.BASELINE_METHOD_CONTROL_GROUP
+    request.rule.matches = 1
+    request.controls.names.append("other")
+    request.controls.load_kw.CopyFrom(to_matrix(np.full((1, 29 * 24), 3.0)))
+    found = measured(operator, request)
+    assert list(found.delivered_kwh) == [pytest.approx(3.0)]
+
+
+def test_an_event_after_midnight_is_adjusted_by_the_evening_before(operator):
+    # From 01:00 to 03:00 against 80 kW; from 22:00 to midnight 110 kW in place of 100.
+    request = night([110.0, 110.0], [110.0, 60.0, 60.0])
+    request.start_time.FromDatetime(MIDNIGHT + timedelta(hours=1))
+    request.end_time.FromDatetime(MIDNIGHT + timedelta(hours=3))
+    request.rule.adjustment = pb.ADJUSTMENT_KIND_RATIO
+    request.rule.adjustment_start_minutes = 180
+    request.rule.adjustment_end_minutes = 60
+    found = measured(operator, request)
+    np.testing.assert_allclose(from_floats(found.baseline_kw), [88.0, 88.0])
+    assert list(found.delivered_kwh) == [pytest.approx(2 * 28.0)]
 
 
 def test_an_event_lasts_a_day_at_most(operator, failure):
@@ -158,7 +223,7 @@ def test_a_night_is_paid_by_the_kwh_and_for_taking_part(operator):
     promised = {0.2: 1.5, 0.4: 2.005}
     assert all(call.fixed_payment == promised[call.price_per_kwh] for call in calls.values())
     operator.answer(
-        event, accepts(one.customer, 1.0), accepts(two.customer, 1.0), accepts(three.customer)
+        event, accepts(one.customer), accepts(two.customer, 1.0), accepts(three.customer)
     )
     names = [one.customer, two.customer]
     days = readings(names)
@@ -183,6 +248,18 @@ def test_a_night_is_paid_by_the_kwh_and_for_taking_part(operator):
     assert (third.fixed_minor, third.payment_minor) == (0, 0)
     assert settlement.fixed_minor == fixed
     assert settlement.paid_minor == sum(one.payment_minor for one in paid)
+
+
+def test_who_accepts_a_part_is_due_a_part_of_what_was_promised(operator, failure):
+    event = operator.stub.CreateEvent(promising(3.0), timeout=120).event
+    one, *_ = operator.calls(event).values()
+    told = failure(lambda: operator.answer(event, accepts(one.customer, 0.0)))
+    assert (told.code, set(told.paths)) == (BAD, {"answers[0].accepted_kw"})
+    operator.answer(event, accepts(one.customer, 0.1 * one.asked_kw))
+    asked = pb.SettleEventRequest(
+        request_id=f"settle {event.name}", name=event.name, readings=readings([one.customer])
+    )
+    assert operator.settle(asked).fixed_minor == 30
 
 
 def test_an_export_tells_what_is_promised(operator):

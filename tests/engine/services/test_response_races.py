@@ -1,8 +1,6 @@
 """What happens while something else is under way, on both kinds of database."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 
 import grpc
 import pytest
@@ -14,34 +12,20 @@ from loadloom.v1 import response_pb2 as pb
 from loadloom.wire.arrays import to_matrix
 from tests.engine.services.held import held
 from tests.engine.services.response_calls import (
-    Operator,
+    SERIALS,
     accepts,
+    created,
     event_request,
-    operating,
     opts_out,
     readings,
 )
 
 ABORTED = grpc.StatusCode.ABORTED
 
-SERIALS = count()
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def operator(request, new_url) -> Iterator[Operator]:
-    with operating(new_url(request.param)) as found:
-        yield found
-
-
-def created(operator: Operator) -> pb.ResponseEvent:
-    serial = next(SERIALS)
-    request = event_request(f"event {serial}", known_as=f"{serial}-", need_kw=(5.0, 4.0))
-    return operator.stub.CreateEvent(request, timeout=120).event
-
 
 @pytest.mark.parametrize("late", [accepts, opts_out, lambda name: accepts(name, 0.5)])
 def test_an_answer_during_a_settlement_is_never_lost(operator, monkeypatch, failure, late):
-    event = created(operator)
+    event = created(operator, need_kw=(5.0, 4.0))
     first, second, *_ = operator.calls(event)
     operator.answer(event, accepts(first))
     request = pb.SettleEventRequest(
@@ -63,7 +47,7 @@ def test_an_answer_during_a_settlement_is_never_lost(operator, monkeypatch, fail
 
 
 def test_a_watcher_is_told_no_answer_older_than_what_it_knows(operator, monkeypatch):
-    before = created(operator)
+    before = created(operator, need_kw=(5.0, 4.0))
     last = max(call.number for call in operator.calls(before).values())
     asked = pb.WatchCallsRequest(after_number=last)
     with ThreadPoolExecutor(2) as pool:
@@ -71,7 +55,7 @@ def test_a_watcher_is_told_no_answer_older_than_what_it_knows(operator, monkeypa
             early = operator.stub.WatchCalls(asked, timeout=80)
             first = pool.submit(next, early)
             assert nothing_new()
-            event = created(operator)
+            event = created(operator, need_kw=(5.0, 4.0))
             late = operator.stub.WatchCalls(asked, timeout=60)
             assert next(late).call.event == event.name
         assert first.result(timeout=60).call.event == event.name
@@ -104,7 +88,7 @@ def test_a_plan_that_is_made_meanwhile_takes_the_last_call_of_a_season(
 
 
 def test_the_same_request_twice_at_once_brings_its_own_plan(operator, monkeypatch):
-    event = created(operator)
+    event = created(operator, need_kw=(5.0, 4.0))
     request = pb.RetargetEventRequest(request_id=f"rest {event.name}", name=event.name)
 
     def asked() -> pb.ResponseEvent:

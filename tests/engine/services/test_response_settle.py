@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import count
 
 import grpc
 import numpy as np
@@ -14,8 +13,10 @@ from loadloom.wire.arrays import from_floats, from_series, to_matrix
 from tests.engine.services.response_calls import (
     DAYS,
     EVENING,
+    SERIALS,
     Operator,
     accepts,
+    created,
     event_request,
     grid,
     operating,
@@ -25,14 +26,6 @@ from tests.engine.services.response_calls import (
 
 ALREADY, STATE = grpc.StatusCode.ALREADY_EXISTS, grpc.StatusCode.FAILED_PRECONDITION
 BAD = grpc.StatusCode.INVALID_ARGUMENT
-
-SERIALS = count()
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def operator(request, new_url) -> Iterator[Operator]:
-    with operating(new_url(request.param)) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -142,10 +135,9 @@ def test_what_cannot_be_measured_is_told_with_its_path(measurer, failure, path, 
     assert path in told.paths
 
 
-def created(operator: Operator, **changes: object) -> tuple[pb.ResponseEvent, list[str]]:
-    serial = next(SERIALS)
-    request = event_request(f"event {serial}", known_as=f"{serial}-", **changes)
-    event = operator.stub.CreateEvent(request, timeout=120).event
+def called(operator: Operator) -> tuple[pb.ResponseEvent, list[str]]:
+    """An event and the customers whom it calls."""
+    event = created(operator)
     return event, list(operator.calls(event))
 
 
@@ -160,7 +152,7 @@ def settle_request(
 
 
 def test_an_event_is_paid_to_the_cent(operator):
-    event, names = created(operator)
+    event, names = called(operator)
     yes = names[:3]
     operator.answer(event, *map(accepts, yes), opts_out(names[3]), close=True)
     saved = [2.0, 0.125, 0.0]
@@ -189,7 +181,7 @@ def test_an_event_is_paid_to_the_cent(operator):
 
 
 def test_an_event_that_is_not_over_is_not_settled(operator, failure):
-    event, names = created(operator)
+    event, names = called(operator)
     operator.answer(event, accepts(names[0]))
     request = settle_request(event, names[:1], [1.0])
     for early in (EVENING - timedelta(hours=1), EVENING + timedelta(minutes=119)):
@@ -204,8 +196,24 @@ def test_an_event_that_is_not_over_is_not_settled(operator, failure):
     assert settlement.customer_count == 1
 
 
+def test_days_of_events_before_are_no_days_alike(operator):
+    """Anna saved 2 of 3 kW in an event a week before, which lowers no baseline of hers."""
+    serial, days = next(SERIALS), timedelta(days=7)
+    for turn, start in enumerate((EVENING - days, EVENING)):
+        request = event_request(f"week {serial} {turn}", known_as=f"w{serial}-")
+        request.problem.grid.start_time.FromDatetime(start)
+        with operator.at(start - timedelta(hours=6)):
+            event = operator.stub.CreateEvent(request, timeout=120).event
+            name = next(iter(operator.calls(event)))
+            operator.answer(event, accepts(name))
+    asked = settle_request(event, [name], [1.0])
+    week = (DAYS - 8) * 24 + 18
+    asked.readings.curves.load_kw.values.values[week : week + 2] = [1.0, 1.0]
+    assert operator.settle(asked).delivered_kwh == pytest.approx(2.0)
+
+
 def test_a_settlement_is_made_once_and_for_all(operator, failure):
-    event, names = created(operator)
+    event, names = called(operator)
     operator.answer(event, accepts(names[0]))
     request = settle_request(event, names[:1], [1.0])
     first = operator.settle(request)
@@ -225,7 +233,7 @@ def test_a_settlement_is_made_once_and_for_all(operator, failure):
 
 
 def test_who_did_not_accept_is_not_paid_and_who_has_no_reading_gets_nothing(operator, failure):
-    event, names = created(operator)
+    event, names = called(operator)
     operator.answer(event, accepts(names[0]), accepts(names[1]))
     request = settle_request(event, [names[0], names[2]], [1.0, 1.0])
     told = failure(lambda: operator.settle(request))
@@ -243,7 +251,7 @@ def test_who_did_not_accept_is_not_paid_and_who_has_no_reading_gets_nothing(oper
 
 
 def test_readings_that_measure_nobody_settle_nothing(operator, failure):
-    event, names = created(operator)
+    event, names = called(operator)
     operator.answer(event, *map(accepts, names[:5]))
     strangers = settle_request(event, ["stranger"], [1.0])
     told = failure(lambda: operator.settle(strangers))
@@ -257,21 +265,21 @@ def test_readings_that_measure_nobody_settle_nothing(operator, failure):
 
 
 def test_an_event_that_nobody_accepted_is_settled_with_nothing(operator):
-    event, names = created(operator)
+    event, names = called(operator)
     operator.answer(event, close=True)
     settlement = operator.settle(settle_request(event, names[:1], []))
     assert (settlement.customer_count, settlement.paid_minor) == (0, 0)
 
 
 def test_a_cancelled_event_is_never_settled(operator, failure):
-    event, names = created(operator)
+    event, names = called(operator)
     operator.stub.CancelEvent(pb.CancelEventRequest(name=event.name))
     told = failure(lambda: operator.settle(settle_request(event, names[:1], [])))
     assert told.code is STATE
 
 
 def test_a_failed_settlement_leaves_nothing_behind(operator, failure):
-    event, names = created(operator)
+    event, names = called(operator)
     operator.answer(event, accepts(names[0]))
     request = settle_request(event, names[:1], [1.0])
     request.rule.fewest = 40
@@ -311,7 +319,7 @@ def test_what_customers_deliver_makes_the_next_plan_better(operator):
 
 
 def test_reliabilities_are_paged_by_name(operator):
-    event, names = created(operator)
+    event, names = called(operator)
     operator.answer(event, *map(accepts, names[:5]))
     operator.settle(settle_request(event, names[:5], [1.0] * 5))
     found, request = [], pb.ListReliabilitiesRequest(customers=names[:5], page_size=2)
@@ -363,7 +371,7 @@ def test_readings_may_lie_in_files_and_have_gaps(new_url, tmp_path):
     root = tmp_path / "meters"
     root.mkdir()
     with operating(new_url("sqlite"), data_roots={"meters": str(root)}) as operator:
-        event, names = created(operator)
+        event, names = called(operator)
         operator.answer(event, accepts(names[0]), accepts(names[1]))
         request = settle_request(event, names[:2], [1.0, 1.0])
         curves = request.readings.curves

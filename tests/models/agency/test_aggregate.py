@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from loadloom.models.agency.aggregate import Second, aggregate
-from loadloom.models.agency.curves import Chunk, Pass, Rows, in_memory, in_threads, merge
+from loadloom.models.agency.curves import Chunk, Pass, Rows, in_memory, merge
 from loadloom.models.agency.percentiles import RELATIVE_ERROR
 from loadloom.models.agency.prices import affine
 from loadloom.models.agency.problem import Currency, Curves, Problem
 from loadloom.models.agency.settle import settle
 from loadloom.models.agency.windows import TimeWindows
 from loadloom.models.checks import InvalidProblem
+from loadloom.models.crew import in_threads
 from loadloom.models.horizon import Horizon
 
 
@@ -185,6 +186,31 @@ def test_merging_is_the_same_in_any_grouping():
     whole = first(Rows(Chunk(load_kw=load)))
     assert np.array_equal(whole.totals.total_kw, left.totals.total_kw)
     assert np.array_equal(whole.spread.kept, left.spread.kept)
+
+
+class Counted:
+    """A part that knows how often it was read."""
+
+    def __init__(self, load):
+        self.load, self.readings = load, 0
+
+    def chunks(self):
+        self.readings += 1
+        yield Chunk(load_kw=self.load)
+
+
+def test_the_peak_of_parts_read_before_is_watched_in_those_to_come():
+    """The first users of each part have their peaks early; those of the first part are few."""
+    load = np.random.default_rng(8).random((3, 5_000, 24), dtype=np.float32)
+    load[1:, :4_096, :4] += 1.0
+    load[0, :, 20] += 2.0
+    load[1:, 4_096:, 20] += 4.0
+    parts = [Counted(one) for one in load]
+    found, due = aggregate(parts, hours(24)), aggregate(in_memory(load.reshape(-1, 24)), hours(24))
+    assert found.peak_slots.tolist() == due.peak_slots.tolist() == [20]
+    for name in ("coincident_kw", "peak_without_kw"):
+        assert np.array_equal(getattr(found.users, name), getattr(due.users, name))
+    assert [part.readings for part in parts] == [1, 1, 1]
 
 
 def test_sums_are_exact_where_plain_float32_is_wrong_in_the_third_digit():

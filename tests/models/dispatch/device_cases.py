@@ -1,10 +1,15 @@
 """Sites with one further device each, small enough to solve by hand, with the arithmetic."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, inf
 
+import numpy as np
+
+from loadloom.models.dispatch.devices.meter import Carbon
 from loadloom.models.dispatch.problem import Problem
+from tests.models.dispatch.cases import site
 from tests.models.dispatch.device_sites import (
+    EVENING,
     boiler,
     cold_room,
     generator,
@@ -19,6 +24,7 @@ from tests.models.dispatch.device_sites import (
     with_units,
     with_vehicle,
 )
+from tests.models.dispatch.meter_cases import with_meter
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,8 @@ APPLIANCES = [
     # 2 kW, then 1 kW: from the second hour on 0.2 + 0.4, from the first 0.6 + 0.1, then 0.8 + 0.2.
     DeviceCase("best start", with_appliance(shiftable([2, 1], latest=4)), 0.6),
     DeviceCase("window", with_appliance(shiftable([2, 1], earliest=2, latest=4)), 1.0),
-    DeviceCase("too long", with_appliance(shiftable([2, 1], earliest=3, latest=4)), inf),
+    # The run that is under way leaves an hour of the window for the next one.
+    DeviceCase("too late", with_appliance(shiftable([2, 1], latest=2, carried_h=1)), inf),
     DeviceCase("two runs", with_appliance(shiftable([2, 1], latest=4, run_count=2)), 0.7 + 1.0),
     # The second hour of a run that is under way costs 0.3, and the next one starts after it.
     DeviceCase("carried", with_appliance(shiftable([2, 1], latest=4, carried_h=1)), 0.3 + 0.6),
@@ -132,6 +139,15 @@ APPLIANCES = [
     DeviceCase("finer profile", with_appliance(shiftable([4, 2], step_h=0.5, latest=4)), 0.3),
     # Prices that drop to sell: 2 kW of surplus are taken rather than given away.
     DeviceCase("own surplus", with_appliance(shiftable([2], latest=4), pv=[0, 0, 2, 0]), 0.0),
+    # Together they would draw 4 kW of the 2 that the connection has: one runs at 0.1, one at 0.2.
+    DeviceCase(
+        "several at once",
+        replace(
+            site(EVENING, import_limit=2.0),
+            appliances=(shiftable([2], latest=4), interruptible(1, latest=4, power=2.0)),
+        ),
+        0.2 + 0.4,
+    ),
     DeviceCase("cheapest hours", with_appliance(interruptible(2, latest=4)), 0.1 + 0.2),
     DeviceCase(
         "least on", with_appliance(interruptible(2, latest=4, switching={"least_on_h": 2})), 0.4
@@ -321,6 +337,32 @@ UNITS = [
         "unmet", with_units([0.1], boiler(1), heat=5, bus={"breach_price_per_kwh": 2.0}), 0.4 + 2.0
     ),
     DeviceCase("too cold", with_units([0.1], boiler(1), heat=5), inf),
+    # 2 kW of fuel at 0.09 are 1.8 kW of heat.
+    DeviceCase(
+        "gas boiler",
+        with_units([0.3], unit(1, cost=0.09, heat=0.9, bus="heat"), heat=1.8),
+        0.18,
+    ),
+    # Half of 4 kWh made at 0.1 is left an hour later, which is cheaper than 2 at 0.3.
+    DeviceCase(
+        "tank with losses",
+        with_units(
+            [0.1, 0.3],
+            boiler(2),
+            heat=[0, 2],
+            storages=(tank(2, self_discharge_per_h=0.5),),
+        ),
+        0.4,
+    ),
+    # 4 kWh of fuel cost 0.8 and emit 2 kg at 0.1; from the grid it is 1 and 0.2 kg, at 0.02.
+    DeviceCase(
+        "carbon of fuel",
+        with_meter(
+            with_units([0.5], generator(1, carbon_kg_per_kwh=0.5), load=2),
+            carbon=Carbon(intensity_kg_per_kwh=np.full(1, 0.1), price_per_kg=0.1),
+        ),
+        0.8 + 0.2,
+    ),
     # Heat made at 0.1 and kept in the tank.
     DeviceCase("tank", with_units([0.1, 0.3], boiler(2), heat=2, storages=(tank(2),)), 0.4),
 ]

@@ -242,7 +242,7 @@ def random_single(rng: np.random.Generator, kind: str) -> Problem:
     """A random site with one device, of the shape that a road of its own takes as a rule."""
     problem = random_site(rng, "heat" if kind == "tank" else kind, count=int(rng.integers(5, 30)))
     if rng.random() < 0.8:
-        hours = np.full(problem.horizon.count, 0.5)
+        hours = np.full(problem.horizon.count, problem.horizon.step_h.mean())
         problem = replace(problem, horizon=replace(problem.horizon, step_h=hours))
     if kind == "tank":
         units = [replace(each, switching=Switching()) for each in problem.units]

@@ -1,9 +1,10 @@
 """Random sites of meter, loads, plants and stores with the rules that the general road takes."""
 
+from math import inf
+
 import numpy as np
 
 from loadloom.models.dispatch.devices.meter import (
-    HARD,
     Carbon,
     Circuit,
     Commitment,
@@ -32,7 +33,7 @@ def random_meter(rng: np.random.Generator, site: Problem) -> Meter:
             devices=("load 0",),
             import_limit_kw=np.full(count, rng.uniform(2.0, 8.0)),
             export_limit_kw=np.full(count, sometimes(np.inf, 3.0)),
-            breach_price_per_kwh=sometimes(HARD, rng.uniform(0.1, 2.0), 0.3),
+            breach_price_per_kwh=sometimes(inf, rng.uniform(0.1, 2.0), 0.3),
         ),
         Circuit(
             name="sub",
@@ -57,8 +58,8 @@ def random_meter(rng: np.random.Generator, site: Problem) -> Meter:
         sell_price_per_kwh=meter.sell_price_per_kwh,
         import_limit_kw=sometimes(np.full(count, 3.0), meter.import_limit_kw),
         export_limit_kw=meter.export_limit_kw,
-        import_breach_price_per_kwh=sometimes(0.5, HARD, 0.7),
-        export_breach_price_per_kwh=sometimes(0.3, HARD),
+        import_breach_price_per_kwh=sometimes(0.5, inf, 0.7),
+        export_breach_price_per_kwh=sometimes(0.3, inf),
         demand_charges=sometimes((charge,), ()),
         carbon=sometimes(
             Carbon(

@@ -63,6 +63,7 @@ FAULTS = [
     ("appliances", 0, "carried_h", 2.0, "carried_h"),
     ("appliances", 0, "latest", 5, "earliest"),
     ("appliances", 0, "earliest", 4, "earliest"),
+    ("appliances", 0, "profile_step_h", 5.0, "latest"),
     ("appliances", 0, "breach_price_per_run", np.nan, "breach_price_per_run"),
     ("appliances", 1, "power_kw", 0.0, "power_kw"),
     ("appliances", 1, "running_min_h", 2.0, "running_min_h"),

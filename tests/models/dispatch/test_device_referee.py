@@ -9,21 +9,33 @@ import pytest
 
 from loadloom.models.dispatch.devices.appliance import AppliancePlan
 from loadloom.models.dispatch.devices.heat import BusPlan, HeatBus
+from loadloom.models.dispatch.devices.meter import Island
 from loadloom.models.dispatch.devices.room import RoomPlan
+from loadloom.models.dispatch.devices.storage import StoragePlan
 from loadloom.models.dispatch.devices.swapping import SwappingPlan
 from loadloom.models.dispatch.devices.unit import UnitPlan
 from loadloom.models.dispatch.devices.vehicle import VehiclePlan
-from loadloom.models.dispatch.judges import appliance, heat, room, swapping, unit, vehicle
+from loadloom.models.dispatch.judges import (
+    appliance,
+    heat,
+    room,
+    storage,
+    swapping,
+    unit,
+    vehicle,
+)
+from loadloom.models.dispatch.referee import violations
 from loadloom.models.dispatch.sheet import Sheet
+from loadloom.models.dispatch.solve import solve
 from loadloom.models.dispatch.switching import Switching
 from loadloom.models.horizon import Horizon
 from tests.models.dispatch import device_sites as make
-from tests.models.dispatch.cases import START
+from tests.models.dispatch.cases import START, store, target
 
 
-def judged(judge, device, plan, hours=(1.0, 1.0, 1.0, 1.0)):
+def judged(judge, device, plan, hours=(1.0, 1.0, 1.0, 1.0), reserve=None):
     """The sheet of one device on its own."""
-    sheet = Sheet(Horizon(start=START, step_h=np.array(hours)))
+    sheet = Sheet(Horizon(start=START, step_h=np.array(hours)), reserve)
     judge(sheet, "x", device, plan)
     return sheet
 
@@ -58,6 +70,14 @@ CAR_FAULTS = [
     ("charge_kw", {"discharge_kw": row(0.5, 0, 0, 0)}),  # both at once
     ("energy_kwh", {"energy_kwh": row(2.5, 2.1, 0.5, 1.5)}),
     ("energy_kwh", {"public_kwh": row(0, 0.4), "energy_kwh": row(2.5, 2.0, 0.4, 1.4)}),
+    (
+        "energy_kwh",  # more than it can hold
+        {
+            "charge_kw": row(1.5, 1.0, 0, 1.0),
+            "discharge_kw": row(0, 0, 0, 0),
+            "energy_kwh": row(2.5, 3.5, 2.0, 3.0),
+        },
+    ),
     ("missed_kwh", {"missed_kwh": row(0, 0.4)}),
     ("sessions[0].wanted_kwh", {"missed_kwh": row(0.1, 0.5)}),
     ("public_kwh", {"public_kwh": row(0, 2.5)}),
@@ -77,11 +97,12 @@ def charged(*rows):
 
 
 STATION_FAULTS = [
-    ("charge_kw[1]", charged([0, 0, 0, 0.5], [1.25, -0.5, 0, 0])),
+    ("charge_kw[1]", charged([0, 0, 0, 0.5], [1.25, 0, 0, 0])),  # more than a slot gives
+    ("charge_kw[1]", charged([0, 0, 0, 0.5], [0.5, 0.5, -0.25, 0])),
     ("charge_kw", charged([0, 0.9, -0.9, 0.5], [0.5, 0.25, 0, 0])),
     ("charge_kw", charged([0.0, 0, 0, 0.5], [0.5, 0.25, 0, 0.6])),  # more than its slots
     ("swaps[1]", charged([0, 0, 0, 0.5], [0.5, 0.15, 0, 0])),
-    ("energy_kwh[0]", {"energy_kwh": SWAPPED.energy_kwh + 0.1}),
+    ("energy_kwh[0]", {"energy_kwh": SWAPPED.energy_kwh - [[0.1], [0.0]]}),
     ("energy_kwh[0]", charged([0, 0.6, 0, 0.5], [0.5, 0.25, 0, 0])),  # more than it can hold
     ("missed", {"missed": row(0, 0.3)}),
     ("bookings", {"missed": row(0, 1)}),
@@ -98,6 +119,9 @@ WASHER_FAULTS = [
     ("run_count", {"starts": row(0, 0, 0, 0), "power_kw": row(1, 0, 0, 0), "missed": 1.0}),
     ("missed", {"starts": row(0, 0, 0, 0), "power_kw": row(1, 0, 0, 0)}),
 ]
+
+RESTED = replace(WASHER, carried_h=0.0)
+RESTED_FAULTS = [("starts[0]", {"starts": row(1, 0, 0, 0), "power_kw": row(2, 1, 0, 0)})]
 
 PUMP = make.interruptible(
     2,
@@ -138,6 +162,11 @@ PUMP_FAULTS = [
     ("missed", {**pumped(1, 0, 0, 0, 0, 0), "missed": 0.0}),
     ("missed", {"missed": -1.0}),
 ]
+
+# What runs when the horizon ends must have run for its least time, too.
+DRYER = make.interruptible(2, latest=4, most=3, power=2.0, switching={"least_on_h": 2.0})
+DRIED = AppliancePlan(**pumped(0, 0, 1, 1))
+DRYER_FAULTS = [("least_on_h[3]", pumped(1, 1, 0, 1)), ("least_on_h[0]", pumped(1, 0, 1, 1))]
 
 ENGINE = make.unit(
     4,
@@ -190,6 +219,12 @@ BUS_FAULTS = [
     ("dumped_kw", {"dumped_kw": row(0, 1, 0, 0)}),
 ]
 
+HARD_BUS = HeatBus(name="heat", demand_kw=row(1, 2), dump=True)
+HARD_BUS_FAULTS = [
+    ("unmet_kw", {"unmet_kw": row(0, 0.5)}),
+    ("dumped_kw", {"dumped_kw": row(0, -1)}),
+]
+
 ROOM = make.room(4, high=23, gains=1.0, heat_bus="heat", heating_limit_kw=2.0)
 WARM = RoomPlan(
     heating_kw=row(2, 0, 0, 0), cooling_kw=row(0, 0, 0, 0), temperature_c=row(23, 23, 23, 23)
@@ -197,20 +232,79 @@ WARM = RoomPlan(
 ROOM = replace(ROOM, gains_kw=row(1, 0, 0, 0))
 ROOM_FAULTS = [
     ("heating_kw", {"heating_kw": row(2.5, 0, 0, 0), "temperature_c": row(23.5, 23, 23, 23)}),
+    ("heating_kw", {"heating_kw": row(2, -1, 0, 0), "temperature_c": row(23, 22, 22, 22)}),
     ("cooling_kw", {"cooling_kw": row(0, 1, 0, 0), "temperature_c": row(23, 22, 22, 22)}),
+    ("temperature_c", {"heating_kw": row(0, 0, 0, 0), "temperature_c": row(21, 21, 21, 19)}),
     ("temperature_c", {"temperature_c": row(23, 22, 22, 22)}),
     ("temperature_c", {"heating_kw": row(2, 1, 0, 0), "temperature_c": row(23, 24, 24, 24)}),
 ]
 
+CHILLED = make.room(2, cold_bus="cold")
+MILD = RoomPlan(heating_kw=row(0, 0), cooling_kw=row(0, 0), temperature_c=row(20, 20))
+CHILLED_FAULTS = [
+    ("temperature_c", {"cooling_kw": row(1, 0), "temperature_c": row(19, 19)}),
+    ("heating_kw", {"heating_kw": row(1, 0), "temperature_c": row(21, 21)}),  # without a bus
+]
+
+STORE = store(
+    4,
+    capacity=4.0,
+    power=2.0,
+    minimum=0.5,
+    initial=1.0,
+    charge_efficiency=0.5,
+    discharge_efficiency=0.5,
+    least_charge_kw=0.5,
+    least_discharge_kw=0.5,
+    targets=(target(1, 1.5, 2.5),),
+)
+MOVED = StoragePlan(
+    charge_kw=row(2, 0, 0, 0), discharge_kw=row(0, 0, 0.5, 0), energy_kwh=row(2, 2, 1, 1)
+)
+
+
+def stored(charge, discharge, energy):
+    return {
+        "charge_kw": row(*charge),
+        "discharge_kw": row(*discharge),
+        "energy_kwh": row(*energy),
+    }
+
+
+STORE_FAULTS = [
+    ("charge_kw", stored((2.2, 0, 0, 0), (0, 0, 0.5, 0), (2.1, 2.1, 1.1, 1.1))),
+    ("charge_kw", stored((2, 0, 0, -0.1), (0, 0, 0.5, 0), (2, 2, 1, 0.95))),
+    ("charge_kw", stored((2, 0, 0, 0.4), (0, 0, 0.5, 0), (2, 2, 1, 1.2))),  # below its least
+    ("charge_kw", stored((2, 0, 2, 0), (0, 0, 1, 0), (2, 2, 1, 1))),  # both at once
+    ("discharge_kw", stored((2, 2, 2, 0), (0, 0, 0, 2.1), (2, 3, 4, -0.2))),
+    ("discharge_kw", stored((2, 0, 0, 0), (0, 0, 0.4, 0), (2, 2, 1.2, 1.2))),
+    ("energy_kwh", stored((2, 0, 0, 0), (0, 0, 0.5, 0), (2, 2, 1, 1.1))),  # from nowhere
+    ("energy_kwh", stored((2, 0, 0, 0), (0, 0, 1, 0), (2, 2, 0, 0))),
+    ("energy_kwh", stored((2, 2, 2, 2), (0, 0, 0, 0), (2, 3, 4, 5))),  # more than it can hold
+    ("targets[0]", stored((0, 0, 0, 0), (0, 0, 0, 0), (1, 1, 1, 1))),
+    ("targets[0]", stored((2, 2, 0, 0), (0, 0, 0, 0), (2, 3, 3, 3))),
+]
+SOFT = replace(STORE, breach_price_per_kwh=1.0)
+SOFT_FAULTS = [
+    ("energy_kwh", stored((2, 2, 2, 2), (0, 0, 0, 0), (2, 3, 4, 5))),  # more than it can hold
+    ("energy_kwh", stored((2, 0, 0, 0), (0, 0, 1.5, 0), (2, 2, -1, -1))),
+]
+
 TABLE = [
+    (storage.judge, STORE, MOVED, STORE_FAULTS),
+    (storage.judge, SOFT, MOVED, SOFT_FAULTS),
     (vehicle.judge, CAR, DRIVEN, CAR_FAULTS),
     (swapping.judge, STATION, SWAPPED, STATION_FAULTS),
     (appliance.judge, WASHER, WASHED, WASHER_FAULTS),
+    (appliance.judge, RESTED, replace(WASHED, power_kw=row(0, 2, 1, 0)), RESTED_FAULTS),
     (appliance.judge, PUMP, PUMPED, PUMP_FAULTS),
+    (appliance.judge, DRYER, DRIED, DRYER_FAULTS),
     (unit.judge, ENGINE, RAN, ENGINE_FAULTS),
     (unit.judge, REST, UnitPlan(**running(0, 2, 2, 2)), REST_FAULTS),
+    (heat.judge, HARD_BUS, BusPlan(dumped_kw=row(0, 0), unmet_kw=row(0, 0)), HARD_BUS_FAULTS),
     (heat.judge, BUS, BusPlan(dumped_kw=row(0, 0, 0, 0), unmet_kw=row(0, 1, 0, 0)), BUS_FAULTS),
     (room.judge, ROOM, WARM, ROOM_FAULTS),
+    (room.judge, CHILLED, MILD, CHILLED_FAULTS),
 ]
 
 
@@ -278,6 +372,31 @@ def test_a_room_forgets_the_cold_exponentially_however_long_the_steps_are():
 def test_what_runs_gives_reserve_and_what_stands_still_gives_none():
     spare = judged(unit.judge, ENGINE, RAN).spare_kw
     assert spare.tolist() == [0.0, 1.0, 0.5, 1.0]
+
+
+def test_a_store_gives_in_reserve_what_it_holds_at_both_ends_of_an_hour():
+    """It keeps its floor, and gives at most its power besides what it gives already."""
+    everywhere = Island(intervals=np.ones(4, np.bool_), reserve_kw=np.ones(4), reserve_h=0.25)
+    held = row(0.5, 1.5, 0.5, 0.5) * 0.5 / 0.25
+    room = row(2 + 2, 2, 2 - 0.5, 2)
+    spare = judged(storage.judge, STORE, MOVED, reserve=everywhere).spare_kw
+    assert spare.tolist() == np.minimum(held, room).tolist()
+    at_once = replace(everywhere, reserve_h=0.0)
+    assert judged(storage.judge, STORE, MOVED, reserve=at_once).spare_kw.tolist() == room.tolist()
+    tank = replace(STORE, bus="heat")
+    assert not judged(storage.judge, tank, MOVED, reserve=everywhere).spare_kw.any()
+
+
+def test_heat_that_nobody_takes_is_seen():
+    problem = make.with_units([0.3], make.boiler(1), heat=3)
+    schedule = solve(problem).schedule
+    assert violations(problem, schedule) == []
+    more = UnitPlan(on=row(1), input_kw=row(4), electricity_kw=row(0), heat_kw=row(4))
+    wasted = replace(schedule, units=(more,), import_kw=row(4))
+    assert [each.path for each in violations(problem, wasted)] == ["balance of heat[0]"]
+    roomy = replace(problem, buses=(replace(problem.buses[0], dump=True),))
+    dumped = replace(wasted, buses=(BusPlan(dumped_kw=row(1), unmet_kw=row(0)),))
+    assert violations(roomy, dumped) == []
 
 
 def test_a_long_run_is_judged_without_a_table_of_its_steps_by_intervals():

@@ -6,31 +6,24 @@ import numpy as np
 import pytest
 
 from loadloom.models.dispatch.conflicts import conflicts
-from loadloom.models.dispatch.devices.appliance import InterruptibleAppliance
+from loadloom.models.dispatch.devices.appliance import InterruptibleAppliance, ShiftableAppliance
 from loadloom.models.dispatch.devices.heat import HeatBus
-from loadloom.models.dispatch.devices.meter import Carbon, DemandCharge, Island, Tier
-from loadloom.models.dispatch.devices.storage import EnergyTarget
+from loadloom.models.dispatch.devices.meter import Carbon, Island
+from loadloom.models.dispatch.devices.storage import DepthWear, EnergyTarget
 from loadloom.models.dispatch.devices.swapping import Booking, SwappingStation
 from loadloom.models.dispatch.devices.unit import Unit
 from loadloom.models.dispatch.devices.vehicle import Session, Vehicle
-from loadloom.models.dispatch.general_conflicts import general_conflicts
 from loadloom.models.dispatch.scenarios import Scenario
 from loadloom.models.dispatch.solve import solve
 from loadloom.solvers.termination import Reason
+from tests.models.dispatch.meter_cases import charge, circuit, with_meter
 from tests.models.dispatch.sites import battery, site
-from tests.models.dispatch.test_conflicts import infeasible_sites
-from tests.models.dispatch.test_general import circuit, with_meter
 
 
 def priced(problem):
     """The site with a demand charge that costs nothing, so that only the general road takes it."""
-    count = problem.horizon.count
-    charge = DemandCharge(
-        name="free",
-        intervals=np.ones(count, np.bool_),
-        tiers=(Tier(from_kw=0.0, price_per_kw=0.0),),
-    )
-    return with_meter(problem, demand_charges=(charge,))
+    free = charge((0.0, 0.0), count=problem.horizon.count)
+    return with_meter(problem, demand_charges=free)
 
 
 def islanded(problem, *hours, reserve=0.0):
@@ -276,27 +269,63 @@ def test_large_sites_have_their_own_sizes():
         assert solve(roomy).termination.objective == pytest.approx(2.0 * scale)
 
 
-def test_both_ways_of_naming_ask_for_as_much():
-    """The conflicts of plain sites, by their own programme and by the general one."""
-    compared = 0
-    for problem in infeasible_sites(40):
-        asked = [
-            sum(conflict.amount for conflict in find(problem))
-            for find in (conflicts, general_conflicts)
-        ]
-        assert asked[0] == pytest.approx(asked[1], abs=1e-4)
-        compared += 1
-    assert compared > 5
-
-
 def test_the_words_tell_rule_time_and_cure():
     problem, *_ = PLANTED["no grid"]
     (found,) = conflicts(problem)
     assert found.what == (
-        "nothing can be drawn from 19:00 to 20:00, but up to 2 kW more are needed"
+        "nothing can be drawn from 19:00 to 20:00, but up to 2 kW are needed, 2 kWh more in all"
     )
     assert found.cure == "let 2 kW be drawn from 19:00 to 20:00"
     assert (found.unit, found.peak) == ("kWh", pytest.approx(2.0))
+
+
+@pytest.mark.parametrize("tiers", [((0.0, 0.1), (4.0, 1.0)), ((0.0, 1.0), (4.0, 0.1))])
+def test_a_tariff_takes_no_part_in_a_conflict(tiers):
+    """Also where its tiers fall, so that a row says that the cheap one comes last."""
+    plain = parked(wanted=14.0, charge=5.0)
+    found = conflicts(with_meter(plain, demand_charges=charge(*tiers, count=2)))
+    assert found == conflicts(plain)
+    assert {conflict.rule for conflict in found} == {
+        "site.vehicles[0].charge_limit_kw",
+        "site.vehicles[0].sessions[0].wanted_kwh",
+    }
+
+
+def test_wear_by_depth_takes_no_part_in_a_conflict():
+    store = battery(2, capacity=6.0, targets=target(8.0))
+    worn = replace(store, depth_wear=(DepthWear(from_share=0.0, cost_per_kwh=0.1),))
+    found = conflicts(site(worn, buy=[0.1] * 2))
+    assert found == conflicts(site(store, buy=[0.1] * 2))
+    assert {conflict.rule for conflict in found} == {
+        "site.storages[0].energy_max_kwh",
+        "site.storages[0].targets[0]",
+    }
+
+
+def test_what_is_missing_is_told_to_the_digit():
+    # 3 kW of heat take 1.2 kW at a ratio of 2.5.
+    problem = heated(demand=[3.0], pump_kw=1.0)
+    pump = replace(problem.units[0], heat_per_input=np.full(1, 2.5))
+    told = {each.rule: each for each in conflicts(replace(problem, units=(pump,)))}
+    limit = told["site.units[0].input_limit_kw"]
+    assert limit.what.endswith("but up to 1.2 kW are needed, 0.2 kWh more in all")
+    assert limit.cure.startswith("raise site.units[0].input_limit_kw by 0.2 kW from ")
+    assert told["site.buses[0].demand_kw"].what == (
+        "the demand of 'heat' must be met from 18:00 to 19:00"
+    )
+
+
+def test_one_run_is_told_as_one():
+    washer = ShiftableAppliance(
+        name="washer",
+        profile_kw=np.ones(2),
+        profile_step_h=1.0,
+        earliest=0,
+        latest=2,
+        carried_h=1.0,
+    )
+    (found,) = conflicts(replace(site(buy=[0.1] * 2), appliances=(washer,)))
+    assert found.what == "'washer' must make at least 1 run, but up to 1 run is missing"
 
 
 def test_a_site_with_a_plan_has_no_conflicts():

@@ -11,15 +11,9 @@ from loadloom.models.dispatch.referee import baseline, cost, judged_baseline, vi
 from loadloom.models.dispatch.scenarios import Risk, cvar
 from loadloom.models.dispatch.solve import solve
 from tests.models.dispatch.instances import random_problem
+from tests.models.dispatch.meter_cases import SITES, by_price, charge, circuit, with_meter
 from tests.models.dispatch.sites import battery, site
-from tests.models.dispatch.test_general import (
-    EXACT,
-    SITES,
-    by_price,
-    charge,
-    circuit,
-    with_meter,
-)
+from tests.models.dispatch.test_general import EXACT
 
 
 def planned(problem):
@@ -48,6 +42,8 @@ NESTED, _ = SITES["nested circuits"]
 CAP, _ = SITES["carbon cap"]
 SOFT, _ = SITES["target at a breach price"]
 BAND, _ = SITES["least power"]
+SUNNY = site(buy=[0.1], sell=[0.05], pv=[2.0])
+CURTAILED = site(buy=[0.1], sell=[-0.1], pv=[2.0], curtailable=True)
 UNCERTAIN = by_price((0.5, 0.35, 0.1), (0.5, 0.35, 0.5), load=1.0)
 
 
@@ -66,6 +62,26 @@ BROKEN = {
         tighter(ISLAND, island=None),
         tighter(ISLAND, island=Island(intervals=np.array([True, True]), reserve_kw=np.zeros(2))),
         "import_kw",
+    ),
+    "export from an island": (
+        SUNNY,
+        tighter(SUNNY, island=Island(intervals=np.array([True]), reserve_kw=np.zeros(1))),
+        "export_kw",
+    ),
+    "export of a circuit": (
+        SUNNY,
+        tighter(
+            SUNNY,
+            circuits=(
+                replace(circuit("roof", "pv", limit=9.0, count=1), export_limit_kw=np.array([1.0])),
+            ),
+        ),
+        "meter.circuits[0].export_limit_kw",
+    ),
+    "sun that cannot be curtailed": (
+        CURTAILED,
+        replace(CURTAILED, photovoltaics=(replace(CURTAILED.photovoltaics[0], curtailable=False),)),
+        "photovoltaics[0].curtailed_kw",
     ),
     "reserve": (
         ISLAND,

@@ -17,7 +17,7 @@ from loadloom.solvers.termination import Reason, Termination
 from tests.models.dispatch import device_sites as make
 from tests.models.dispatch.cases import site
 from tests.models.dispatch.device_cases import APPLIANCES, UNITS
-from tests.models.dispatch.test_general import circuit, with_meter
+from tests.models.dispatch.meter_cases import circuit, with_meter
 
 
 @pytest.mark.parametrize("case", [*APPLIANCES, *UNITS], ids=str)

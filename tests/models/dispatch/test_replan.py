@@ -10,6 +10,7 @@ from loadloom.models.dispatch.referee import cost, violations
 from loadloom.models.dispatch.solve import solve
 from loadloom.models.options import SolveOptions
 from loadloom.solvers.termination import Reason
+from tests.models.dispatch.device_instances import KINDS, random_site
 from tests.models.dispatch.instances import random_problem
 from tests.models.dispatch.sites import battery, site
 from tests.models.dispatch.sites_general import random_general
@@ -36,6 +37,18 @@ def test_nothing_new_changes_nothing():
             assert solve(problem, None, earlier).schedule is earlier
             kept += 1
     assert kept > 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_new_changes_nothing_for_any_device(kind):
+    kept = 0
+    for seed in range(4):
+        problem = random_site(np.random.default_rng([seed, 5]), kind, count=8)
+        earlier = solve(problem).schedule
+        if earlier is not None:
+            assert solve(problem, None, earlier).schedule is earlier
+            kept += 1
+    assert kept > 1
 
 
 def test_of_equal_hours_the_one_planned_before_stays():

@@ -131,6 +131,11 @@ def test_an_ability_too_low_for_short_notice_is_named():
     rule = AbilityRule(least_score=(0.0, 0.0, 0.0, 1.0))
     found = referee.violations(park(ability=rule), plan((1, 1, 2, 0, 3)))
     assert "ability is too low" in found[0].message
+    rule = AbilityRule(least_score=(0.0, 1.0, 0.0, 0.0))
+    found = referee.violations(park(ability=rule), plan(rest=(3, -1), by=(1, -1)))
+    assert [str(v) for v in found] == [
+        "users[0].rest_day: moves by measure 1; the ability is too low for it"
+    ]
 
 
 def test_a_burden_beyond_its_cap_is_named():

@@ -55,7 +55,7 @@ def test_who_accepted_is_kept_and_certain_but_for_size():
     assert after.best_effort
 
 
-def test_a_fixed_payment_does_not_depend_on_how_much_was_accepted():
+def test_a_part_that_is_accepted_is_a_part_of_the_fixed_payment():
     problem, offer = two_levels()
     promising = offers_of(
         np.array([0.2, 0.5]),
@@ -67,7 +67,7 @@ def test_a_fixed_payment_does_not_depend_on_how_much_was_accepted():
         fixed_payment=np.array([1.0, 3.0]),
     )
     problem = replace(problem, offers=promising)
-    for kw, cost in ((np.nan, 0.1 + 3.0 + 0.5 * 2.0), (1.0, 0.1 + 3.0 + 0.5), (0.0, 0.1 + 3.0)):
+    for kw, cost in ((np.nan, 0.1 + 3.0 + 0.5 * 2.0), (1.0, 0.1 + 1.5 + 0.5), (0.0, 0.1)):
         told = answers(State.ACCEPTED, 0, 0, 0, kw=[kw, np.nan, np.nan, np.nan])
         after = retargeted(problem, offer, told).problem
         assert after.offers.cost[0] == pytest.approx(cost)
@@ -81,6 +81,23 @@ def test_a_reduction_that_was_told_scales_mean_deviation_and_payment():
     assert after.offers.mean_kw[0, 0] == pytest.approx(3.0)
     assert after.offers.variance_kw2[0, 0] == pytest.approx((0.5 * 1.5) ** 2)
     assert after.offers.cost[0] == pytest.approx(0.1 + 0.5 * 3.0)
+
+
+def test_what_was_told_is_a_mean_over_hours():
+    """1 kW for a quarter of an hour and 3 kW for three hours are 2.846 kW."""
+    size = np.array([[1.0, 3.0]])
+    hours = np.array([0.25, 3.0])
+    offers = offers_of(
+        np.array([0.5]), np.array([[0.5]]), size_kw=size, size_sd_kw=0.1 * size, hours=hours
+    )
+    problem = Problem(
+        offers=offers, customers=calls.customers(1), network=calls.network([0.5, 0.5])
+    )
+    asked = float(size[0] @ hours / hours.sum())
+    told = Answers(state=np.array([1], np.int8), accepted_kw=np.array([asked]), hours=hours)
+    after = retargeted(problem, np.zeros(1, np.int32), told).problem
+    assert after.offers.mean_kw[0] == pytest.approx(size[0])
+    assert after.offers.cost[0] == pytest.approx(0.5 * (size[0] @ hours))
 
 
 def test_who_did_not_answer_is_not_called_again():

@@ -215,3 +215,15 @@ def test_customers_with_several_offers_who_must_be_called_share_one_quota():
     assert quotas.items.tolist() == [0, 1, 2, 3]
     assert (quotas.low.tolist(), quotas.high.tolist()) == ([2.0], [np.inf])
     assert (calls.planned(problem).offer >= 0).all()
+
+
+def test_a_tree_has_only_so_many_levels():
+    for count in (64, 65):
+
+        def made(count=count):
+            return calls.network(np.zeros((count, 1)), parent=list(range(-1, count - 1)))
+
+        if count == 64:
+            assert made().count == 64
+        else:
+            assert paths(made) == {"network.parent[64]"}

@@ -1,5 +1,7 @@
 """What errors of forecasts say of quantiles: by hand, and on days that nobody has seen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -97,6 +99,19 @@ def test_quantiles_hold_on_days_that_nobody_has_seen(law):
     shares = np.concatenate(below, axis=1).mean(axis=(1, 2, 3))
     assert (np.abs(shares - levels) <= [0.03, 0.03, 0.015, 0.0125, 0.0075]).all()
     assert np.mean(overloads) == pytest.approx(0.05, abs=0.015)
+
+
+@pytest.mark.parametrize("before_kw", [0.0, 7.0, 5.0])
+def test_a_node_that_changed_says_nothing_of_others(before_kw):
+    random = np.random.default_rng(8)
+    load_kw = loads(random, LAWS["normal"], 5)
+    load_kw[4, : PAST - 14] = before_kw + 0.1 * (before_kw == 5.0) * load_kw[4, : PAST - 14] / 100.0
+    history = NodeHistory(load_kw=load_kw[:, :PAST], dates=DATES[:PAST])
+    ahead, levels = Ahead(dates=DATES[PAST:]), np.array([0.05, 0.95])
+    found = forecast(history, ahead).quantile_kw(levels)
+    alone = forecast(replace(history, load_kw=load_kw[:4, :PAST]), ahead).quantile_kw(levels)
+    assert found[:, :4] == pytest.approx(alone, rel=1e-3)
+    assert np.abs(found[:, 4]).max() < 10.0 * load_kw[4].max()
 
 
 def test_a_need_planned_with_its_spread_is_the_need_told():

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from loadloom.models.response import referee
 from loadloom.models.response.problem import NOT_CALLED, Offers, Problem, Quota
-from loadloom.models.response.solution import Road
+from loadloom.models.response.solution import PlanOptions, Road
 from loadloom.models.response.solve import plan
 from loadloom.solvers.termination import Reason
 from tests.models.response import calls
@@ -109,3 +110,31 @@ def test_even_the_best_effort_cannot_call_whose_rebound_must_not_be():
     assert some.offer is not None
     assert some.offer.tolist() == [NOT_CALLED] * 3
     assert len(some.unsecured) == 1
+
+
+@pytest.mark.parametrize("tiny_kw", [5e-324, 1e-300, 1e-12, 1e-9, 1e-6])
+@pytest.mark.parametrize("spread_kw", [0.0, 0.5])
+def test_what_rounding_leaves_of_a_need_is_none(tiny_kw, spread_kw):
+    """Two nodes of which one needs next to nothing cost what they do where it needs nothing."""
+    random = np.random.default_rng(3)
+    columns = {
+        "mean_kw": random.uniform(1.0, 3.0, (8, 1)),
+        "variance_kw2": random.uniform(0.0, 1.0, (8, 1)),
+        "cost": random.uniform(0.5, 2.0, 8),
+    }
+    found = []
+    for need_kw in (0.0, tiny_kw):
+        problem = Problem(
+            offers=calls.offers(**columns),
+            customers=calls.customers(8, node=[1, 2] * 4),
+            network=calls.network(
+                [[0.0], [4.0], [need_kw]],
+                parent=[-1, 0, 0],
+                need_spread_kw=[[0.0], [0.0], [spread_kw]],
+            ),
+        )
+        for road in (None, Road.PRICES):
+            made = plan(problem, PlanOptions(road=road) if road else PlanOptions())
+            assert not referee.violations(problem, made)
+            found.append(made.termination.objective)
+    assert found == pytest.approx([found[0]] * 4, rel=1e-4)

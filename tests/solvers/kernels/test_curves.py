@@ -11,6 +11,7 @@ from loadloom.solvers.kernels.curves import (
     SMALL,
     add_rows,
     add_totals,
+    figures_at_peak,
 )
 
 KINDS = (np.float32, np.float64)
@@ -23,7 +24,7 @@ def added(values, group=None, weight=None, begin=0, watch=()):
     weight = np.ones((1, slots)) if weight is None else weight
     coarse, fine = np.zeros((2, int(group.max(initial=0)) + 1, slots), np.int64)
     table = np.full((weight.shape[0], begin + count), np.nan)
-    largest, smallest = np.empty((2, count), values.dtype)
+    largest, smallest = np.full(count, np.nan, values.dtype), np.zeros(count, values.dtype)
     columns = np.array(watch, np.int64)
     watched = np.empty((count, columns.size), values.dtype)
     add_rows(values, group, weight, coarse, fine, table, begin, largest, smallest, columns, watched)
@@ -90,6 +91,24 @@ def test_figures_are_those_of_numpy(kind, count):
     assert np.array_equal(largest, values.max(axis=1))
     assert np.array_equal(smallest, np.minimum(values.min(axis=1), 0.0))
     assert np.array_equal(watched, values[:, [4, 0]])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_figures_at_the_peak_may_take_the_place_of_the_values(kind):
+    rng = np.random.default_rng(4)
+    values = rng.random((50, 4)).astype(kind)
+    total = np.array([50.3, 50.3, 50.0, 49.6])  # some rows settle which column is the largest
+    due = np.stack([values[:, :2].mean(axis=1), (total - values).max(axis=1)], axis=1)
+    for rest in (40.0, 50.2):
+        place = values.copy()
+        figures = place.reshape(-1).view(np.float64)[:100].reshape(50, 2)
+        ties, weight, none = np.arange(2), np.full(2, 0.5), np.zeros(50, kind)
+        unknown = figures_at_peak(place, np.arange(4), total, ties, weight, none, rest, figures)
+        known = due[:, 1] >= rest
+        assert unknown == 50 - known.sum()
+        np.testing.assert_allclose(figures[:, 0], due[:, 0], rtol=1e-7)
+        assert np.array_equal(figures[known, 1], due[known, 1])
+        assert np.isnan(figures[~known, 1]).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -106,7 +106,8 @@ class AgencyCalls(Calls):
                 any size, which is cut into chunks.
             grid: the grid; that of the first chunk when left out.
             timeout_s: how long the call may take; no limit when left out.
-            wishes: as for `aggregate_loads`, without quantiles, which need all curves at once.
+            wishes: as for `aggregate_loads`, but for the fill "area profile", which needs all
+                curves at once.
 
         Raises:
             LoadloomError: a chunk or a wish is wrong, or there is no answer.

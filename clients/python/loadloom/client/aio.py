@@ -15,7 +15,8 @@ from loadloom.client.agency_aio import AsyncAgencyCalls
 from loadloom.client.client import outcome
 from loadloom.client.connection import Tls
 from loadloom.client.errors import ClientClosed, LoadloomError, told
-from loadloom.client.fleet import BatchPlans, FleetPlans, SiteColumns, gather
+from loadloom.client.fleet import BatchPlans, GatheredPlans, SiteColumns, gather
+from loadloom.client.fleet_aio import AsyncFleetCalls
 from loadloom.client.operations import AsyncOperation
 from loadloom.client.orderly_aio import AsyncOrderlyCalls
 from loadloom.client.plan import Plan
@@ -32,7 +33,7 @@ from loadloom.v1.system_pb2 import GetSystemInfoRequest
 from loadloom.v1.system_pb2_grpc import SystemServiceStub
 
 
-class AsyncClient(AsyncOrderlyCalls, AsyncAgencyCalls, AsyncResponseCalls):
+class AsyncClient(AsyncFleetCalls, AsyncOrderlyCalls, AsyncAgencyCalls, AsyncResponseCalls):
     """A connection to a server within one event loop; see `loadloom.client.client.Client`."""
 
     def __init__(
@@ -111,10 +112,10 @@ class AsyncClient(AsyncOrderlyCalls, AsyncAgencyCalls, AsyncResponseCalls):
         self._check_open()
         return stream.plans_of_async(self._stream, batches, grid_of(grid), wishes)
 
-    async def plan_fleet(
+    async def plan_sites(
         self, sites: SiteColumns, grid: Times, **wishes: Unpack[StreamWishes]
-    ) -> FleetPlans:
-        """The plans of a large set of like sites, as `Client.plan_fleet`."""
+    ) -> GatheredPlans:
+        """The plans of a large set of like sites, as `Client.plan_sites`."""
         times = grid_of(grid)
         batches = [plans async for plans in self.stream_plan_dispatch(sites, times, **wishes)]
         return gather(batches, times)

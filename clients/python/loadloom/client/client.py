@@ -5,6 +5,7 @@
     print(plan.saving, plan.schedule)
 
 Prices, loads and forecasts may be numbers, lists, numpy arrays or pandas Series. The verbs of
+fleets under shared limits, `plan_fleet` and on, stand in `loadloom.client.fleet_calls`, those of
 weekly schedules, from `create_schedule` on, stand in `loadloom.client.orderly_calls`, those of an
 agent, from `aggregate_loads` on, in `loadloom.client.agency_calls`, those of an operator who calls
 customers, from `forecast_need` on, in `loadloom.client.response_calls`.
@@ -18,7 +19,8 @@ from loadloom.client import connection, operations, stream
 from loadloom.client.agency_calls import AgencyCalls
 from loadloom.client.connection import Tls
 from loadloom.client.errors import ClientClosed, LoadloomError, from_status, told
-from loadloom.client.fleet import BatchPlans, FleetPlans, SiteColumns, gather
+from loadloom.client.fleet import BatchPlans, GatheredPlans, SiteColumns, gather
+from loadloom.client.fleet_calls import FleetCalls
 from loadloom.client.grid import Grid
 from loadloom.client.operations import Operation
 from loadloom.client.orderly_calls import OrderlyCalls
@@ -37,7 +39,7 @@ from loadloom.v1.system_pb2 import GetSystemInfoRequest
 from loadloom.v1.system_pb2_grpc import SystemServiceStub
 
 
-class Client(OrderlyCalls, AgencyCalls, ResponseCalls):
+class Client(FleetCalls, OrderlyCalls, AgencyCalls, ResponseCalls):
     """A connection to a server; it may be used by many threads at once, and is closed on exit.
 
     Args:
@@ -151,9 +153,9 @@ class Client(OrderlyCalls, AgencyCalls, ResponseCalls):
         self._check_open()
         return stream.plans_of(self._stream, batches, grid_of(grid), wishes)
 
-    def plan_fleet(
+    def plan_sites(
         self, sites: SiteColumns, grid: Times, **wishes: Unpack[StreamWishes]
-    ) -> FleetPlans:
+    ) -> GatheredPlans:
         """The plans of a large set of like sites, streamed and put back in their order.
 
         Raises:

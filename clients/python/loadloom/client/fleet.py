@@ -73,7 +73,7 @@ class BatchPlans:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class FleetPlans:
+class GatheredPlans:
     """The plans of all sites, in the order in which the sites were sent."""
 
     grid: Grid
@@ -82,7 +82,7 @@ class FleetPlans:
     def __repr__(self) -> str:
         """The fleet in a line: how the solves ended, and when it is for."""
         span = f"{self.grid.count} intervals from {self.grid.start.isoformat()}"
-        return f"<FleetPlans: {_outcome_counts(self.columns)}; {span}>"
+        return f"<GatheredPlans: {_outcome_counts(self.columns)}; {span}>"
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -109,7 +109,7 @@ class FleetPlans:
         return pd.DataFrame(rows, index=self.grid.index)
 
 
-def gather(plans: Iterable[BatchPlans], grid: Grid) -> FleetPlans:
+def gather(plans: Iterable[BatchPlans], grid: Grid) -> GatheredPlans:
     """The plans of all batches as one set of columns, in the order of sending.
 
     Raises:
@@ -122,7 +122,7 @@ def gather(plans: Iterable[BatchPlans], grid: Grid) -> FleetPlans:
             raise batch.error
     names = batches[0].columns if batches else {}
     columns = {name: np.concatenate([b.columns[name] for b in batches]) for name in names}
-    return FleetPlans(grid=grid, columns=columns)
+    return GatheredPlans(grid=grid, columns=columns)
 
 
 def matrices(columns: SiteColumns, grid: Grid, path: str) -> tuple[Matrices, int]:

@@ -7,6 +7,7 @@ from math import inf
 from typing import Any, TypedDict, get_args
 
 import numpy as np
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import ArrayLike, NDArray
 
@@ -69,6 +70,8 @@ class SolveWishes(TypedDict, total=False):
         seed: the seed of every random choice.
         work_limit: the rounds of search after the first plan, instead of time alone, so that the
             same request gives the same plan.
+        priority: of operations that wait, the higher ones are solved first; -100 to 100.
+        deadline_s: the time by which it must have ended, waiting included.
         plan_time: the instant for which to plan: only users to whom notice can still be given are
             called. When left out, all can be called, and in a revision it is now. It must not be
             past.
@@ -81,6 +84,8 @@ class SolveWishes(TypedDict, total=False):
     relative_gap: float
     seed: int
     work_limit: int | None
+    priority: int
+    deadline_s: float | None
     plan_time: datetime | None
     late_notice: bool
 
@@ -361,22 +366,27 @@ def _ability(rule: AbilityRule) -> pb.AbilityRule:
 
 
 def _options(wishes: SolveWishes, reading: Reading) -> pb.OrderlyOptions:
-    options = pb.OrderlyOptions(
-        relative_gap=wishes.get("relative_gap", 0.0), seed=wishes.get("seed", 0)
-    )
+    options = pb.OrderlyOptions(seed=wishes.get("seed", 0), priority=wishes.get("priority", 0))
+    options.relative_gap = wishes.get("relative_gap", 0.0)
     if (method := wishes.get("method")) is not None:
         options.method = pb.OrderlyMethod.ValueType(
             _word(reading, "options.method", method, Technique)
         )
     if (rounds := wishes.get("work_limit")) is not None:
         options.work_limit = rounds
-    limit_s = wishes.get("time_limit_s")
-    if limit_s is not None and not 0.0 < limit_s <= LONGEST_S:
-        told = f"is {limit_s!r}; must be a number of seconds above 0, at most {LONGEST_S:g}"
-        reading.fault("options.time_limit", told)
-    elif limit_s is not None:
-        options.time_limit.FromNanoseconds(round(limit_s * 1e9))
+    _span(options.time_limit, "options.time_limit", wishes.get("time_limit_s"), reading)
+    _span(options.deadline, "options.deadline", wishes.get("deadline_s"), reading)
     return options
+
+
+def _span(target: Duration, path: str, seconds: float | None, reading: Reading) -> None:
+    if seconds is None:
+        return
+    if not 0.0 < seconds <= LONGEST_S:
+        told = f"is {seconds!r}; must be a number of seconds above 0, at most {LONGEST_S:g}"
+        reading.fault(path, told)
+    else:
+        target.FromNanoseconds(round(seconds * 1e9))
 
 
 def _word(reading: Reading, path: str, word: str, known: Any) -> int:  # noqa: ANN401 -- a Literal

@@ -199,7 +199,7 @@ class Plan:
 
     @property
     def baseline_within_limits(self) -> bool:
-        """Whether the meter's limits allow that no store moves; else it is priced beyond them."""
+        """Whether doing nothing clever keeps every limit; else it is priced beyond them."""
         return self.message.baseline_within_limits
 
     @property
@@ -210,12 +210,12 @@ class Plan:
     @cached_property
     def columns(self) -> Columns:
         """The schedule by column: "import_kw", "battery.charge_kw", "hall.temperature_c", ..."""
-        return _columns(self.message.schedule)
+        return columns_of(self.message.schedule)
 
     @cached_property
     def value_columns(self) -> Columns:
         """The values of energy by column: "site_value_per_kwh", "battery.stored_value_per_kwh"."""
-        return _columns(self.message.values)
+        return columns_of(self.message.values)
 
     @property
     def schedule(self) -> "pd.DataFrame":
@@ -235,7 +235,7 @@ class Plan:
     @property
     def conflicts(self) -> list[Conflict]:
         """The rules that rule out every plan, by time; empty unless the outcome is INFEASIBLE."""
-        return [_conflict(conflict, self.grid) for conflict in self.message.conflicts]
+        return [conflict_of(conflict, self.grid) for conflict in self.message.conflicts]
 
     @property
     def breaches(self) -> list[Breach]:
@@ -291,7 +291,7 @@ def _series(message: Message) -> Columns:
     }
 
 
-def _columns(message: Message) -> Columns:
+def columns_of(message: Message) -> Columns:
     """The series of a message and of its devices, under "name.quantity" each.
 
     Where devices of several kinds share a name, those of the second kind are "kind.name.quantity".
@@ -334,7 +334,8 @@ def _reason(reason: dispatch_pb2.Reason, grid: Grid) -> Reason:
     )
 
 
-def _conflict(conflict: common_pb2.Conflict, grid: Grid) -> Conflict:
+def conflict_of(conflict: common_pb2.Conflict, grid: Grid) -> Conflict:
+    """The conflict that a message tells."""
     return Conflict(
         what=conflict.what,
         rule=conflict.rule,

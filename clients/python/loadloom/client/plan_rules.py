@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from loadloom.client.grid import Grid
+from loadloom.v1.dispatch_fleet_pb2 import FleetPlan
 from loadloom.v1.dispatch_pb2 import DispatchPlan
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class DemandPeak:
     start: datetime
 
 
-def breaches_of(plan: DispatchPlan, grid: Grid) -> list[Breach]:
+def breaches_of(plan: DispatchPlan | FleetPlan, grid: Grid) -> list[Breach]:
     """The limits that gave way in a plan."""
     return [
         Breach(

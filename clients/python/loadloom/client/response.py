@@ -81,7 +81,7 @@ class Customers:
         price_per_kwh: the prices that may be offered, one level each.
         acceptance: the probability that each accepts, by customer and level; 1.
         contact_cost: the cost of calling each, whatever it answers.
-        fatigue_cost: the cost of having asked each once more this season, if it accepts.
+        fatigue_cost: the cost of having asked each once more this season.
         calls_left: the calls that may still be made to each this season.
         must_call: customers that must be called.
         never_call: customers that must not be called.

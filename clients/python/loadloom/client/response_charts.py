@@ -130,7 +130,7 @@ def title(plan: TargetPlan) -> str:
 def node_bars(plan: TargetPlan, parents: Mapping[str, str]) -> list[NodeBar]:
     """The nodes to draw, from the top, those in need at the interval in which that is highest."""
     worst = worst_interval(plan.node_figures)
-    depths = _walk(list(parents) or list(worst.index), parents)
+    depths = tree(list(parents) or list(worst.index), parents)
     needy = set(worst.nlargest(MOST_NODES, "need_kw").index) if len(worst) else set()
     keep = needy | {above for name in needy for above in _above(name, parents)}
     shown = [name for name in depths if len(depths) <= MOST_NODES or name in keep]
@@ -232,7 +232,7 @@ def _above(name: str, parents: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _walk(names: Sequence[str], parents: Mapping[str, str]) -> dict[str, int]:
+def tree(names: Sequence[str], parents: Mapping[str, str]) -> dict[str, int]:
     """The nodes in the order of a tree that is read from the top, with their depths."""
     below: dict[str, list[str]] = {}
     for name in names:

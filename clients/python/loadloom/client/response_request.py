@@ -269,6 +269,8 @@ def retarget_request(
     )
     if need_kw is not None:
         table(request.need_kw, need_kw, [], "need_kw", reading)
+    if (until := wishes.get("answer_time")) is not None:
+        set_instant(request.answer_time, until, "answer_time", reading)
     _set_detail(request, wishes, {}, reading)
     reading.finish()
     return request

@@ -76,8 +76,14 @@ class EventWishes(TargetWishes, total=False):
 
 
 class RestWishes(TypedDict, total=False):
-    """What may be asked of a new plan of an event; see TargetWishes."""
+    """What may be asked of a new plan of an event; see TargetWishes.
 
+    Attributes:
+        answer_time: the instant until which answers are waited for from now on; as it was while
+            that is ahead, else the beginning of the event, or its end where it has begun.
+    """
+
+    answer_time: datetime | None
     reasons: Iterable[Place]
     reserve_count: int | None
     mean_ranking: bool

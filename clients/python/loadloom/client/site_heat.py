@@ -16,8 +16,9 @@ class Ramp:
 
     Attributes:
         limit_kw_per_h: the most by which the power changes in an hour, in kW.
-        initial_power_kw: the power before the horizon, in kW; it counts where the unit is on at the
-            start.
+        initial_power_kw: the power just before the horizon, in kW: 0 for a unit that is off then,
+            and no less than its least power for one that is on. A unit without `on_off` is on then
+            if this is above 0.
     """
 
     limit_kw_per_h: float

@@ -7,11 +7,12 @@ from loadloom.engine.task import RejectedPlan, Task
 from loadloom.models.certificate import Certificate
 from loadloom.models.dispatch import referee
 from loadloom.models.dispatch.explain import Reason, reasons
+from loadloom.models.dispatch.planners import Planners
 from loadloom.models.dispatch.problem import Problem
 from loadloom.models.dispatch.referee import Baseline, Cost
 from loadloom.models.dispatch.sheet import Breach
 from loadloom.models.dispatch.solution import Conflict, Solution
-from loadloom.models.dispatch.solve import fits_inline, solve
+from loadloom.models.dispatch.solve import fits_inline, solve, solve_single
 from loadloom.solvers import termination
 
 COST, SCHEDULE, VALUES, REASONS = 1, 2, 3, 4
@@ -23,6 +24,9 @@ left for its solve; the share, because the answer that it is infeasible must com
 
 INLINE_REASONS = 200
 """Reasons for up to so many intervals take less than some 5 ms."""
+
+PLANNERS = Planners(sites=1_000, entries=2_000_000)
+"""The sites that this process remembers; of a worker, some hundred MB of their models at most."""
 
 ROUNDING = 1e-6
 """The share of the cost by which a bound may exceed it before it counts as a contradiction."""
@@ -56,10 +60,14 @@ def light(task: Task[Problem]) -> bool:
 
 
 def quick_answer(task: Task[Problem]) -> Answer | None:
-    """The answer to a light task; None if it is infeasible, as naming the conflicts is not."""
+    """The answer to a light task; None if it is infeasible, as naming the conflicts is not light.
+
+    So is a site with a single device that its short road cannot take.
+    """
     started = perf_counter()
-    solution = solve(task.problem, task.options)
-    if solution.termination.reason is termination.Reason.INFEASIBLE:
+    problem = task.problem
+    solution = solve(problem, task.options) if problem.plain else solve_single(problem)
+    if solution is None or solution.termination.reason is termination.Reason.INFEASIBLE:
         return None
     return _refereed(task, solution, started)
 
@@ -71,7 +79,8 @@ def answer(task: Task[Problem]) -> Answer:
         RejectedPlan: the referee found the plan to break rules, or to cost less than its bound.
     """
     started = perf_counter()
-    solution = solve(task.problem, task.options, task.earlier)
+    with PLANNERS.of(task.warm_key, task.options.seed) as planner:
+        solution = solve(task.problem, task.options, task.earlier, planner)
     return _refereed(task, solution, started)
 
 

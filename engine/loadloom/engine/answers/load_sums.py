@@ -23,20 +23,18 @@ from loadloom.models.agency.aggregate import Aggregate, aggregate
 from loadloom.models.agency.completeness import Rules, completed
 from loadloom.models.agency.curves import (
     Chunk,
-    Found,
-    Item,
     Part,
     Partial,
     Rows,
-    Run,
     all_chunks,
-    in_threads,
     merge,
 )
 from loadloom.models.agency.prices import PriceSchedule
 from loadloom.models.agency.windows import TimeWindows
 from loadloom.models.checks import InvalidProblem, Violation
+from loadloom.models.crew import Found, Item, Run, in_threads
 from loadloom.models.horizon import Horizon
+from loadloom.solvers.kernels.curves import BIN_COUNT
 
 THREADS = 2
 """The threads that add up the parts of files."""
@@ -309,6 +307,7 @@ class Adding:
     def __init__(self, horizon: Horizon, wishes: Wishes, limits: Limits) -> None:
         self._wishes, self._horizon, self._limits = wishes, horizon, limits
         self._areas = Areas(horizon.count, limits.points)
+        self._check_counts()
         self.user_count = 0
         all_day = TimeWindows(names=("all",), index=np.zeros(horizon.count, np.int64))
         self._task = model.Task(
@@ -322,6 +321,13 @@ class Adding:
         self._known: Partial = self._task.first_pass.nothing()
         self._spool = Spool() if wishes.users else None
         self._seen: list[np.ndarray] = []
+
+    def _check_counts(self) -> None:
+        """Raises Refusal if the quantiles of so many intervals would be too much to keep."""
+        asked, most = self._horizon.count * BIN_COUNT, self._limits.points_under_way
+        if self._wishes.levels and asked > most:
+            what = f"counts of loads, {BIN_COUNT:,} for each interval"
+            raise refusal.too_large("setup.options.quantiles", what, asked, most)
 
     def close(self) -> None:
         """Deletes what is kept of chunks."""

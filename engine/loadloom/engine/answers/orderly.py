@@ -20,8 +20,9 @@ from loadloom.models.orderly.referee import Cost
 from loadloom.models.orderly.solution import OrderlyOptions, Solution
 from loadloom.models.orderly.solution import Progress as Step
 
-OVERHEAD_S = 30.0
-"""The time of an attempt beyond that of its solve: to read, to referee and to write large weeks."""
+OVERHEAD_S, OVERHEAD_SHARE = 30.0, 0.2
+"""The time of an attempt beyond that of its solve: to read, to referee and to write large weeks;
+and the share of a shorter attempt that goes to that at most."""
 
 SPARE_S = 2.0
 """The time after which a solve is long enough for a plan to be put by."""
@@ -112,7 +113,8 @@ def answer(
         return in_time and not stop
 
     started = perf_counter()
-    limit_s = min(options.time_limit_s, max(deadline.remaining_s - OVERHEAD_S, 1.0))
+    left_s = max(deadline.remaining_s, 0.0)
+    limit_s = min(options.time_limit_s, left_s - min(OVERHEAD_S, OVERHEAD_SHARE * left_s))
     # Whoever looks at the clock does not do the same again, so a count of rounds goes without one.
     clock = None if options.work_limit else monotonic
     solution = solve(problem, replace(options, time_limit_s=limit_s), report, clock)

@@ -20,7 +20,13 @@ from loadloom.models.response.pay import Terms, in_formula
 from loadloom.models.response.settle import Settlement, SettlementRequest, settle
 from loadloom.models.response.settlement_referee import violations
 from loadloom.models.response.shifted_days import first_slot, from_slot
-from loadloom.models.response.similar_days import BoolArray, Readings, Span, by_days
+from loadloom.models.response.similar_days import (
+    BoolArray,
+    IntArray,
+    Readings,
+    Span,
+    by_days,
+)
 
 NOTHING_PAID = Prices(price_per_kwh=np.zeros(()), currency=Currency(code="XXX"))
 """The terms where nobody asks what is paid; XXX is the code of no currency."""
@@ -42,16 +48,18 @@ class Deliveries:
 
     Attributes:
         names: the customers.
-        settlement: what was found of them.
-        window: W.
-        hours: how long each of them lasts, (W,).
+        settlement: what was found of them, by slots of the clock.
+        slots: in which slot of the event each interval lies, (W,).
+        load_kw: the loads in the event, (n, W); NaN where a reading is missing.
+        hours: how long each interval lasts, (W,).
         formulas: how payments come about; empty where nothing is paid.
         notes: what is to be said of each customer.
     """
 
     names: tuple[str, ...]
     settlement: Settlement
-    window: int
+    slots: IntArray
+    load_kw: FloatArray
     hours: FloatArray
     formulas: tuple[str, ...]
     notes: tuple[str, ...]
@@ -59,12 +67,7 @@ class Deliveries:
     @property
     def baseline_kw(self) -> FloatArray:
         """The baselines in the event, (n, W); NaN where there is none."""
-        return self.settlement.baselines.kw[:, : self.window]
-
-    @property
-    def load_kw(self) -> FloatArray:
-        """The loads in the event, (n, W); NaN where a reading is missing."""
-        return self.settlement.measured.actual_kw[:, : self.window]
+        return self.settlement.baselines.kw[:, self.slots]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,14 +115,18 @@ def deliveries(asked: Measuring, offered: Offered | None = None) -> Deliveries:
     if offered is not None:
         load_kw = _rows(names, load_kw, offered)
         names = offered.names
-    readings, event, rule, begin = _days(asked, load_kw)
+    cut = _cut(asked)
+    readings, event, rule = _days(asked, cut, load_kw, names)
     controls = None
     if asked.controls is not None:
-        controls = _readings(asked, _loads(asked, asked.controls)[1], readings, begin)
+        others = _loads(asked, asked.controls)[1]
+        table = _by_days(asked, cut, others)[1]
+        controls = replace(readings, load_kw=table, called=_named(asked, cut, readings.dates))
     prices = asked.prices or NOTHING_PAID
     each = np.broadcast_to(prices.price_per_kwh, (len(names),))
     promised = np.broadcast_to(prices.fixed_payment, (len(names),))
     here = readings.load_kw[:, event.day, event.window.slots]
+    known = np.asarray(np.isfinite(here).any(axis=1))
     request = SettlementRequest(
         readings=readings,
         event=event,
@@ -128,9 +135,7 @@ def deliveries(asked: Measuring, offered: Offered | None = None) -> Deliveries:
             price_per_kwh=each[:, None],
             fixed_minor=in_nearest_units("terms.fixed_minor", promised, prices.currency),
             fixed_from_share=prices.fixed_from_share,
-            taking_part=np.asarray(
-                np.isfinite(here).any(axis=1)
-            ),  # who has no readings is paid nothing
+            taking_part=known,  # who has no readings is paid nothing
         ),
         baseline_rule=rule,
         controls=controls,
@@ -151,8 +156,9 @@ def deliveries(asked: Measuring, offered: Offered | None = None) -> Deliveries:
     return Deliveries(
         names=names,
         settlement=found,
-        window=event.window.count,
-        hours=readings.hours[event.window.slots],
+        slots=cut.slot[cut.within] - cut.first,
+        load_kw=load_kw[:, cut.within].astype(np.float64),
+        hours=asked.horizon.step_h[cut.within],
         formulas=formulas,
         notes=tuple(_note(found, i) for i in range(len(names))),
     )
@@ -198,44 +204,154 @@ def _loads(asked: Measuring, meters: Meters) -> tuple[tuple[str, ...], LoadArray
     return meters.files.loads(asked.horizon, asked.most_points, asked.most_users)
 
 
-def _days(asked: Measuring, load_kw: LoadArray) -> tuple[Readings, Event, BaselineRule, int]:
-    """The readings by days, the event in slots of its day, the rule with its span.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cut:
+    """How the readings are cut into days of S slots for an event.
 
-    And the slot of the clock with which the days begin: 0, local midnight, unless the event or what
-    is looked at after it lies on both sides of one.
+    Slots count from the midnight before the day of the event, which is the local date on which the
+    event begins, or the one before where what is looked at before it lies beyond midnight.
+
+    Attributes:
+        day: the date of the event.
+        count: S.
+        begin: the slot of the clock with which days begin: 0, local midnight, unless the event or
+            what is looked at around it lies on both sides of one.
+        first, last: the slots [first, last) of the event.
+        after: the slots after it that are looked at.
+        slot: in which slot each interval lies, (T,).
+        within: the intervals of the event.
+    """
+
+    day: date
+    count: int
+    begin: int
+    first: int
+    last: int
+    after: int
+    slot: IntArray
+    within: slice
+
+    @property
+    def fits(self) -> BoolArray:
+        """Whether each interval lies in, before or after the event as its slot does, (T,).
+
+        Only where clocks are set back some do not: an hour that comes twice has one slot, and the
+        event may have one of its halves alone.
+        """
+        order = np.arange(self.slot.size)
+        before, after = order < self.within.start, order >= self.within.stop
+        early, late = self.slot < self.first, self.slot >= self.last
+        return (early & before) | (late & after) | ~(early | late | before | after)
+
+    @property
+    def today(self) -> BoolArray:
+        """The intervals of the event's day, (T,)."""
+        return (self.slot >= self.begin) & (self.slot < self.begin + self.count)
+
+
+def _cut(asked: Measuring) -> _Cut:
+    """How the readings are cut into days.
+
+    Raises:
+        InvalidProblem: the event does not fit the readings.
     """
     horizon = asked.horizon
-    slot_count = round(24 / float(horizon.step_h[0]))
-    dates, table = by_days(load_kw, horizon, slot_count)
-    zone = horizon.boundary(0).tzinfo
-    start, end = (each.astimezone(zone) for each in (asked.start, asked.end))
+    count = round(24 / float(horizon.step_h[0]))
+    clocks = [horizon.boundary(t) for t in range(horizon.count)]
+    start, end = (each.astimezone(clocks[0].tzinfo) for each in (asked.start, asked.end))
     _check_event(horizon, start, end)
-    first = _slot(start, slot_count)
-    final = horizon.boundary((horizon.boundary_index(end) or 1) - 1)
-    last = _slot(final, slot_count) + 1  # an hour that the clock repeats ends where it began
-    last += (final.date() - start.date()).days * slot_count
+    within = slice(horizon.boundary_index(start) or 0, horizon.boundary_index(end) or 0)
+    day = start.date()
+    first = _slot(start, count)
+    lead = _lead(asked, count)
+    if first < lead and clocks[0].date() < day:  # compared with the evening before
+        day, first = day - timedelta(days=1), first + count
+    slot = np.array([(each.date() - day).days * count + _slot(each, count) for each in clocks])
+    last = int(slot[within.stop - 1]) + 1  # an hour that the clock repeats ends where it began
     # What is looked at after the event ends with the day where the next has no readings.
-    after = asked.after_count if dates[-1] > start.date() else 0
-    begin = first_slot(first, last, _lead(asked, slot_count), after, slot_count)
+    after = asked.after_count if clocks[-1].date() > day else 0
+    begin = first_slot(first, last, lead, after, count)
+    after = min(asked.after_count, begin + count - last)
+    return _Cut(
+        day=day,
+        count=count,
+        begin=begin,
+        first=first,
+        last=last,
+        after=after,
+        slot=slot,
+        within=within,
+    )
+
+
+def _by_days(asked: Measuring, cut: _Cut, load_kw: LoadArray) -> tuple[tuple[date, ...], LoadArray]:
+    """The dates, and the loads by these days and their slots, (n, D, S).
+
+    In the slots of the event are the loads of its own intervals, whatever the clock repeats; where
+    the clock leaves a slot out on its day, what was before lasts: no time passes in it.
+    """
+    dates, table = by_days(load_kw, asked.horizon, cut.count)
+    day = from_slot(table, cut.begin)
+    place = dates.index(cut.day)
+    if place >= day.shape[1]:
+        raise InvalidProblem([Violation("readings", "end before the day of the event does")])
+    hours = _slot_hours(asked.horizon, cut)
+    good = cut.fits & cut.today
+    for slot in np.unique(cut.slot[cut.today & ~cut.fits]).tolist():
+        own = np.flatnonzero(good & (cut.slot == slot))
+        if own.size:
+            each = asked.horizon.step_h[own]
+            day[:, place, slot - cut.begin] = load_kw[:, own] @ each / each.sum()
+    left_out = np.flatnonzero(hours == 0.0) + cut.begin
+    inside = (left_out > cut.slot[0]) & (left_out < cut.slot[-1])
+    for slot in (left_out[inside] - cut.begin).tolist():
+        day[:, place, slot] = day[:, place, max(slot - 1, 0)]
+    return dates[: day.shape[1]], day
+
+
+def _days(
+    asked: Measuring, cut: _Cut, load_kw: LoadArray, names: Sequence[str]
+) -> tuple[Readings, Event, BaselineRule]:
+    """The readings by days, the event in slots of its day, the rule with its span."""
+    dates, table = _by_days(asked, cut, load_kw)
     event = Event(
-        day=dates.index(start.date()),
-        window=Span(first=first - begin, count=last - first),
-        after_count=min(asked.after_count, begin + slot_count - last),
+        day=dates.index(cut.day),
+        window=Span(first=cut.first - cut.begin, count=cut.last - cut.first),
+        after_count=cut.after,
+        spoiled=_spoiled(asked, cut, names),
     )
     temperature = None
     if asked.temperature_c is not None:
-        temperature = by_days(asked.temperature_c[None], horizon, slot_count)[1]
-        temperature = from_slot(filled(temperature.astype(np.float64)), begin)[0]
-    whole = from_slot(table, begin)
+        celsius = by_days(asked.temperature_c[None], asked.horizon, cut.count)[1]
+        temperature = from_slot(filled(celsius.astype(np.float64)), cut.begin)[0]
     readings = Readings(
-        load_kw=whole,
-        dates=dates[: whole.shape[1]],
+        load_kw=table,
+        dates=dates,
         holidays=asked.holidays,
-        called=_event_days(asked, dates, start.date(), begin)[: whole.shape[1]],
+        called=_called(asked, cut, dates, names),
         temperature_c=temperature,
-        slot_h=_slot_hours(horizon, start, slot_count, begin),
+        slot_h=_slot_hours(asked.horizon, cut),
     )
-    return readings, event, _with_span(asked, event, slot_count), begin
+    return readings, event, _with_span(asked, event, cut.count)
+
+
+def _spoiled(asked: Measuring, cut: _Cut, names: Sequence[str]) -> BoolArray | None:
+    """The slots of the event's day in which an event before it, or its rebound, moved the loads of
+    customers, (n, S); None if there are none.
+    """  # noqa: D205
+    if not asked.earlier:
+        return None
+    zone, found = asked.horizon.boundary(0).tzinfo, np.zeros((len(names), cut.count), np.bool_)
+    row = {name: i for i, name in enumerate(names)}
+    for each in asked.earlier:
+        start, end = each.start.astimezone(zone), each.end.astimezone(zone)
+        since, until = (
+            (clock.date() - cut.day).days * cut.count + _slot(clock, cut.count) - cut.begin
+            for clock in (start, end)
+        )
+        rows = [row[name] for name in each.customers if name in row]
+        found[rows, max(since, 0) : max(until + asked.after_count, 0)] = True
+    return found if found.any() else None
 
 
 def _lead(asked: Measuring, slot_count: int) -> int:
@@ -245,19 +361,39 @@ def _lead(asked: Measuring, slot_count: int) -> int:
     return round(asked.adjusted_minutes[0] * slot_count / (24 * 60))
 
 
-def _event_days(asked: Measuring, dates: Sequence[date], today: date, begin: int) -> BoolArray:
-    """Whether customers were called on each day; one over midnight is part of two dates."""
+def _named(asked: Measuring, cut: _Cut, dates: Sequence[date]) -> BoolArray:
+    """Whether customers were called on each day, (D,), as the request says by dates.
+
+    A day that does not begin at midnight is part of two dates.
+    """
     named = np.array([each in asked.event_days for each in dates])
-    if not begin:
+    if cut.begin:
+        today = cut.day + timedelta(days=cut.first // cut.count)
+        later = (each + timedelta(days=1) for each in dates)
+        named |= np.array([each in asked.event_days and each != today for each in later])
+    return named
+
+
+def _called(asked: Measuring, cut: _Cut, dates: Sequence[date], names: Sequence[str]) -> BoolArray:
+    """Whether each customer was called on each day, (D,) or (n, D): as the request says, and by
+    the events that it was called by before.
+    """  # noqa: D205
+    named = _named(asked, cut, dates)
+    if not asked.earlier:
         return named
-    others = np.array([each in asked.event_days and each != today for each in dates])
-    return named | np.append(others[1:], False)
-
-
-def _readings(asked: Measuring, load_kw: LoadArray, like: Readings, begin: int) -> Readings:
-    """Readings of other customers on the same days."""
-    table = by_days(load_kw, asked.horizon, like.shape[2])[1]
-    return replace(like, load_kw=from_slot(table, begin))
+    called = np.tile(named, (len(names), 1))
+    place = {each: k for k, each in enumerate(dates)}
+    row = {name: i for i, name in enumerate(names)}
+    zone = asked.horizon.boundary(0).tzinfo
+    begin = timedelta(hours=24.0 * cut.begin / cut.count)
+    for each in asked.earlier:
+        # The days from that in which it begins to that in which it ends.
+        clocks = (each.start.astimezone(zone), (each.end - timedelta(seconds=1)).astimezone(zone))
+        since, until = ((clock.replace(tzinfo=None) - begin).date() for clock in clocks)
+        days = [place[d] for d in (since, until) if d in place and d != cut.day]
+        rows = [row[name] for name in each.customers if name in row]
+        called[np.ix_(rows, days)] = True
+    return called
 
 
 def _check_event(horizon: Horizon, start: datetime, end: datetime) -> None:
@@ -284,17 +420,11 @@ def _slot(instant: datetime, slot_count: int) -> int:
     return (instant.hour * 60 + instant.minute) * slot_count // (24 * 60)
 
 
-def _slot_hours(horizon: Horizon, day: datetime, slot_count: int, begin: int) -> FloatArray:
-    """The hours that pass in each slot of a day, by the intervals that begin in it."""
-    hours = np.zeros(slot_count)
-    middle = horizon.boundary_index(day) or 0
-    around = range(max(0, middle - 2 * slot_count), min(horizon.count, middle + 3 * slot_count))
-    for index in around:
-        instant = horizon.boundary(index)
-        slot = (instant.date() - day.date()).days * slot_count + _slot(instant, slot_count) - begin
-        if 0 <= slot < slot_count:
-            hours[slot] += horizon.step_h[index]
-    return hours
+def _slot_hours(horizon: Horizon, cut: _Cut) -> FloatArray:
+    """The hours that pass in each slot of the event's day, (S,)."""
+    own = cut.fits & cut.today
+    found = np.bincount(cut.slot[own] - cut.begin, horizon.step_h[own], cut.count)
+    return found.astype(np.float64)
 
 
 def _with_span(asked: Measuring, event: Event, slot_count: int) -> BaselineRule:

@@ -23,7 +23,7 @@ REQUIRED = ("buy_price_per_kwh", "energy_max_kwh", "charge_limit_kw", "discharge
 USUAL = COLUMNS[:6]
 """The columns of an answer when the setup names none."""
 
-_NAMES = {
+NAMES = {
     number: name.removeprefix("PLAN_COLUMN_").lower() for name, number in pb.PlanColumn.items()
 }
 
@@ -53,7 +53,7 @@ def parse_setup(message: pb.StreamSetup, limits: Limits) -> Setup:
     setup = Setup(
         horizon=axis.horizon,
         prices=prices,
-        wanted=tuple(_NAMES.get(number, "") for number in message.columns) or USUAL,
+        wanted=tuple(NAMES.get(number, "") for number in message.columns) or USUAL,
         provenance=message.provenance,
     )
     groups = (common.declared(message), axis.violations, broken)

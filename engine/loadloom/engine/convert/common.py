@@ -105,20 +105,22 @@ def accepted(value: T | None, *groups: Iterable[Violation]) -> T:
     return value
 
 
-def grid(message: pb.TimeGrid, limits: Limits) -> Grid:
-    """The time axis, with violations under paths like "grid.step"."""
+def grid(message: pb.TimeGrid, limits: Limits, path: str = "grid") -> Grid:
+    """The time axis that stands at a path, with violations under paths like "grid.step"."""
     intervals = len(message.steps) or message.count
-    for path, asked in (("grid.steps", len(message.steps)), ("grid.count", message.count)):
+    for name, asked in (("steps", len(message.steps)), ("count", message.count)):
         if asked > limits.intervals:
-            raise refusal.too_large(path, "intervals", asked, limits.intervals)
+            raise refusal.too_large(f"{path}.{name}", "intervals", asked, limits.intervals)
     found: list[Violation] = []
-    step_h = _steps_h(message, found)
-    start = _start(message.start_time, found) if message.HasField("start_time") else None
+    step_h = _steps_h(message, path, found)
+    start = None
+    if message.HasField("start_time"):
+        start = _start(message.start_time, path, found)
     if start is not None and step_h is not None:
-        _check_end(message.start_time.seconds, step_h, found)
+        _check_end(message.start_time.seconds, step_h, path, found)
     zone = message.time_zone or "UTC"
     if zone not in _zones():
-        found.append(Violation("grid.time_zone", f"{zone!r} is not a zone of the IANA database"))
+        found.append(Violation(f"{path}.time_zone", f"{zone!r} is not a zone of the IANA database"))
         zone = "UTC"
     horizon = Horizon(
         start=start or STAND_IN_START,
@@ -128,22 +130,23 @@ def grid(message: pb.TimeGrid, limits: Limits) -> Grid:
     return Grid(horizon=horizon, count=intervals or None, violations=found)
 
 
-def _steps_h(message: pb.TimeGrid, found: list[Violation]) -> FloatArray | None:
+def _steps_h(message: pb.TimeGrid, path: str, found: list[Violation]) -> FloatArray | None:
     """The length of every interval in hours, or None if that makes no sense."""
     before = len(found)
     if message.HasField("step") == bool(message.steps):
-        found.append(Violation("grid.step", "must be given with count, or else steps without it"))
+        right = "must be given with count, or else steps without it"
+        found.append(Violation(f"{path}.step", right))
     elif message.steps:
         if message.count not in {0, len(message.steps)}:
             right = f"must be the number of steps, {len(message.steps)}, or left out"
-            found.append(Violation("grid.count", f"is {message.count}; {right}"))
+            found.append(Violation(f"{path}.count", f"is {message.count}; {right}"))
     elif not message.count:
-        found.append(Violation("grid.count", "is 0; must be at least 1"))
+        found.append(Violation(f"{path}.count", "is 0; must be at least 1"))
     if message.HasField("step"):
-        steps_s = np.full(message.count, _length_s("grid.step", message.step, found))
+        steps_s = np.full(message.count, _length_s(f"{path}.step", message.step, found))
     else:
         steps = enumerate(message.steps)
-        steps_s = np.array([_length_s(f"grid.steps[{i}]", step, found) for i, step in steps])
+        steps_s = np.array([_length_s(f"{path}.steps[{i}]", step, found) for i, step in steps])
     return None if len(found) > before else steps_s / 3600.0
 
 
@@ -172,17 +175,18 @@ def instant(timestamp: Timestamp) -> datetime | None:
     return None
 
 
-def _start(timestamp: Timestamp, found: list[Violation]) -> datetime | None:
+def _start(timestamp: Timestamp, path: str, found: list[Violation]) -> datetime | None:
     start = instant(timestamp)
     if start is None:
-        found.append(Violation("grid.start_time", "must lie within the years 1 to 9999"))
+        found.append(Violation(f"{path}.start_time", "must lie within the years 1 to 9999"))
     return start
 
 
-def _check_end(start_s: int, step_h: FloatArray, found: list[Violation]) -> None:
+def _check_end(start_s: int, step_h: FloatArray, path: str, found: list[Violation]) -> None:
     if start_s + float(step_h.sum()) * 3600.0 > LATEST_S:
-        path = "grid.count" if step_h.size > 1 and (step_h == step_h[0]).all() else "grid.step"
-        found.append(Violation(path, "puts the end of the horizon beyond the year 9999"))
+        name = "count" if step_h.size > 1 and (step_h == step_h[0]).all() else "step"
+        right = "puts the end of the horizon beyond the year 9999"
+        found.append(Violation(f"{path}.{name}", right))
 
 
 @cache

@@ -41,7 +41,7 @@ def parse(message: pb.PlanDispatchRequest, limits: Limits) -> Task[Problem]:
     found: list[Violation] = []
     options = common.options(message.options, found)
     broken: list[Violation] = []
-    problem, paths, earlier = _problem(message.site, axis, broken, limits)
+    problem, paths, earlier = read_site(message.site, axis, broken, limits)
     return Task(
         problem=common.accepted(
             problem,
@@ -54,6 +54,7 @@ def parse(message: pb.PlanDispatchRequest, limits: Limits) -> Task[Problem]:
         detail=message.detail or SCHEDULE,
         paths=paths.names,
         earlier=earlier,
+        warm_key=message.site.warm_start_key,
     )
 
 
@@ -87,7 +88,7 @@ def parse_site(
         Refusal: the site breaks rules, all of them named, or limits.
     """
     broken: list[Violation] = []
-    problem, paths, earlier = _problem(site, axis, broken, limits)
+    problem, paths, earlier = read_site(site, axis, broken, limits)
     return Task(
         problem=common.accepted(problem, common.declared(site), broken),
         options=options,
@@ -97,7 +98,7 @@ def parse_site(
     )
 
 
-def _problem(
+def read_site(
     site: pb.Site, axis: common.Grid, found: list[Violation], limits: Limits
 ) -> tuple[Problem | None, Paths, Schedule | None]:
     """The site's problem, or None, with all that is wrong noted by paths within the site; where
@@ -120,7 +121,12 @@ def _problem(
     found += reader.found
     paths, earlier = Paths(reader.names), None
     if problem is not None and site.HasField("earlier_schedule"):
-        earlier = dispatch_earlier.read(site.earlier_schedule, problem, paths, found)
+        before = problem.horizon
+        if site.HasField("earlier_grid"):
+            told = common.grid(site.earlier_grid, limits, "site.earlier_grid")
+            found += [Violation(v.path.removeprefix("site."), v.message) for v in told.violations]
+            before = told.horizon
+        earlier = dispatch_earlier.read(site.earlier_schedule, before, problem, paths, found)
     return problem, paths, earlier
 
 
@@ -176,14 +182,15 @@ def _write_costs(plan: pb.DispatchPlan, answer: Answer) -> None:
     if answer.certificate is not None:
         plan.certificate.CopyFrom(common.certificate(answer.certificate))
     if answer.cost is not None:
-        plan.costs.extend(_cost_items(answer.cost))
+        plan.costs.extend(cost_items(answer.cost))
         if answer.baseline is not None:
             plan.baseline_cost = answer.baseline.cost.total
             plan.baseline_within_limits = answer.baseline.within_limits
             plan.saving = plan.baseline_cost - answer.cost.total
 
 
-def _cost_items(cost: Cost) -> list[common_pb2.CostItem]:
+def cost_items(cost: Cost) -> list[common_pb2.CostItem]:
+    """The cost by cause, in messages."""
     amounts = {  # 0.0 - x, since -x shows a zero as -0
         "energy bought": cost.bought,
         "energy sold": 0.0 - cost.sold,

@@ -1,6 +1,7 @@
 """The devices of a site beyond loads, plants and stores, read into those of the models."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -268,6 +269,9 @@ def _unit(
         ratio = share(electricity)
     limit = reader.checked(path, unit, f"{side}_limit_kw", low=0.0)
     ramp = unit.ramp if unit.HasField("ramp") else None
+    switching = _switching(unit.on_off)
+    if ramp is not None and ramp.initial_power_kw > 0.0 and not unit.HasField("on_off"):
+        switching = replace(switching, initially_on=True)
     return Unit(
         name=unit.name,
         electric=electric,
@@ -283,5 +287,5 @@ def _unit(
         ramp_kw_per_h=inf if ramp is None else ramp.limit_kw_per_h / ratio,
         initial_input_kw=0.0 if ramp is None else ramp.initial_power_kw / ratio,
         rated=ratio,
-        switching=_switching(unit.on_off),
+        switching=switching,
     )

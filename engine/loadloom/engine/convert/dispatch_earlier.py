@@ -1,7 +1,13 @@
-"""The schedule of an earlier plan in a message, read into that of a problem's devices."""
+"""The schedule of an earlier plan in a message, read into that of a problem's devices.
+
+Devices are found by their names. What it does not name, and what lies outside of its own horizon,
+is NaN: there it says nothing.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -15,9 +21,10 @@ from loadloom.models.dispatch.devices.room import RoomPlan
 from loadloom.models.dispatch.devices.swapping import SwappingPlan
 from loadloom.models.dispatch.devices.unit import UnitPlan
 from loadloom.models.dispatch.devices.vehicle import VehiclePlan
+from loadloom.models.dispatch.overlap import Overlap
 from loadloom.models.dispatch.problem import Problem
 from loadloom.models.dispatch.solution import Exchange, Schedule
-from loadloom.models.horizon import FloatArray
+from loadloom.models.horizon import FloatArray, Horizon
 from loadloom.v1 import common_pb2
 from loadloom.v1 import dispatch_pb2 as pb
 from loadloom.wire.arrays import from_series
@@ -27,187 +34,215 @@ IDLE_KW = 1e-9
 
 
 class Unfit(Exception):  # noqa: N818 -- it names the schedule's state
-    """A part of the schedule does not fit the site."""
+    """A part of the schedule does not fit its horizon."""
 
 
-def read(message: pb.Schedule, problem: Problem, paths: Paths, found: list[Violation]) -> Schedule:
-    """The earlier schedule; what does not fit the site is noted, and a stand-in given."""
-    reader = _Reader(message, problem, paths)
+def read(
+    message: pb.Schedule, horizon: Horizon, problem: Problem, paths: Paths, found: list[Violation]
+) -> Schedule | None:
+    """The schedule of an earlier horizon on that of a problem; None with what is wrong noted."""
     try:
-        return reader.schedule()
+        return _Reader(message, Overlap.of(horizon, problem.horizon), problem, paths).schedule()
     except Unfit as error:
         path, right = error.args
         found.append(Violation(f"earlier_schedule.{path}", right))
-    none = np.zeros((0, problem.horizon.count))
-    return Schedule(
-        charge_kw=none,
-        discharge_kw=none,
-        energy_kwh=none,
-        curtailed_kw=none,
-        import_kw=none,
-        export_kw=none,
-    )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the schedule tells of a device, None for nothing, and the path of it."""
+
+    path: str
+    message: Any
 
 
 class _Reader:
     """Reads the parts of an earlier schedule, each by its place in the problem."""
 
-    def __init__(self, message: pb.Schedule, problem: Problem, paths: Paths) -> None:
-        self._message, self._problem, self._paths = message, problem, paths
-        self._count = problem.horizon.count
+    def __init__(
+        self, message: pb.Schedule, overlap: Overlap, problem: Problem, paths: Paths
+    ) -> None:
+        self._message, self._overlap = message, overlap
+        self._problem, self._paths = problem, paths
+        self._count, self._known = problem.horizon.count, overlap.earlier.count
 
     def schedule(self) -> Schedule:
-        message, problem = self._message, self._problem
+        """The whole schedule."""
+        problem, site = self._problem, _Told("", self._message)
         stores = self._devices("storages", [storage.name for storage in problem.storages])
-        names = ("charge_kw", "discharge_kw", "state_of_charge_kwh")
-        charge, discharge, energy = (
-            self._rows([self._row(f"storages[{i}].{name}", x, name) for i, x in stores])
-            for name in names
-        )
         scenes = self._devices("scenarios", [scenario.name for scenario in problem.scenarios])
         return Schedule(
-            charge_kw=charge,
-            discharge_kw=discharge,
-            energy_kwh=energy,
-            curtailed_kw=self._curtailed("", message),
-            import_kw=self._row("import_kw", message, "import_kw"),
-            export_kw=self._row("export_kw", message, "export_kw"),
-            shed_kw=self._shed("", message),
-            scenarios=tuple(self._exchange(f"scenarios[{i}].", x) for i, x in scenes),
+            charge_kw=self._rows([self._powers(x, "charge_kw") for x in stores]),
+            discharge_kw=self._rows([self._powers(x, "discharge_kw") for x in stores]),
+            energy_kwh=self._rows([self._states(x, "state_of_charge_kwh") for x in stores]),
+            curtailed_kw=self._curtailed(site),
+            import_kw=self._powers(site, "import_kw"),
+            export_kw=self._powers(site, "export_kw"),
+            shed_kw=self._shed(site),
+            scenarios=tuple(map(self._exchange, scenes)),
             **({} if problem.plain else self._plans()),
         )
 
     def _plans(self) -> dict[str, tuple[Any, ...]]:
         problem = self._problem
-        readers = {
+        readers: dict[str, tuple[str, Sequence[Any], Callable[[_Told, Any], Any]]] = {
             "vehicles": ("vehicles", problem.vehicles, self._vehicle),
             "swappings": ("swap_stations", problem.swappings, self._station),
             "appliances": ("appliances", problem.appliances, self._appliance),
             "buses": ("heat_buses", problem.buses, self._bus),
             "rooms": ("rooms", problem.rooms, self._room),
         }
-        found: dict[str, tuple[Any, ...]] = {
-            family: tuple(
-                take(f"{field}[{i}]", x, devices[i])
-                for i, x in self._devices(field, [device.name for device in devices])
-            )
-            for family, (field, devices, take) in readers.items()
-        }
+        found: dict[str, tuple[Any, ...]] = {}
+        for family, (field, devices, take) in readers.items():
+            told = self._devices(field, [device.name for device in devices])
+            found[family] = tuple(take(*pair) for pair in zip(told, devices, strict=True))
         return found | {"units": tuple(self._units())}
 
-    def _vehicle(self, path: str, plan: Any, vehicle: Any) -> VehiclePlan:  # noqa: ANN401
+    def _vehicle(self, told: _Told, vehicle: Any) -> VehiclePlan:  # noqa: ANN401
         sessions = len(vehicle.sessions)
         return VehiclePlan(
-            charge_kw=self._row(f"{path}.charge_kw", plan, "charge_kw"),
-            discharge_kw=self._row(f"{path}.discharge_kw", plan, "discharge_kw"),
-            energy_kwh=self._row(f"{path}.state_of_charge_kwh", plan, "state_of_charge_kwh"),
-            missed_kwh=self._row(f"{path}.missed_kwh", plan, "missed_kwh", sessions),
-            public_kwh=self._row(f"{path}.public_kwh", plan, "public_kwh", sessions),
+            charge_kw=self._powers(told, "charge_kw"),
+            discharge_kw=self._powers(told, "discharge_kw"),
+            energy_kwh=self._states(told, "state_of_charge_kwh"),
+            missed_kwh=self._parts(told, "missed_kwh", sessions),
+            public_kwh=self._parts(told, "public_kwh", sessions),
         )
 
-    def _station(self, path: str, plan: Any, station: Any) -> SwappingPlan:  # noqa: ANN401
-        shape = (station.battery_count, self._count)
-        names = ("battery_charge_kw", "battery_state_of_charge_kwh")
-        for name in names:
-            matrix = getattr(plan, name)
-            if (matrix.rows, matrix.cols) != shape or len(matrix.values.values) != np.prod(shape):
-                raise Unfit(f"{path}.{name}", f"must have {shape[0]} rows of {shape[1]} values")
-        charge, energy = (
-            self._finite(f"{path}.{name}", from_series(getattr(plan, name).values)).reshape(shape)
-            for name in names
+    def _station(self, told: _Told, station: Any) -> SwappingPlan:  # noqa: ANN401
+        batteries, swaps = station.battery_count, len(station.swaps())
+        return SwappingPlan(
+            charge_kw=self._matrix(told, "battery_charge_kw", batteries, self._overlap.means),
+            energy_kwh=self._matrix(
+                told, "battery_state_of_charge_kwh", batteries, self._overlap.ends
+            ),
+            missed=self._parts(told, "missed", swaps),
         )
-        missed = self._row(f"{path}.missed", plan, "missed", len(station.swaps()))
-        return SwappingPlan(charge_kw=charge, energy_kwh=energy, missed=missed)
 
-    def _appliance(self, path: str, plan: Any, _: Any) -> AppliancePlan:  # noqa: ANN401
-        self._finite(f"{path}.missed", np.array([plan.missed]))
+    def _appliance(self, told: _Told, _: Any) -> AppliancePlan:  # noqa: ANN401
+        missed = nan
+        if told.message is not None and self._overlap.whole:
+            missed = told.message.missed
+            self._finite(f"{told.path}missed", np.array([missed]))
         return AppliancePlan(
-            power_kw=self._row(f"{path}.power_kw", plan, "power_kw"),
-            starts=self._row(f"{path}.starts", plan, "starts"),
-            missed=plan.missed,
+            power_kw=self._powers(told, "power_kw"),
+            starts=self._powers(told, "starts"),
+            missed=missed,
         )
 
-    def _bus(self, path: str, plan: Any, _: Any) -> BusPlan:  # noqa: ANN401
+    def _bus(self, told: _Told, _: Any) -> BusPlan:  # noqa: ANN401
         return BusPlan(
-            dumped_kw=self._row(f"{path}.surplus_kw", plan, "surplus_kw"),
-            unmet_kw=self._row(f"{path}.unmet_kw", plan, "unmet_kw"),
+            dumped_kw=self._powers(told, "surplus_kw"), unmet_kw=self._powers(told, "unmet_kw")
         )
 
-    def _room(self, path: str, plan: Any, _: Any) -> RoomPlan:  # noqa: ANN401
-        names = ("heating_kw", "cooling_kw", "temperature_c")
-        return RoomPlan(**{name: self._row(f"{path}.{name}", plan, name) for name in names})
+    def _room(self, told: _Told, _: Any) -> RoomPlan:  # noqa: ANN401
+        return RoomPlan(
+            heating_kw=self._powers(told, "heating_kw"),
+            cooling_kw=self._powers(told, "cooling_kw"),
+            temperature_c=self._states(told, "temperature_c"),
+        )
 
     def _units(self) -> list[UnitPlan]:
-        fields = [unit_field(self._paths, u) for u in range(len(self._problem.units))]
-        for field in dict.fromkeys(fields):
-            names = [
-                u.name for u, of in zip(self._problem.units, fields, strict=True) if of == field
-            ]
-            self._devices(field, names)
-        seen: Counter[str] = Counter()
-        found = []
-        for unit, field in zip(self._problem.units, fields, strict=True):
-            path, plan = f"{field}[{seen[field]}]", getattr(self._message, field)[seen[field]]
-            seen[field] += 1
-            power = self._row(f"{path}.power_kw", plan, "power_kw")
-            drawn = power if unit.electric else self._row(f"{path}.fuel_kw", plan, "fuel_kw")
-            heat = self._row(f"{path}.heat_kw", plan, "heat_kw") if unit.bus else 0.0 * power
+        units, found = self._problem.units, []
+        fields = [unit_field(self._paths, u) for u in range(len(units))]
+        told = {
+            field: iter(
+                self._devices(
+                    field, [u.name for u, of in zip(units, fields, strict=True) if of == field]
+                )
+            )
+            for field in dict.fromkeys(fields)
+        }
+        for unit, field in zip(units, fields, strict=True):
+            one = next(told[field])
+            power = self._powers(one, "power_kw")
+            drawn = power if unit.electric else self._powers(one, "fuel_kw")
+            heat = self._powers(one, "heat_kw") if unit.bus else 0.0 * power
             if unit.continuous:
                 on = (drawn > IDLE_KW).astype(np.float64)
             else:
-                on = self._row(f"{path}.running", plan, "running")
+                on = self._powers(one, "running")
             given = 0.0 * power if unit.electric else 0.0 - power
             found.append(UnitPlan(on=on, input_kw=drawn, electricity_kw=given, heat_kw=heat))
         return found
 
-    def _exchange(self, path: str, scenario: pb.ScenarioSchedule) -> Exchange:
+    def _exchange(self, told: _Told) -> Exchange:
         return Exchange(
-            import_kw=self._row(f"{path}import_kw", scenario, "import_kw"),
-            export_kw=self._row(f"{path}export_kw", scenario, "export_kw"),
-            curtailed_kw=self._curtailed(path, scenario),
-            shed_kw=self._shed(path, scenario),
+            import_kw=self._powers(told, "import_kw"),
+            export_kw=self._powers(told, "export_kw"),
+            curtailed_kw=self._curtailed(told),
+            shed_kw=self._shed(told),
         )
 
-    def _curtailed(self, path: str, message: pb.Schedule | pb.ScenarioSchedule) -> FloatArray:
+    def _curtailed(self, told: _Told) -> FloatArray:
         plants = self._problem.photovoltaics
         blown = [turbine(self._paths, p) for p in range(len(plants))]
         rows = []
         for field, wind in (("photovoltaics", False), ("wind_turbines", True)):
             names = [plant.name for plant, w in zip(plants, blown, strict=True) if w == wind]
-            rows += [
-                self._row(f"{path}{field}[{i}].curtailed_kw", each, "curtailed_kw")
-                for i, each in self._devices(field, names, path, getattr(message, field))
-            ]
+            rows += [self._powers(x, "curtailed_kw") for x in self._devices(field, names, told)]
         return self._rows(rows)
 
-    def _shed(self, path: str, message: pb.Schedule | pb.ScenarioSchedule) -> FloatArray | None:
+    def _shed(self, told: _Told) -> FloatArray | None:
         loads = self._problem.loads
         names = [load.name for load in loads if load.shed_share > 0.0]
-        found = self._devices("loads", names, path, message.loads)
         if not names:
             return None
-        told = iter([self._row(f"{path}loads[{i}].shed_kw", each, "shed_kw") for i, each in found])
+        found = iter([self._powers(x, "shed_kw") for x in self._devices("loads", names, told)])
         still = np.zeros(self._count)
-        return self._rows([next(told) if load.shed_share > 0.0 else still for load in loads])
+        return self._rows([next(found) if load.shed_share > 0.0 else still for load in loads])
 
-    def _devices(
-        self, field: str, names: list[str], path: str = "", given: Sequence[Any] | None = None
-    ) -> list[tuple[int, Any]]:
-        """The schedules in a field, which must be those of the devices with these names."""
-        found = list(getattr(self._message, field) if given is None else given)
-        if [each.name for each in found] != names:
-            raise Unfit(
-                f"{path}{field}", f"must hold the schedules of {', '.join(names) or 'none'}"
-            )
-        return list(enumerate(found))
+    def _devices(self, field: str, names: list[str], within: _Told | None = None) -> list[_Told]:
+        """What is told of the devices with these names in a field of the schedule, or of a part."""
+        whole = within or _Told("", self._message)
+        given = [] if whole.message is None else list(getattr(whole.message, field))
+        paths = [f"{whole.path}{field}[{i}]." for i in range(len(given))]
+        counts = Counter(each.name for each in given)
+        for path, each in zip(paths, given, strict=True):
+            if counts[each.name] > 1:
+                raise Unfit(f"{path}name", f"{each.name!r} stands there more than once")
+        told = {each.name: _Told(path, each) for path, each in zip(paths, given, strict=True)}
+        return [told.get(name, _Told("", None)) for name in names]
 
-    def _row(self, path: str, message: Any, name: str, size: int | None = None) -> FloatArray:  # noqa: ANN401
-        """A series of as many values as there are intervals, or of `size`."""
-        series: common_pb2.Series = getattr(message, name)
-        wanted = self._count if size is None else size
-        if len(series.values) != wanted:
-            raise Unfit(path, f"has {len(series.values)} values; must have {wanted}")
+    def _powers(self, told: _Told, name: str) -> FloatArray:
+        """A series of what holds through intervals, (count,)."""
+        return self._overlap.means(self._series(told, name))
+
+    def _states(self, told: _Told, name: str) -> FloatArray:
+        """A series of what holds at the ends of intervals, (count,)."""
+        return self._overlap.ends(self._series(told, name))
+
+    def _series(self, told: _Told, name: str) -> FloatArray:
+        """A series over the schedule's own horizon."""
+        if told.message is None or not told.message.HasField(name):
+            return np.full(self._known, nan)
+        series: common_pb2.Series = getattr(told.message, name)
+        path = f"{told.path}{name}"
+        if len(series.values) != self._known:
+            raise Unfit(path, f"has {len(series.values)} values; must have {self._known}")
         return self._finite(path, from_series(series))
+
+    def _matrix(
+        self, told: _Told, name: str, rows: int, take: Callable[[FloatArray], FloatArray]
+    ) -> FloatArray:
+        """A row of `_series` for each part of a device, taken over; (rows, count)."""
+        if told.message is None or not told.message.HasField(name):
+            return np.full((rows, self._count), nan)
+        matrix: common_pb2.Matrix = getattr(told.message, name)
+        path = f"{told.path}{name}"
+        if matrix.cols != self._known or len(matrix.values.values) != matrix.rows * matrix.cols:
+            raise Unfit(path, f"must have rows of {self._known} values")
+        if matrix.rows != rows:
+            return np.full((rows, self._count), nan)
+        return take(self._finite(path, from_series(matrix.values)).reshape(rows, self._known))
+
+    def _parts(self, told: _Told, name: str, size: int) -> FloatArray:
+        """A number for each session or swap, (size,), as far as they are the same ones."""
+        if told.message is None or not told.message.HasField(name):
+            return np.full(size, nan)
+        values = self._finite(f"{told.path}{name}", from_series(getattr(told.message, name)))
+        same = self._overlap.whole and values.size == size
+        return values if same else np.full(size, nan)
 
     def _finite(self, path: str, values: FloatArray) -> FloatArray:
         if not np.all(np.abs(values) <= MAGNITUDE):

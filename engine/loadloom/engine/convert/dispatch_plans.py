@@ -1,7 +1,7 @@
 """The schedules, values, breaches and prices of limits of a plan, written into messages."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -127,11 +127,7 @@ def write_values(plan: pb.DispatchPlan, task: Task[Problem], values: Values) -> 
             if bus.name in values.buses:
                 told = plan.values.heat_buses.add(name=bus.name)
                 _write(told.value_per_kwh, values.buses[bus.name])
-        for index, vehicle in enumerate(problem.vehicles):
-            held = values.held.get(f"vehicles[{index}]")
-            if held is not None:
-                device = plan.values.vehicles.add(name=vehicle.name)
-                _write(device.stored_value_per_kwh, held)
+        _write_held(plan.values, problem, values.held)
         for price in values.limits:
             plan.limit_prices.add(
                 rule=paths.of_site(f"site.{price.path}"),
@@ -145,6 +141,20 @@ def write_values(plan: pb.DispatchPlan, task: Task[Problem], values: Values) -> 
     _write(duals.add(name="site_value_per_kwh").values, values.site_per_kwh)
     for storage, stored in zip(problem.storages, values.stored_per_kwh, strict=True):
         _write(duals.add(name=f"stored_value_per_kwh/{storage.name}").values, stored)
+
+
+def _write_held(message: pb.Values, problem: Problem, held: Mapping[str, FloatArray]) -> None:
+    """Writes the values of what vehicles, batteries of stations and rooms hold."""
+    for index, vehicle in enumerate(problem.vehicles):
+        if (stored := held.get(f"vehicles[{index}]")) is not None:
+            _write(message.vehicles.add(name=vehicle.name).stored_value_per_kwh, stored)
+    for index, station in enumerate(problem.swappings):
+        places = [f"swappings[{index}].places[{n}]" for n in range(station.battery_count)]
+        stored = np.array([held[place] for place in places])
+        told = message.swap_stations.add(name=station.name)
+        told.battery_stored_value_per_kwh.CopyFrom(to_matrix(stored))
+    for index, room in enumerate(problem.rooms):
+        _write(message.rooms.add(name=room.name).stored_value_per_kwh, held[f"rooms[{index}]"])
 
 
 def breaches(task: Task[Problem], found: tuple[Breach, ...]) -> Iterator[dispatch_plans_pb2.Breach]:
@@ -193,13 +203,16 @@ def _when(problem: Problem, intervals: list[int]) -> str:
 
 
 def peaks(problem: Problem, schedule: Schedule) -> Iterator[dispatch_plans_pb2.DemandPeak]:
-    """The peaks that the demand charges look at; those of the first scenario if there are any."""
+    """The peaks that the demand charges look at; those of the first scenario if there are any.
+
+    A charge whose windows are not in the horizon has none.
+    """
     for charge in problem.meter.demand_charges:
-        drawn_kw = np.where(charge.intervals, schedule.import_kw, 0.0)
-        first = int(np.argmax(drawn_kw))
-        yield dispatch_plans_pb2.DemandPeak(
-            name=charge.name, peak_kw=float(drawn_kw[first]), interval=first
-        )
+        where = np.flatnonzero(charge.intervals)
+        if where.size:
+            first = int(where[np.argmax(schedule.import_kw[where])])
+            peak_kw = float(schedule.import_kw[first])
+            yield dispatch_plans_pb2.DemandPeak(name=charge.name, peak_kw=peak_kw, interval=first)
 
 
 def _write(series: common_pb2.Series, values: FloatArray) -> None:

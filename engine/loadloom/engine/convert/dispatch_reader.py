@@ -1,6 +1,7 @@
 """What reading any part of a site needs: columns, masks, instants, and the names of its parts."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from math import inf
 
 import numpy as np
@@ -9,11 +10,9 @@ from numpy.typing import NDArray
 
 from loadloom.engine.convert import common
 from loadloom.models.checks import MAGNITUDE, Checks, Violation
+from loadloom.models.dispatch.devices.storage import LEAST_EFFICIENCY
 from loadloom.models.horizon import FloatArray, Horizon
 from loadloom.wire.arrays import from_series
-
-LEAST_EFFICIENCY = 1e-3
-"""Stands for an efficiency below it, which the rules of the proto refuse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +90,18 @@ class Reader:
             return default
         index = self.horizon.boundary_index(when)
         if index is None:
-            self.fault(f"{path}.{name}", "must be at the start or end of an interval of the grid")
+            self.fault(f"{path}.{name}", self._beside(when))
         return default if index is None else index
+
+    def _beside(self, when: datetime) -> str:
+        """What is wrong with an instant that is no boundary of the grid."""
+        first, last = self.horizon.boundary(0), self.horizon.boundary(self.horizon.count)
+        told = f"is {when.astimezone(first.tzinfo).isoformat(' ')}"
+        if when < first:
+            return f"{told}, before the horizon begins at {first.isoformat(' ')}"
+        if when > last:
+            return f"{told}, after the horizon ends at {last.isoformat(' ')}"
+        return f"{told}; must be at the start or end of an interval of the grid"
 
 
 def given(message: Message, name: str, default: float = inf) -> float:
@@ -101,5 +110,5 @@ def given(message: Message, name: str, default: float = inf) -> float:
 
 
 def share(value: float) -> float:
-    """An efficiency that something can be divided by; one out of its range is told already."""
+    """An efficiency that something can be divided by; the proto's rules refuse a lower one."""
     return value if value >= LEAST_EFFICIENCY else LEAST_EFFICIENCY

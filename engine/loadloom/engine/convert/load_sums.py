@@ -199,7 +199,7 @@ def render_sum(found: Summed, *, users: bool, spans: Sequence[int]) -> pb.LoadAg
         peak_kw=its.peak_kw,
         peak_intervals=its.peak_slots.tolist(),
         load_factor=its.load_factor,
-        sum_of_peaks_kw=float(its.users.highest_kw.sum()),
+        sum_of_peaks_kw=its.own_peaks_kw,
     )
     if len(its.window_names) > 1:
         for name, energy, share in zip(

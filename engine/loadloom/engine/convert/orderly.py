@@ -305,6 +305,8 @@ class _Reader:
             limit_s = common.seconds(message.time_limit)
         if limit_s is None:
             self.found.append(Violation("options.time_limit", "must be a duration"))
+        if common.seconds(message.deadline) is None:
+            self.found.append(Violation("options.deadline", "must be a duration"))
         return OrderlyOptions(
             time_limit_s=limit_s or TIME_LIMIT_S,
             relative_gap=message.relative_gap or OrderlyOptions().relative_gap,

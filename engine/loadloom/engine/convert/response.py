@@ -10,7 +10,7 @@ import numpy as np
 from loadloom.engine.convert import common
 from loadloom.engine.convert.common import Grid
 from loadloom.engine.convert.response_columns import chosen, column, flags, places, table
-from loadloom.engine.convert.response_detail import Detail, detail_of
+from loadloom.engine.convert.response_detail import MOST_SHOCKS, Detail, detail_of
 from loadloom.engine.guard import refusal
 from loadloom.engine.settings import Limits
 from loadloom.engine.task import Task
@@ -387,7 +387,8 @@ def _offers(
     if message.HasField("shock_share"):
         its = message.shock_share
         shocks = table(checks, at("shock_share"), its, count, its.cols, low=-1e3, high=1e3)
-        checks.require(its.cols <= 20, f"{at('shock_share')}.cols", "must be at most 20")
+        said = f"must be at most {MOST_SHOCKS}"
+        checks.require(its.cols <= MOST_SHOCKS, f"{at('shock_share')}.cols", said)
     contact = column(checks, at("contact_cost"), message.contact_cost, count, 0.0)
     fatigue = column(checks, at("fatigue_cost"), message.fatigue_cost, count, 0.0)
     if checks.violations:

@@ -257,11 +257,15 @@ class Standing:
         request: what it was asked with, completed.
         stand: how its calls stand.
         need: the needs of its latest plan, if they are not those of the request.
+        answer_time: until when answers are waited for from now on, in seconds since 1970.
+        late: whether those who have not answered by now have no answer.
     """
 
     request: pb.CreateEventRequest
     stand: Stand
     need: common_pb2.Matrix | None
+    answer_time: float
+    late: bool
 
 
 def parse_rest(
@@ -289,7 +293,8 @@ def parse_rest(
     found.extend(checks.violations)
     declared = common.declared(message)
     asked = common.accepted(asked, without_missing(found, declared), declared)
-    return limited(replace(_left(asked, standing.stand), detail=detail), wishes)
+    left = _left(asked, standing.stand, late=standing.late)
+    return limited(replace(left, detail=detail), wishes)
 
 
 def replace_path(violation: Violation, path: str, name: str) -> Violation:
@@ -297,8 +302,8 @@ def replace_path(violation: Violation, path: str, name: str) -> Violation:
     return Violation(violation.path.replace(path, name), violation.message)
 
 
-def _left(asked: Targeting, stand: Stand) -> Targeting:
-    """The question that is left once calls were answered."""
+def _left(asked: Targeting, stand: Stand, *, late: bool) -> Targeting:
+    """The question that is left once calls were answered; late, whoever did not has no answer."""
     problem, levels = asked.problem, asked.price_per_kwh.size
     count = problem.customers.count
     offer = np.full(count, NOT_CALLED, np.int32)
@@ -308,11 +313,17 @@ def _left(asked: Targeting, stand: Stand) -> Targeting:
         place = np.array(stand.place)
         state[place] = [STATES[each] for each in stand.state]
         live = np.array([each in LIVE for each in stand.state])
+        if late:
+            silent = np.array([each is CallState.PENDING for each in stand.state])
+            state[place[silent]] = State.NO_ANSWER
+            live &= ~silent
         offer[place] = np.where(live, place * levels + np.array(stand.level), NOT_CALLED)
         told_kw = np.array(stand.accepted_kw, dtype=np.float64)  # None becomes NaN
         accepted_kw[place] = told_kw * asked.shares[place]
     try:
-        left = retargeted(problem, offer, Answers(state=state, accepted_kw=accepted_kw))
+        hours = asked.horizon.step_h
+        answers = Answers(state=state, accepted_kw=accepted_kw, hours=hours)
+        left = retargeted(problem, offer, answers)
     except InvalidProblem as error:  # rows of the store make a problem that fits
         raise ValueError(f"the calls of an event do not fit it: {error}") from error
     return replace(asked, problem=left.problem, origin=left.origin)

@@ -10,6 +10,9 @@ from loadloom.models.checks import Checks
 from loadloom.models.horizon import FloatArray
 from loadloom.v1 import response_pb2 as pb
 
+MOST_SHOCKS = 20
+"""The most shocks that customers share."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrueLaw:
@@ -63,7 +66,9 @@ def law(path: str, checks: Checks, message: pb.ResponseLaw, count: int) -> TrueL
     shares = groups = None
     if message.HasField("shock_share"):
         its, where = message.shock_share, f"{path}.shock_share"
-        shares = table(checks, where, its, count, its.cols, low=-1e3, high=1e3)
+        checks.require(its.cols <= MOST_SHOCKS, f"{where}.cols", f"must be at most {MOST_SHOCKS}")
+        if its.cols <= MOST_SHOCKS:
+            shares = table(checks, where, its, count, its.cols, low=-1e3, high=1e3)
     for name in ("degrees_of_freedom", "shock_degrees_of_freedom"):
         value = getattr(message, name)
         said = f"is {value:g}; must be above 2, or 0 for a normal law"

@@ -94,6 +94,15 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """An event before the one that is measured, and who of its customers was called by it."""
+
+    start: datetime
+    end: datetime
+    customers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measuring:
     """What a request to measure asks for.
 
@@ -110,6 +119,7 @@ class Measuring:
         rebound_share: the share of it that is taken off.
         prices: what is paid; None for nothing.
         most_points, most_users: how much files may hold.
+        earlier: events whose days are no days alike for those whom they called.
     """
 
     horizon: Horizon
@@ -127,6 +137,7 @@ class Measuring:
     prices: Prices | None
     most_points: int
     most_users: int
+    earlier: tuple[Earlier, ...] = ()
 
     @property
     def customer_count(self) -> int:

@@ -4,7 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -16,6 +17,9 @@ from loadloom.engine.datasets.roots import SUFFIXES, Location, reading_faults, r
 
 CSV_BLOCK = 4 << 20
 """The bytes of CSV that become one batch."""
+
+READ_BYTES = 1 << 20
+"""The bytes of a column of a Parquet file that are read at once: row groups may be large."""
 
 NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_decimal)
 LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
@@ -47,6 +51,8 @@ class Table:
         names: all its columns.
         columns: the columns that are read, those of slots in order.
         group_rows: the rows of each row group; empty for CSV.
+        footer: what a Parquet file says of itself, read once for all row groups. It stays in this
+            process: that of a file with many columns and row groups is larger than one of them.
     """
 
     location: Location
@@ -54,6 +60,12 @@ class Table:
     names: tuple[str, ...]
     columns: tuple[str, ...]
     group_rows: tuple[int, ...] = ()
+    footer: pq.FileMetaData | None = None
+
+    def __reduce__(self) -> tuple[Callable[..., "Table"], tuple[()]]:
+        """All but the footer goes to other processes."""
+        its = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "footer"}
+        return partial(Table, **its), ()
 
     def batches(
         self, data_set: DataSet, most_rows: int, group: int | None = None
@@ -68,7 +80,10 @@ class Table:
             if self.format is Format.PARQUET:
                 groups = range(len(self.group_rows)) if group is None else [group]
                 first += sum(self.group_rows[: groups[0]]) if groups else 0
-                rows = pq.ParquetFile(file).iter_batches(
+                # Elsewhere each read is a request, so that a column of a row group is one.
+                ahead = 0 if self.location.url else READ_BYTES
+                opened = pq.ParquetFile(file, metadata=self.footer, buffer_size=ahead)
+                rows = opened.iter_batches(
                     batch_size=most_rows,
                     row_groups=list(groups),
                     columns=list(self.columns),
@@ -96,6 +111,7 @@ def table(location: Location, data_set: DataSet) -> Table:
             schema, footer = opened.schema_arrow, opened.metadata
             rows = tuple(footer.row_group(k).num_rows for k in range(footer.num_row_groups))
         else:
+            footer = None
             schema = pa_csv.open_csv(
                 file, read_options=pa_csv.ReadOptions(use_threads=False)
             ).schema
@@ -110,6 +126,7 @@ def table(location: Location, data_set: DataSet) -> Table:
         names=names,
         columns=columns,
         group_rows=rows,
+        footer=footer,
     )
 
 

@@ -17,8 +17,9 @@ from loadloom.models.agency.problem import LoadArray
 from loadloom.models.horizon import Horizon
 from loadloom.solvers.kernels.columns import gather
 
-CHUNK_VALUES = 5_000_000
-"""The most readings of a chunk, 20 MB as float32: enough to forget what one costs by itself."""
+CHUNK_VALUES, LIST_VALUES = 5_000_000, 1_600_000
+"""The most readings of a chunk, 20 MB as float32: enough to forget what a column costs by itself.
+Lists are one column, and stay in the cache from being decoded until they are added up."""
 
 POWER = {Unit.KW: 1.0, Unit.W: 1e-3, Unit.MW: 1e3, Unit.KWH: 1.0}
 """kW a unit; energies are divided by the hours of their slots beside."""
@@ -56,7 +57,8 @@ class WidePart:
         slots = table.columns[len(self.data_set.row_columns) :]
         keep = [name for name in table.columns if self._wanted(name)]
         table = replace(table, columns=tuple(keep))
-        rows = max(1, CHUNK_VALUES // self.horizon.count)
+        lists = self.data_set.layout is Layout.WIDE_LIST
+        rows = max(1, (LIST_VALUES if lists else CHUNK_VALUES) // self.horizon.count)
         for batch in table.batches(self.data_set, rows, self.group):
             with told(table.location.shown):
                 chunk = self._chunk(batch, slots, done)

@@ -1,6 +1,7 @@
 """How much may be under way at once; what comes beyond it is shed, with word when to try again."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ SMALL_BYTES = 16 * 2**10
 SPENT_BYTES = 64 * 2**20
 """After requests of this size in all, memory is worth giving back: what they were read into lies in
 freed pieces, and those that were refused hang in the frames of exceptions that hold each other."""
+
+TENANT_RETRY_S = 1.0
+"""The time after which one of the calls of a tenant may have ended."""
 
 RELIEF_S = 0.1
 """How long after that the last of these requests is done with."""
@@ -60,6 +64,7 @@ class Admission:
         self._calls = Places(limits.calls_under_way, "calls")
         self._streams = Places(limits.streams_under_way, "streams")
         self._most_bytes, self._bytes, self._spent = limits.bytes_under_way, 0, 0
+        self._most_of_tenant, self._of_tenant = limits.tenant_calls, Counter[str]()
         self._relieved = relieved
 
     @contextmanager
@@ -74,6 +79,27 @@ class Admission:
             yield places
         finally:
             places.taken -= 1
+
+    @contextmanager
+    def let_in(self, tenant: str, places: Places | None) -> Iterator[None]:
+        """Lets a call that was counted be under way while the block lasts.
+
+        Raises:
+            Refusal: there is no place for it, among all or among those of its tenant.
+        """
+        if places is not None:
+            places.check()
+        if not self._most_of_tenant or places is not self._calls:
+            yield
+            return
+        if self._of_tenant[tenant] >= self._most_of_tenant:
+            raise refusal.over_quota(f"{self._most_of_tenant:,} calls under way", TENANT_RETRY_S)
+        self._of_tenant[tenant] += 1
+        try:
+            yield
+        finally:
+            self._of_tenant[tenant] -= 1
+            self._of_tenant += Counter()  # forgets those without any
 
     def _places(self, method: str) -> Places | None:
         if not method.startswith(OURS) or method.startswith((ABOUT, *WAITS)):

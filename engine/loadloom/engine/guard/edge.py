@@ -159,9 +159,8 @@ class Edge(grpc.aio.ServerInterceptor):
                     call.caller = self._gate.admitted(method, _metadata(context))
                     if call.caller.token:
                         call.notes["token"] = call.caller.token
-                    if places is not None:
-                        places.check()
-                    yield call
+                    with self._admission.let_in(call.caller.tenant, places):
+                        yield call
 
     @asynccontextmanager
     async def _told(self, call: Call, context: Context) -> AsyncIterator[None]:

@@ -117,6 +117,16 @@ def overloaded(most: int, what: str = "calls") -> Refusal:
     )
 
 
+def over_quota(what: str, retry_s: float) -> Refusal:
+    """The refusal of a call whose tenant has used all that it may."""
+    return Refusal(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "QUOTA_EXCEEDED",
+        f"{what} are all that this server takes from one tenant; try again later",
+        retry_s=retry_s,
+    )
+
+
 def no_setup(seconds: float) -> Refusal:
     """The refusal of a stream that did not begin."""
     return Refusal(
@@ -215,7 +225,7 @@ def no_token() -> Refusal:
 
 def unknown_token() -> Refusal:
     """The refusal of a call whose token nobody was given, or was revoked."""
-    said = "the token is not known to this server; it may have been revoked"
+    said = "the token is not known to this server; it may have been revoked, or its time is over"
     return Refusal(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_UNKNOWN", said)
 
 

@@ -37,6 +37,8 @@ TABLE: dict[str, dict[str, Role]] = {
         "PlanDispatch": Role.SUBMITTER,
         "BatchPlanDispatch": Role.SUBMITTER,
         "StreamPlanDispatch": Role.SUBMITTER,
+        "PlanFleet": Role.SUBMITTER,
+        "ListSitePlans": Role.VIEWER,
     },
     "loadloom.v1.OrderlyService": {
         "CreateSchedule": Role.SUBMITTER,

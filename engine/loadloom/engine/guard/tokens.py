@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
@@ -24,6 +24,9 @@ from loadloom.engine.settings import BadSettings
 
 LOOK_S = 1.0
 """The time between two looks whether the file has changed."""
+
+LONGEST_DAYS = 36_525
+"""The days for which a token may be good: a century."""
 
 TENANT = re.compile(r"[A-Za-z0-9._-]{0,100}")
 USER = re.compile(r"[^\x00]{1,200}", re.DOTALL)
@@ -46,6 +49,7 @@ class Token:
         tenant: whose rows its bearer may see.
         user: the user that its bearer is, if a member; else empty.
         made: when it was made, ISO 8601.
+        until: when it ends to be one, ISO 8601; empty for never.
     """
 
     id: str
@@ -54,6 +58,7 @@ class Token:
     tenant: str = ""
     user: str = ""
     made: str = ""
+    until: str = ""
 
     def __post_init__(self) -> None:
         """Checks that there can be such a token.
@@ -71,15 +76,25 @@ class Token:
             raise BadToken("a tenant has at most 100 letters, digits, dots, dashes and underscores")
         if not (ID.fullmatch(self.id) and DIGEST.fullmatch(self.digest)):
             raise BadToken("the id must have 12 and the digest 64 hexadecimal digits")
+        if self.until and datetime.fromisoformat(self.until).tzinfo is None:
+            raise BadToken("the end of a token must have a time zone")
 
     @property
     def caller(self) -> Caller:
         """Its bearer."""
         return Caller(tenant=self.tenant, role=Role(self.role), user=self.user, token=self.id)
 
+    def is_good(self, now: datetime) -> bool:
+        """Whether its time is not over."""
+        return not self.until or now < datetime.fromisoformat(self.until)
 
-def make(file: Path, role: str, tenant: str = "", user: str = "") -> str:
+
+def make(
+    file: Path, role: str, tenant: str = "", user: str = "", *, days: float | None = None
+) -> str:
     """A new token, whose digest is added to the file, which is made if there is none.
+
+    It is good for so many days; without end if there are none.
 
     Raises:
         BadToken: there cannot be such a token.
@@ -87,14 +102,29 @@ def make(file: Path, role: str, tenant: str = "", user: str = "") -> str:
     """
     id_ = token_hex(6)
     secret = f"loadloom_{id_}_{token_urlsafe(32)}"
-    made = datetime.now(UTC).isoformat(timespec="seconds")
     if role not in list(Role):
         raise BadToken(f"role {role!r} is none of {', '.join(Role)}")
+    now = datetime.now(UTC)
     token = Token(
-        id=id_, digest=_digest(secret), role=Role(role), tenant=tenant, user=user, made=made
+        id=id_,
+        digest=_digest(secret),
+        role=Role(role),
+        tenant=tenant,
+        user=user,
+        made=now.isoformat(timespec="seconds"),
+        until=_end(now, days),
     )
     _add(file, asdict(token))
     return secret
+
+
+def _end(now: datetime, days: float | None) -> str:
+    """When a token ends that is good for so many days, ISO 8601; empty for never."""
+    if days is None:
+        return ""
+    if not 0.0 < days <= LONGEST_DAYS:
+        raise BadToken(f"a token is good for more than 0 and at most {LONGEST_DAYS:,} days")
+    return (now + timedelta(days=days)).isoformat(timespec="seconds")
 
 
 def revoke(file: Path, id_: str) -> None:
@@ -159,7 +189,8 @@ class Tokens:
         token = self._known.get(parts[1]) if len(parts) == 3 else None
         # Compared even where there is no such id, and in a time that tells nothing.
         same = compare_digest(_digest(secret), token.digest if token else _digest(""))
-        return token.caller if token and same else None
+        good = token is not None and same and token.is_good(datetime.now(UTC))
+        return token.caller if token and good else None
 
     def _look(self) -> None:
         """Reads the file again if it has changed; a fault in it leaves all as it was."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from loadloom.models.agency.curves import Found, Item, Run
+from loadloom.models.crew import Crew, Found, Item, Run
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -87,3 +87,20 @@ def on_cluster(client: "Client") -> Run:
             yield waiting.popleft().result()
 
     return run
+
+
+def crew_of(client: "Client") -> Crew:
+    """The workers of a cluster, who keep parts that they are asked about again and again.
+
+    The scheduler knows what each part is made of, so that a part whose worker is lost is made again
+    for another one.
+    """
+
+    def hold(parts: Sequence[object]) -> list["Future"]:
+        return [client.submit(_itself, part, pure=False) for part in parts]
+
+    return Crew(run=on_cluster(client), hold=hold)
+
+
+def _itself(part: Item) -> Item:
+    return part

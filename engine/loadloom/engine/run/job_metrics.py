@@ -1,7 +1,11 @@
-"""What Prometheus is told of jobs: by a server what its database says, by a worker what it did."""
+"""What Prometheus is told of jobs: by a server what its database says, by a worker what it did.
+
+The worker beside a server tells the server, whose page then has both.
+"""
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -42,21 +46,45 @@ class StoredJobs(Collector):
         )
 
 
-class JobMetrics:
-    """The counts and times of one worker, in a registry of its own."""
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An attempt at a job has begun, the first or again."""
 
-    def __init__(self) -> None:
-        to = self.registry = CollectorRegistry()
-        self.attempts = Counter(
+    method: str
+    again: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt at a job has ended, how, and after how long."""
+
+    method: str
+    ending: str
+    seconds: float
+
+
+class JobMetrics:
+    """The counts and times of one worker."""
+
+    def __init__(self, to: CollectorRegistry) -> None:
+        self._attempts = Counter(
             "loadloom_job_attempts", "Attempts at jobs begun.", ["method", "again"], registry=to
         )
-        self.ends = Counter(
+        self._ends = Counter(
             "loadloom_job_attempts_ended", "Attempts ended.", ["method", "ending"], registry=to
         )
-        self.seconds = Histogram(
+        self._seconds = Histogram(
             "loadloom_job_attempt_seconds",
             "The time from claiming a job to its end.",
             ["method"],
             buckets=_SECONDS,
             registry=to,
         )
+
+    def count(self, what: Begun | Ended) -> None:
+        """Counts an attempt that has begun, or ended."""
+        if isinstance(what, Begun):
+            self._attempts.labels(what.method, what.again).inc()
+        else:
+            self._ends.labels(what.method, what.ending).inc()
+            self._seconds.labels(what.method).observe(what.seconds)

@@ -43,6 +43,13 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """A solve handed over a part of what is kept beside its response."""
+
+    part: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Solved:
     """A solve ended with a response."""
 
@@ -63,7 +70,7 @@ class Died:
     exit_code: int | None
 
 
-Said = Reported | Solved | Refused | Died
+Said = Reported | Kept | Solved | Refused | Died
 
 
 def fork_server(jobs: Iterable[Job]) -> ForkServerContext:
@@ -103,7 +110,7 @@ class JobProcess:
         """Starts the process; the solve should end by itself within the limit."""
         self._ours, theirs = context.Pipe()
         leash, self._leash = context.Pipe(duplex=False)
-        self._told = False
+        self._told, self._cpu_s = False, 0.0
         arguments = (job, replace(claim, best=None), limit_s, memory_bytes, theirs, leash)
         self._process = context.Process(target=_solve, args=arguments, daemon=True)
         self._process.start()
@@ -127,15 +134,28 @@ class JobProcess:
         self._leash.close()
 
     def said(self, within_s: float) -> list[Said]:
-        """What the process has said, at the latest after that time; empty if it said nothing."""
+        """What the process has said, at the latest after that time; empty if it said nothing.
+
+        A part is the last for now: there may be many, which are to be written one by one.
+        """
         found: list[Said] = []
         try:
             while self._ours.poll(0.0 if found else within_s):
                 found.append(self._ours.recv())
+                if isinstance(found[-1], Kept):
+                    break
         except (EOFError, ConnectionError):
             self._process.join(SAID_BEFORE_ITS_END_S)
             found.append(Died(self._process.exitcode))
         return found
+
+    @property
+    def cpu_s(self) -> float:
+        """The CPU seconds that it has taken, of all its threads, when it was last seen alive."""
+        with suppress(psutil.Error):
+            seen = psutil.Process(self._process.pid).cpu_times()
+            self._cpu_s = seen.user + seen.system
+        return self._cpu_s
 
     def cancel(self) -> None:
         """Tells the solve that it was cancelled."""
@@ -160,6 +180,7 @@ def _solve(
     progress = Progress(
         send=lambda standing, best: connection.send(Reported(standing, best)),
         cancel_asked=connection.poll,
+        hand=lambda part: connection.send(Kept(part)),
     )
     deadline = Deadline(at_s=monotonic() + limit_s if limit_s < inf else inf)
     with _LastWords(claim):

@@ -13,21 +13,25 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from math import inf
 from multiprocessing import forkserver, parent_process
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from threading import Event, Lock, Thread
 from time import monotonic, sleep
 from uuid import uuid4
 
+from prometheus_client import CollectorRegistry
+
 from loadloom.engine.guard import log, refusal
 from loadloom.engine.jobs import Job
-from loadloom.engine.run.job_metrics import JobMetrics
+from loadloom.engine.run.job_metrics import Begun, Ended, JobMetrics
 from loadloom.engine.run.job_process import (
     Died,
     JobProcess,
+    Kept,
     Refused,
     Reported,
     Said,
@@ -38,7 +42,7 @@ from loadloom.engine.run.job_process import (
 )
 from loadloom.engine.run.listening import metrics_served
 from loadloom.engine.settings import Settings
-from loadloom.engine.store import claims
+from loadloom.engine.store import claims, quotas
 from loadloom.engine.store.claims import Claim, Errors, LostClaim
 from loadloom.engine.store.database import Database, StoreAway
 
@@ -66,6 +70,9 @@ LEASE_SHARE = 0.25
 Ending = Callable[[], None]
 """What writes the end of an attempt; raises LostClaim or StoreAway."""
 
+Tell = Callable[[Begun | Ended], None]
+"""Hears of attempts, to count them."""
+
 
 def errors(settings: Settings) -> Errors:
     """The errors that operations end with when nobody solved them."""
@@ -81,17 +88,23 @@ def _packed(refused: refusal.Refusal) -> bytes:
     return refused.status().SerializeToString()
 
 
-def run(settings: Settings, jobs: Sequence[Job], name: str = "") -> None:
+def run(
+    settings: Settings, jobs: Sequence[Job], name: str = "", server: Connection | None = None
+) -> None:
     """Solves jobs until the process is told to stop, or its parent, if Python made it, is gone.
 
     Args:
         settings: the settings of the worker.
         jobs: what it can solve.
         name: the name of the worker, which no other worker ever had.
+        server: takes what there is to count, if a server does that for this worker; else it has a
+            page of its own.
     """
     log.configure(settings.log_level)
     threading.excepthook = _end_all
-    worker = Worker(settings, jobs, name or uuid4().hex)
+    registry = CollectorRegistry()
+    tell = JobMetrics(registry).count if server is None else _telling(server)
+    worker = Worker(settings, jobs, name or uuid4().hex, tell)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the fork server inherits it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     forkserver.ensure_running()
@@ -100,10 +113,20 @@ def run(settings: Settings, jobs: Sequence[Job], name: str = "") -> None:
         signal.signal(number, lambda *_: worker.stop())
     if (parent := parent_process()) is not None:
         Thread(target=_stop_without, args=(parent.sentinel,), daemon=True).start()
-    # A worker beside a server leaves the port to the server, which tells of the database.
-    port = settings.metrics_port if parent is None else 0
-    with metrics_served(settings.metrics_host, port, worker.metrics.registry):
+    port = settings.metrics_port if server is None else 0
+    with metrics_served(settings.metrics_host, port, registry):
         worker.run()
+
+
+def _telling(server: Connection) -> Tell:
+    """What sends to a server what it is to count; nothing to one that is gone."""
+    turn = Lock()
+
+    def tell(what: Begun | Ended) -> None:
+        with turn, suppress(OSError):
+            server.send(what)
+
+    return tell
 
 
 def _end_all(fault: threading.ExceptHookArgs) -> None:
@@ -121,13 +144,12 @@ def _stop_without(sentinel: int) -> None:
 class Worker:
     """A number of slots, each for one job at a time."""
 
-    def __init__(self, settings: Settings, jobs: Sequence[Job], name: str) -> None:
-        self.settings, self.name = settings, name
+    def __init__(self, settings: Settings, jobs: Sequence[Job], name: str, tell: Tell) -> None:
+        self.settings, self.name, self._tell = settings, name, tell
         self.jobs = {job.method: job for job in jobs}
         self.database = Database(settings.database_url)
         self.errors = errors(settings)
         self.context = fork_server(jobs)
-        self.metrics = JobMetrics()
         self._stopping, self._turn = Event(), Lock()
         self._stopped_s = inf
 
@@ -186,13 +208,12 @@ class Worker:
         """Solves one job after the other."""
         while (claim := self._claimed()) is not None:
             started = monotonic()
-            self.metrics.attempts.labels(claim.method, claim.attempt > 1).inc()
+            self._tell(Begun(claim.method, claim.attempt > 1))
             try:
                 word = self._work(claim)
             except LostClaim:
                 word = "lost"
-            self.metrics.ends.labels(claim.method, word).inc()
-            self.metrics.seconds.labels(claim.method).observe(monotonic() - started)
+            self._tell(Ended(claim.method, word, monotonic() - started))
             log.event(
                 logging.INFO,
                 "job",
@@ -237,6 +258,8 @@ class Worker:
         if limit_s <= 0.0 and claim.best is not None:
             ending = partial(claims.succeed, self.database, claim, claim.best, job.keep)
             return self._ended("best in time", ending)
+        if limit_s <= 0.0:
+            return self._ended("late", partial(claims.fail, self.database, claim, self.errors.late))
         memory_bytes = settings.job_memory_mib << 20
         equipped = replace(claim, request=job.equip(claim.request, settings))
         try:
@@ -246,9 +269,20 @@ class Worker:
             self._stopping.wait(AWAY_S)
             ending = partial(claims.hand_back, self.database, claim, None, self.errors)
             return self._ended("handed back", ending)
+        attempt = _Attempt(self, claim, limit_s)
         with process:
-            word, ending = _Attempt(self, claim, limit_s).watched(process)
+            word, ending = attempt.watched(process)
+        self._charge(claim, attempt.cpu_s)
         return self._ended(word, ending)
+
+    def _charge(self, claim: Claim, cpu_s: float) -> None:
+        """Adds what an attempt took to what its tenant has used, where that is limited."""
+        if not self.settings.limits.tenant_cpu_seconds:
+            return
+        try:
+            quotas.charge(self.database, claim.tenant, cpu_s)
+        except StoreAway as error:
+            self.away(error)
 
     def _ended(self, word: str, ending: Ending) -> str:
         """The word, when the end of an attempt is written or cannot be any more."""
@@ -269,14 +303,15 @@ class Worker:
 
 
 class _Attempt:
-    """A slot's watch over one attempt."""
+    """A slot's watch over one attempt; `cpu_s` is what its process has taken of the processor."""
 
     def __init__(self, worker: Worker, claim: Claim, limit_s: float) -> None:
         self._worker, self._claim, self._database = worker, claim, worker.database
         self._lease_s = worker.settings.lease_s
         self._killed_s = monotonic() + limit_s + worker.settings.overrun_s
+        self._late_s = inf if claim.left_s is None else monotonic() + claim.left_s
         self._kept_s, self._wrote_best_s, self._cancelled_s = monotonic(), -inf, inf
-        self._best = claim.best
+        self._best, self.cpu_s = claim.best, 0.0
 
     def watched(self, process: JobProcess) -> tuple[str, Ending]:
         """How the attempt ends, in a word and as what has to be written.
@@ -288,9 +323,12 @@ class _Attempt:
             for said in process.said(LOOK_S):
                 if isinstance(said, Reported):
                     self._report(said)
+                elif isinstance(said, Kept):
+                    self._keep_part(said.part)
                 else:
                     return self._end_said(said)
             self._look_after(process)
+            self.cpu_s = process.cpu_s
             ending = self._end_by_force()
             if ending is not None:
                 return ending
@@ -308,6 +346,25 @@ class _Attempt:
         else:
             self._kept_s = monotonic()
             self._wrote_best_s = monotonic() if due else self._wrote_best_s
+
+    def _keep_part(self, part: bytes) -> None:
+        """Writes a part of what is kept beside the response.
+
+        Raises:
+            LostClaim: the operation is somebody else's by now, or the database stays away.
+        """
+        keep = self._worker.jobs[self._claim.method].keep_part
+        while True:
+            try:
+                claims.keep_part(self._database, self._claim, part, keep, self._lease_s)
+            except StoreAway as error:
+                self._worker.away(error)
+                if self._worker.out_of_grace or monotonic() >= self._killed_s:
+                    raise LostClaim(self._claim.name) from error
+                sleep(AWAY_S)
+            else:
+                self._kept_s = monotonic()
+                return
 
     def _look_after(self, process: JobProcess) -> None:
         """Renews the lease when it is time, and passes on that a caller cancelled."""
@@ -349,6 +406,8 @@ class _Attempt:
         if self._best is not None:
             return "best in time", self._succeeded(self._best)
         log.event(logging.ERROR, "a solve was killed for overrun", operation=self._claim.name)
+        if monotonic() >= self._late_s:
+            return "late", self._ending(claims.fail, self._worker.errors.late)
         return "killed", self._dropped()
 
     def _succeeded(self, response: bytes) -> Ending:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from time import monotonic
 from uuid import uuid4
@@ -15,6 +16,7 @@ from loadloom.engine.guard import log
 from loadloom.engine.guard.metrics import Metrics
 from loadloom.engine.jobs import Job
 from loadloom.engine.run import job_worker
+from loadloom.engine.run.job_metrics import JobMetrics
 from loadloom.engine.run.lanes import LEISURE_S
 from loadloom.engine.settings import Settings
 from loadloom.engine.store import claims
@@ -43,6 +45,7 @@ class Supervisor:
         self, settings: Settings, jobs: Sequence[Job], database: Database, metrics: Metrics
     ) -> None:
         self._settings, self._jobs, self._metrics = settings, tuple(jobs), metrics
+        self._counts = JobMetrics(metrics.registry)
         self._database, self._errors = database, job_worker.errors(settings)
         self._stopping = False
         self._process: SpawnProcess | None = None
@@ -70,15 +73,20 @@ class Supervisor:
 
     async def _live(self) -> None:
         """One life of the worker; what it leaves behind goes back into the queue."""
-        name = uuid4().hex
-        process = get_context("spawn").Process(
-            target=job_worker.run, args=(self._settings, self._jobs, name)
+        name, context = uuid4().hex, get_context("spawn")
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(
+            target=job_worker.run, args=(self._settings, self._jobs, name, theirs)
         )
         try:
             process.start()
+            theirs.close()
             self._process = process
-            await anyio.wait_readable(process.sentinel)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._count, ours)
+                await anyio.wait_readable(process.sentinel)
         finally:
+            ours.close()
             self._process = None
             if process.pid is not None:
                 process.kill()
@@ -92,6 +100,13 @@ class Supervisor:
                 self._settings.job_attempts,
                 self._errors,
             )
+
+    async def _count(self, told: Connection) -> None:
+        """Counts what a worker tells, until it has ended."""
+        with suppress(EOFError, OSError):
+            while True:
+                await anyio.wait_readable(told)
+                self._counts.count(told.recv())
 
     async def stop(self) -> None:
         """Has the worker give its jobs back, and returns when it has ended."""

@@ -7,12 +7,13 @@ longer goes to a process, which is killed when its call is cancelled or outlives
 
 import asyncio
 import logging
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import copy_context
 from math import inf
-from typing import TypeVar, TypeVarTuple, Unpack
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
@@ -40,6 +41,9 @@ KERNELS = "loadloom.engine.services.worker_kernels"
 
 HOLD_S = 0.05
 """How long a warm worker waits for the others: far longer than it takes to hand over a call."""
+
+KEYS = 20_000
+"""The keys of which it is known what worker had them last."""
 
 ENDED = (BrokenWorkerProcess, OSError, MemoryError, OutOfMemory)
 """What tells of a worker that it has ended, or that its next call may not be trusted to it."""
@@ -84,30 +88,39 @@ class Workers:
         self._places = CapacityLimiter(self._processes)
         self._unlimited = CapacityLimiter(inf)  # whoever runs something holds a place already
         self._reserved: set[int] = set()
+        self._holders: OrderedDict[str, int] = OrderedDict()
         self._loading: set[asyncio.Task[int]] = set()
         self._replacing = False
 
     @asynccontextmanager
-    async def ready(self) -> AsyncIterator[None]:
+    async def ready(self, key: str = "") -> AsyncIterator[int]:
         """A worker that lives and has loaded its libraries is there to `run` while the block lasts.
 
-        Calls take turns, so that one with many solves does not keep others waiting for all of them.
-        A worker that died idle, or is still to be started, thereby costs nobody's solve any time.
+        Its process id is given. Calls take turns, so that one with many solves does not keep others
+        waiting for all of them. A worker that died idle, or is still to be started, thereby costs
+        nobody's solve any time. What is solved under a key goes to the worker that had it last, as
+        it may remember how, unless that one is busy.
 
         Raises:
             Refusal: one worker after the other died.
         """
         async with self._slots.turn(id(current.get(None))):
-            pid = await self._reserve()
+            pid = await self._reserve(self._holders.pop(key, None))
+            if key:
+                self._holders[key] = pid
+                while len(self._holders) > KEYS:
+                    self._holders.popitem(last=False)
             try:
                 async with self._places:
-                    yield
+                    yield pid
             finally:
                 self._reserved.discard(pid)
 
-    async def _reserve(self) -> int:
+    async def _reserve(self, wanted: int | None) -> int:
         """The pid of a loaded worker, one that no other call is about to take if there is such."""
         for _ in range(self._processes):
+            if wanted is not None and wanted not in self._reserved:
+                _put_next(wanted)
             try:
                 pid = await self._loaded()
                 for _ in range(HANDOVERS):
@@ -139,12 +152,18 @@ class Workers:
                 load, self._memory_bytes, cancellable=True, limiter=self._unlimited
             )
 
-    async def run(self, solve: Callable[[T], A], task: T, *, limit_s: float) -> A:
-        """What `solve` makes of the task in a worker; it should end by itself within `limit_s`.
+    async def run(
+        self, solve: Callable[[T], A], task: T, *, limit_s: float, pid: int | None = None
+    ) -> A:
+        """What `solve` makes of the task in a worker, which should end by itself within `limit_s`.
+
+        It is the one of that process id, if it is still idle.
 
         Raises:
             Refusal: the worker died, was killed because it did not end, or had too little memory.
         """
+        if pid is not None:
+            _put_next(pid)
         try:
             with anyio.move_on_after(limit_s + self._overrun_s):
                 return await to_process.run_sync(
@@ -217,3 +236,21 @@ class Workers:
             await self._warm(self._processes)
         finally:
             self._replacing = False
+
+
+def _put_next(pid: int) -> None:
+    """Lets the next call go to this worker, if it is idle.
+
+    It is the last in anyio's list of idle ones, as the next call takes the one used last. That list
+    is no part of what anyio promises: without it calls go to any worker.
+    """
+    known: Any = getattr(to_process, "_process_pool_idle_workers", None)
+    try:
+        idle = known.get() if known is not None else deque()
+    except LookupError:  # no worker has been idle yet
+        return
+    for place, (process, since_s) in enumerate(idle):
+        if process.pid == pid:
+            del idle[place]
+            idle.append((process, since_s))
+            return

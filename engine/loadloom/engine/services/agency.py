@@ -23,7 +23,8 @@ from loadloom.engine.family import Family, Kind, Runner, decoded, read
 from loadloom.engine.guard import refusal
 from loadloom.engine.guard.calls import caller, deadline, note
 from loadloom.engine.services import settlements as kept
-from loadloom.engine.services.agency_jobs import FORM, NAME, commission
+from loadloom.engine.services.agency_jobs import FORM, NAME
+from loadloom.engine.services.commission import commission
 from loadloom.engine.services.load_stream import LoadStream
 from loadloom.engine.services.methods import Methods
 from loadloom.engine.services.operations import Operations

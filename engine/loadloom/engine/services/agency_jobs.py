@@ -1,8 +1,5 @@
 """The job of portfolios."""
 
-import json
-from typing import Any
-
 from loadloom.engine.answers.portfolios import chosen
 from loadloom.engine.convert import portfolios as convert
 from loadloom.engine.datasets.roots import Roots
@@ -10,7 +7,8 @@ from loadloom.engine.family import decoded, digest
 from loadloom.engine.guard import refusal
 from loadloom.engine.guard.calls import Deadline
 from loadloom.engine.jobs import Job, Progress
-from loadloom.engine.settings import Limits, Settings
+from loadloom.engine.services.commission import equipped, parted
+from loadloom.engine.settings import Limits
 from loadloom.engine.task import Origin
 from loadloom.models.checks import InvalidProblem
 from loadloom.v1 import agency_pb2 as pb
@@ -18,36 +16,9 @@ from loadloom.v1 import agency_pb2 as pb
 NAME = pb.DESCRIPTOR.services_by_name["AgencyService"].full_name
 
 
-def commission(raw: bytes, limits: Limits) -> bytes:
-    """What the job of a portfolio is kept with: a line with its server's limits, and the request.
-
-    A worker may run elsewhere, where other limits hold than those the request was checked by.
-    """
-    return _joined({"limits": limits.model_dump()}, raw)
-
-
-def equipped(commission: bytes, settings: Settings) -> bytes:
-    """A commission with the roots of data sets of the worker that solves it.
-
-    Roots may be URLs with a password, which the database is not to know, and a folder may have
-    another place on another machine.
-    """
-    said, raw = _parted(commission)
-    return _joined({**said, "data_roots": settings.data_roots}, raw)
-
-
-def _joined(said: dict[str, Any], raw: bytes) -> bytes:
-    return json.dumps(said).encode() + b"\n" + raw
-
-
-def _parted(commission: bytes) -> tuple[dict[str, Any], bytes]:
-    line, _, raw = commission.partition(b"\n")
-    return json.loads(line), raw
-
-
 def solve(request: bytes, progress: Progress, deadline: Deadline) -> bytes:
     """The portfolio that a commission, equipped with roots, asks for."""
-    said, raw = _parted(request)
+    said, raw = parted(request)
     limits, roots = Limits(**said["limits"]), Roots(said["data_roots"])
     asked = convert.parse(decoded(pb.FormPortfolioRequest, raw), limits, roots=roots)
     try:

@@ -1,6 +1,7 @@
-"""The service that plans dispatch: one site, many sites, or a stream of batches."""
+"""The service that plans dispatch: one site, many sites, a stream of batches, or a fleet."""
 
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -10,20 +11,28 @@ import grpc
 
 from loadloom.engine.answers import dispatch as answers
 from loadloom.engine.answers.dispatch import Answer
+from loadloom.engine.answers.fleets import OVERHEAD_S
 from loadloom.engine.convert import dispatch as convert
+from loadloom.engine.convert import fleets as convert_fleets
 from loadloom.engine.convert.common import Grid
+from loadloom.engine.datasets.roots import Roots
 from loadloom.engine.family import Family, Outcome, Runner, decoded, digest
-from loadloom.engine.guard.calls import Deadline, deadline, note
+from loadloom.engine.guard.calls import Deadline, caller, deadline, note
 from loadloom.engine.guard.edge import faults_refused
 from loadloom.engine.guard.refusal import Refusal
+from loadloom.engine.services import fleet_jobs
+from loadloom.engine.services.commission import commission
+from loadloom.engine.services.fleet_jobs import NAME
+from loadloom.engine.services.methods import Methods
+from loadloom.engine.services.operations import Operations
 from loadloom.engine.services.stream import Stream
 from loadloom.engine.settings import Limits, Settings
+from loadloom.engine.store.database import Database
 from loadloom.engine.task import Origin, Task
 from loadloom.models.dispatch.problem import Problem
 from loadloom.models.options import SolveOptions
+from loadloom.v1 import dispatch_fleet_pb2 as fleet_pb
 from loadloom.v1 import dispatch_pb2 as pb
-
-NAME = pb.DESCRIPTOR.services_by_name["DispatchService"].full_name
 
 FAMILY = Family(
     name="dispatch",
@@ -43,8 +52,10 @@ CHUNK_SITES = 16
 class DispatchService:
     """The methods of the service, from bytes to bytes."""
 
-    def __init__(self, settings: Settings, runner: Runner) -> None:
-        self._settings, self._runner = settings, runner
+    def __init__(self, settings: Settings, runner: Runner, operations: Operations) -> None:
+        self._settings, self._runner, self._operations = settings, runner, operations
+        self._roots = Roots(settings.data_roots)
+        self._methods = Methods(operations, runner, self._desk, nullcontext)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The methods by their names in the proto; none has a (de)serializer, as all take bytes."""
@@ -54,6 +65,10 @@ class DispatchService:
                 "PlanDispatch": grpc.unary_unary_rpc_method_handler(self.plan),
                 "BatchPlanDispatch": grpc.unary_unary_rpc_method_handler(self.plan_batch),
                 "StreamPlanDispatch": grpc.stream_stream_rpc_method_handler(self.plan_stream),
+                "PlanFleet": grpc.unary_unary_rpc_method_handler(self.plan_fleet),
+                "ListSitePlans": grpc.unary_unary_rpc_method_handler(
+                    self._methods.looked_up(fleet_pb.ListSitePlansRequest, fleet_jobs.page)
+                ),
             },
         )
 
@@ -94,6 +109,33 @@ class DispatchService:
     ) -> None:
         """The plans of batches of like sites, each answered as soon as it is solved."""
         await Stream(self._runner, context).serve(requests)
+
+    async def plan_fleet(
+        self,
+        raw: bytes,
+        context: grpc.aio.ServicerContext,  # noqa: ARG002
+    ) -> bytes:
+        """The operation that will have the plan of a fleet."""
+        limits = self._runner.limits
+
+        def read() -> tuple[str, float]:
+            message = decoded(fleet_pb.PlanFleetRequest, raw)
+            asked = convert_fleets.parse(message, limits, roots=self._roots)
+            fleet = asked.fleet
+            note(family=FAMILY.name, sites=fleet.site_count, intervals=fleet.horizon.count)
+            return message.request_id, asked.options.time_limit_s + OVERHEAD_S
+
+        # The columns of a fleet may be many times as large as its message: as many at once as there
+        # are threads.
+        request_id, limit_s = await self._runner.bulk.run(read)
+        whole = commission(raw, limits)
+        return await self._operations.submit(
+            fleet_jobs.PLAN, whole, asked=raw, request_id=request_id, limit_s=limit_s
+        )
+
+    def _desk(self, database: Database) -> fleet_jobs.Desk:
+        most = self._runner.limits.message_bytes
+        return fleet_jobs.Desk(database=database, caller=caller(), message_bytes=most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
+from sqlalchemy import Connection
 
 from loadloom.engine.answers import response_settle
 from loadloom.engine.answers.agency import Answer
@@ -14,7 +15,7 @@ from loadloom.engine.convert import response_events as convert
 from loadloom.engine.convert.agency import provenance
 from loadloom.engine.convert.notices import page_token, place
 from loadloom.engine.convert.response import without_missing
-from loadloom.engine.convert.response_measure import Prices, measuring
+from loadloom.engine.convert.response_measure import Earlier, Prices, measuring
 from loadloom.engine.convert.response_told import header
 from loadloom.engine.convert.schedules import timestamp
 from loadloom.engine.convert.settlements import DIGITS
@@ -32,6 +33,7 @@ from loadloom.engine.task import Answered, Task
 from loadloom.models.agency.problem import Currency
 from loadloom.models.checks import Violation
 from loadloom.models.options import SolveOptions
+from loadloom.models.response.similar_days import MOST_DAYS
 from loadloom.v1 import response_pb2 as pb
 
 PAGE = 1_000
@@ -54,6 +56,7 @@ class Past:
         expected_kwh: what was expected of them when they were made.
         known: what is known of their customers.
         others: what is known of some customers.
+        earlier: the events before it that called those who accepted.
         settled_count: the settlements on which that rests.
     """
 
@@ -62,6 +65,7 @@ class Past:
     expected_kwh: float
     known: dict[str, store.Known]
     others: list[store.Known]
+    earlier: tuple[Earlier, ...]
     settled_count: int
 
     @property
@@ -103,8 +107,21 @@ def past(desk: Desk, name: str) -> Past:
             expected_kwh=hours * sum(call.expected_kw for call in standing),
             known=store.known(connection, desk.tenant, (call.customer for call in standing)),
             others=store.known_latest(connection, desk.tenant, SAMPLE),
+            earlier=_earlier(connection, event, standing),
             settled_count=store.settled_count(connection, desk.tenant),
         )
+
+
+def _earlier(connection: Connection, event: Event, standing: list[Call]) -> tuple[Earlier, ...]:
+    """The events before an event that called customers who accepted it."""
+    takes_part = {call.customer for call in standing if call.state is CallState.ACCEPTED}
+    found = rows.called_before(connection, event, MOST_DAYS * 86_400.0)
+    at = partial(datetime.fromtimestamp, tz=UTC)
+    return tuple(
+        Earlier(start=at(start), end=at(end), customers=frozenset(called & takes_part))
+        for start, end, called in found
+        if called & takes_part
+    )
 
 
 def parse(
@@ -131,7 +148,7 @@ def parse(
     digits = message.minor_digits if message.HasField("minor_digits") else DIGITS
     prices = Prices(
         price_per_kwh=np.array([call.price_per_kwh for call in takes_part]),
-        fixed_payment=np.array([call.fixed_payment for call in takes_part]),
+        fixed_payment=np.array([_fixed_payment(call) for call in takes_part]),
         fixed_from_share=event.fixed_from_share,
         currency=Currency(code=event.currency_code, minor_digits=digits),
     )
@@ -141,6 +158,7 @@ def parse(
         start=instant(past.event.start_time),
         end=instant(past.event.end_time),
         prices=prices,
+        earlier=past.earlier,
     )
     settling = Settling(
         measuring=asked,
@@ -150,6 +168,13 @@ def parse(
         others=past.others,
     )
     return Task(problem=settling, options=SolveOptions(), detail=0)
+
+
+def _fixed_payment(call: Call) -> float:
+    """What is promised for taking part; who accepts a part of what is asked is due that part."""
+    if call.accepted_kw is None or call.asked_kw <= 0.0:
+        return call.fixed_payment
+    return call.fixed_payment * min(1.0, call.accepted_kw / call.asked_kw)
 
 
 def _answered(past: Past) -> response_settle.Answered:

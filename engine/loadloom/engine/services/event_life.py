@@ -1,6 +1,7 @@
 """The life of events: made, looked at, answered, planned anew, cancelled."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import compress
 from uuid import uuid4
@@ -183,17 +184,21 @@ def _revision(
     )
 
 
-def standing(desk: Desk, name: str) -> tuple[Event, Standing]:
+def standing(desk: Desk, asked: pb.RetargetEventRequest) -> tuple[Event, Standing]:
     """An event that is to be planned anew, and how it stands.
 
     Raises:
         NoSuchEvent: there is none of this name.
-        WrongState: it is not open.
+        WrongState: it is not open, or over.
+        Refusal: the time to answer is over, or lies where no answer can count.
     """
     with desk.database.reading() as connection:
-        event = rows.find(connection, desk.tenant, name)
+        event, now = rows.find(connection, desk.tenant, asked.name), desk.clock(connection)
         if event.state is not EventState.OPEN:
-            raise WrongState(f"{name} is {event.state.lower()}; it cannot be planned anew")
+            raise WrongState(f"{asked.name} is {event.state.lower()}; it cannot be planned anew")
+        if event.is_past(now):
+            raise WrongState(f"{asked.name} took place; it cannot be planned anew")
+        answer_time, late = _answer_time(asked, event, now)
         need = rows.need(connection, event)
         request = pb.CreateEventRequest.FromString(rows.request(connection, event))
         stand = rows.stand(connection, event)
@@ -204,7 +209,32 @@ def standing(desk: Desk, name: str) -> tuple[Event, Standing]:
             request=request,
             stand=stand,
             need=None if need is None else common_pb2.Matrix.FromString(need),
+            answer_time=answer_time,
+            late=late,
         )
+
+
+def _answer_time(asked: pb.RetargetEventRequest, event: Event, now: float) -> tuple[float, bool]:
+    """Until when answers are waited for from now on, and whether who was silent has no answer.
+
+    Raises:
+        Refusal: the request asks for a time that is over, or for one without a use.
+    """
+    latest = event.start_time if now < event.start_time else event.end_time
+    if asked.HasField("answer_time"):
+        until = instant(asked.answer_time)
+        at = None if until is None else until.timestamp()
+        if at is None or at > latest:
+            said = "must not be after the event has begun, or after its end where it has begun"
+            raise refusal.invalid([Violation("answer_time", said)])
+        if at < now < event.end_time:
+            said = "is over by now; whoever is called must have time to answer"
+            raise refusal.invalid([Violation("answer_time", said)])
+        return at, False
+    # The record of a past event has its answers, whenever it is made.
+    if now <= event.answer_time or now >= event.end_time:
+        return event.answer_time, False
+    return latest, True
 
 
 def revise(
@@ -224,7 +254,11 @@ def revise(
     """
     request = asked.message
     need = request.need_kw if request.HasField("need_kw") else None
-    revision = _revision(desk, asked, request.request_id, request.reason, planned, need)
+    revision = replace(
+        _revision(desk, asked, request.request_id, request.reason, planned, need),
+        answer_time=standing.answer_time,
+        late=standing.late,
+    )
     check = partial(_check_season, desk, standing.request)
     moved, number = store.revise(desk.database, event, revision, desk.clock, check)
     with desk.database.reading() as connection:

@@ -32,6 +32,7 @@ from loadloom.engine.store.operations import (
     Operation,
     OtherRequest,
 )
+from loadloom.engine.store.quotas import OverQuota, Quota
 from loadloom.models.checks import Violation
 from loadloom.v1 import operations_pb2 as pb
 from loadloom.v1.operations_pb2_grpc import OperationEventServiceServicer
@@ -98,12 +99,14 @@ class Operations:
             deadline_s: the time by which the operation must have ended, from now on.
 
         Raises:
-            Refusal: the request id is not one or belongs to another request, or the database
-                cannot be used, in which case the call may be repeated with the same request id.
+            Refusal: the request id is not one or belongs to another request, the tenant has used
+                what it may, or the database cannot be used, in which case the call may be repeated
+                with the same request id.
         """
         if not convert.REQUEST_ID.fullmatch(request_id):
             said = "must be at most 200 printable characters of ASCII"
             raise refusal.invalid([Violation("request_id", said)])
+        limits = self.settings.limits
         new = NewOperation(
             tenant=caller().tenant,
             method=job.method,
@@ -115,6 +118,7 @@ class Operations:
             limit_s=limit_s,
             deadline_s=deadline_s,
             also=also,
+            quota=Quota(operations=limits.tenant_operations, cpu_s=limits.tenant_cpu_seconds),
         )
         self.submitted.set()
         operation = await self.ask(store.create, new)
@@ -192,6 +196,8 @@ def _refused() -> Iterator[None]:
         raise refusal.other_request(str(error)) from error
     except NotEnded as error:
         raise refusal.not_ended(str(error)) from error
+    except OverQuota as error:
+        raise refusal.over_quota(str(error), error.retry_s) from error
 
 
 class OperationsService(OperationsServicer):

@@ -1,7 +1,9 @@
 """The service that makes weekly schedules and carries them from the draft to the ledger."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 
+import anyio
 import grpc
 
 from loadloom.engine.answers.orderly import OVERHEAD_S
@@ -17,9 +19,10 @@ from loadloom.engine.services import schedule_life as life
 from loadloom.engine.services.desk import Desk, checked, refused
 from loadloom.engine.services.explanations import asked_for, explained
 from loadloom.engine.services.methods import Methods
-from loadloom.engine.services.operations import Operations
+from loadloom.engine.services.operations import SWEEP_S, Operations
 from loadloom.engine.services.orderly_jobs import CREATE, NAME, REVISE
 from loadloom.engine.store import notices as store
+from loadloom.engine.store import schedules
 from loadloom.engine.store.database import Database
 from loadloom.engine.store.schedules import Clock, database_time
 from loadloom.models.checks import InvalidProblem
@@ -81,10 +84,21 @@ class OrderlyService:
                     asked=raw,
                     also=made.also,
                     request_id=made.request_id,
+                    priority=made.priority,
                     limit_s=made.limit_s,
+                    deadline_s=made.deadline_s,
                 )
 
         return method
+
+    async def sweep(self) -> None:
+        """Deletes schedules that nobody waits for any more, from time to time; never ends."""
+        days = self._operations.settings.schedule_days
+        kept_s = 86_400.0 * days if days else None
+        while True:
+            with suppress(refusal.Refusal):  # the database is away; there is time
+                await self._operations.ask(schedules.sweep, kept_s, self._clock)
+            await anyio.sleep(SWEEP_S)
 
     async def explain(self, raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
         """The reasons behind a schedule, from a worker process."""

@@ -157,7 +157,7 @@ class ResponseService:
         await self._runner.bulk.run(life.check_names, asked.message)
         found = await self._methods.ask(life.known, asked, asked.message.request_id)
         if found is None:
-            event, standing = await self._methods.ask(life.standing, asked.message.name)
+            event, standing = await self._methods.ask(life.standing, asked.message)
             rest = partial(response_create.parse_rest, standing=standing)
             kind = Kind(
                 name=FAMILY,

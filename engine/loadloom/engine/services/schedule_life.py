@@ -13,7 +13,7 @@ from loadloom.engine.answers.notices import Occasion
 from loadloom.engine.answers.orderly import OVERHEAD_S
 from loadloom.engine.convert import schedules as convert
 from loadloom.engine.convert.commissions import Commission, split, unpacked
-from loadloom.engine.convert.common import declared, instant
+from loadloom.engine.convert.common import declared, instant, seconds
 from loadloom.engine.convert.notices import occasions, page_token, place
 from loadloom.engine.convert.orderly import Asked, parse, parse_commission, week_of
 from loadloom.engine.family import decoded, digest
@@ -45,11 +45,16 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A job to submit: its commission, the caller's name for it, and what to write beside it."""
+    """A job to submit: its commission, the caller's name for it, and what to write beside it.
+
+    `deadline_s` is the time from now by which it must have ended; None for no such time.
+    """
 
     commission: bytes
     request_id: str
     limit_s: float
+    priority: int
+    deadline_s: float | None
     also: Callable[[Connection, str], None]
 
 
@@ -87,7 +92,7 @@ def create(desk: Desk, raw: bytes) -> Order:
         request=split(whole)[1],
     )
     also = partial(_draft, desk, request, new)
-    return _order(whole, asked, request.request_id, also)
+    return _order(whole, asked, request, also)
 
 
 def revise(desk: Desk, raw: bytes) -> Order:
@@ -119,7 +124,7 @@ def revise(desk: Desk, raw: bytes) -> Order:
     asked = parse_commission(commission, desk.limits)
     _note(asked.problem)
     also = partial(_take, desk, request, row)
-    return _order(commission.packed(), asked, request.request_id, also)
+    return _order(commission.packed(), asked, request, also)
 
 
 def _check_plan_time(
@@ -143,13 +148,16 @@ def _check_plan_time(
 def _order(
     commission: bytes,
     asked: Asked,
-    request_id: str,
+    request: pb.CreateScheduleRequest | pb.ReviseScheduleRequest,
     also: Callable[[Connection, str], None],
 ) -> Order:
+    options = request.options
     return Order(
         commission=commission,
-        request_id=request_id,
+        request_id=request.request_id,
         limit_s=asked.options.time_limit_s + OVERHEAD_S,
+        priority=options.priority,
+        deadline_s=seconds(options.deadline) if options.HasField("deadline") else None,
         also=also,
     )
 

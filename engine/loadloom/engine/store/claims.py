@@ -156,7 +156,21 @@ def report(
 
 
 Keep = Callable[[Connection, Claim, bytes], None]
-"""What a family writes with a response, in the transaction that ends the operation."""
+"""What a family writes with a response, in the transaction that ends the operation; or with a part
+of what is kept beside it, in a transaction of its own."""
+
+
+def keep_part(database: Database, claim: Claim, part: bytes, keep: Keep, lease_s: float) -> None:
+    """Has the family write a part of what is kept beside a response; the lease begins anew.
+
+    Raises:
+        LostClaim: the claim is not good any more.
+        StoreAway: the database cannot be used now; whether the part is written is not known.
+    """
+    with database.writing() as connection:
+        if not change(connection, _held(claim), silent=True, lease_end=now() + lease_s):
+            raise LostClaim(claim.name)
+        keep(connection, claim, part)
 
 
 def succeed(database: Database, claim: Claim, response: bytes, keep: Keep) -> None:

@@ -297,6 +297,31 @@ def standing(connection: Connection, event: Event) -> list[Call]:
     return [call for call in calls(connection, event, (), None) if call.called]
 
 
+def called_before(
+    connection: Connection, event: Event, within_s: float
+) -> list[tuple[float, float, set[str]]]:
+    """The start, the end and the customers called of each event of a tenant before one, in order.
+
+    Those that were cancelled called nobody; nor does one that begins as this one does, or later.
+    """
+    chosen = (
+        select(COLUMNS.start_time, COLUMNS.end_time, CALLS.event, CALLS.customer)
+        .join(event_calls, CALLS.event == COLUMNS.number)
+        .where(
+            COLUMNS.tenant == event.tenant,
+            COLUMNS.state != EventState.CANCELLED,
+            COLUMNS.start_time < event.start_time,
+            COLUMNS.start_time >= event.start_time - within_s,
+            CALLS.state == CallState.ACCEPTED,
+        )
+        .order_by(COLUMNS.start_time, CALLS.event)
+    )
+    found: dict[int, tuple[float, float, set[str]]] = {}
+    for row in connection.execute(chosen):
+        found.setdefault(row.event, (row.start_time, row.end_time, set()))[2].add(row.customer)
+    return list(found.values())
+
+
 def calls_after(
     database: Database, tenant: str, customer: str, event: str, after: int, last: int, most: int
 ) -> list[Call]:

@@ -67,6 +67,8 @@ class NewRevision:
         plan: what it comes to, a message.
         need: the needs, a message, where they are not those of the plan before.
         calls: all calls that it makes.
+        answer_time: until when answers are waited for from now on; None for as before.
+        late: whether those who have not answered by now have no answer.
     """
 
     request_id: str
@@ -75,6 +77,8 @@ class NewRevision:
     plan: bytes
     need: bytes | None
     calls: Sequence[NewCall]
+    answer_time: float | None = None
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +158,8 @@ def revise(
         if event.revision >= REVISIONS:
             raise WrongState(f"{event.name} has {REVISIONS:,} plans, the most there may be")
         time_s, revision = clock(connection), event.revision + 1
-        moved = _moved(connection, event, revision=revision, update_time=time_s)
+        until = event.answer_time if plan.answer_time is None else plan.answer_time
+        moved = _moved(connection, event, revision=revision, update_time=time_s, answer_time=until)
         before = _standing(connection, moved)
         wanted = {call.place: call for call in plan.calls}
         added, changed, cancelled = _differences(before, wanted)
@@ -163,7 +168,7 @@ def revise(
         called = kept + sum(
             before[place].state in OPEN_TO_PLANS if place in before else True for place in wanted
         )
-        changes = (len(added), len(cancelled))
+        changes = (len(added), 0 if plan.late else len(cancelled))
         _write_plan(connection, moved, revision, plan, time_s, changes, called)
         new = _numbered(moved, revision, [*added, *changed], last)
         fresh = [row for row in new if row["place"] not in before]
@@ -175,7 +180,11 @@ def revise(
         for part in parts(fresh):
             connection.execute(insert(event_calls), part)
         change(connection, moved, again, state=CallState.PENDING, called=True)
-        change(connection, moved, gone, state=CallState.CANCELLED, called=False)
+        if plan.late:
+            silent = {"state": CallState.NO_ANSWER, "answered_time": time_s}
+            change(connection, moved, gone, **silent)
+        else:
+            change(connection, moved, gone, state=CallState.CANCELLED, called=False)
         count_to(connection, event.tenant, last + len(new) + len(gone))
         return moved, revision
 

@@ -20,8 +20,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from loadloom.engine.store import quotas
 from loadloom.engine.store.beside import Also, write_nothing
 from loadloom.engine.store.database import Database, StoreAway, now
+from loadloom.engine.store.quotas import NO_QUOTA, Quota
 from loadloom.engine.store.schema import ENDED, State, operation_events, operations
 
 SWEPT_AT_ONCE = 500
@@ -48,6 +50,7 @@ class NewOperation:
         limit_s: the time that one attempt may take; None for the server's own limit.
         deadline_s: the time by which it must have ended, from now on; None for no such time.
         also: writes what there is to write beside it.
+        quota: what the tenant may use.
     """
 
     tenant: str
@@ -60,6 +63,7 @@ class NewOperation:
     limit_s: float | None = None
     deadline_s: float | None = None
     also: Also = write_nothing
+    quota: Quota = NO_QUOTA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +170,7 @@ def create(database: Database, new: NewOperation) -> Operation:
 
     Raises:
         OtherRequest: the request id was used for another request.
+        OverQuota: the tenant has used what it may; there is no operation then.
         StoreAway: the database cannot be used now; whether the operation is there is not known.
     """
     with database.writing() as connection:
@@ -173,6 +178,7 @@ def create(database: Database, new: NewOperation) -> Operation:
         if made is not None:
             record(connection, [made.number])
             new.also(connection, made.name)
+            quotas.check(connection, new.tenant, new.quota)
             return _operation(made)
         mine = and_(COLUMNS.tenant == new.tenant, COLUMNS.request_id == new.request_id)
         row = connection.execute(select(*_WHOLE).where(mine)).one_or_none()

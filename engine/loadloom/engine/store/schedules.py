@@ -3,7 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from loadloom.engine.store.database import Database, now
 from loadloom.engine.store.schedule_tables import (
@@ -15,6 +27,9 @@ from loadloom.engine.store.schedule_tables import (
 from loadloom.engine.store.schema import ENDED, operations
 
 COLUMNS = schedules.c
+
+SWEPT_AT_ONCE = 20
+"""The schedules that one transaction of the sweep deletes: each may have thousands of notices."""
 
 Clock = Callable[[Connection], float]
 """The time in seconds since 1970, for a transaction."""
@@ -242,6 +257,38 @@ def remove(database: Database, tenant: str, name: str) -> None:
             if connection.execute(select(operations.c.number).where(mine)).first() is not None:
                 raise WrongState(f"{name} is being solved; cancel {found.operation} first")
         connection.execute(delete(schedules).where(COLUMNS.number == found.number))
+
+
+def sweep(database: Database, kept_s: float | None, clock: Clock) -> int:
+    """The number of schedules deleted that nobody waits for any more.
+
+    Those are drafts whose operation is gone, and settled ones whose week ended longer than
+    `kept_s` ago; what these added to the ledger stays there. None keeps all settled ones.
+
+    Raises:
+        StoreAway: the database cannot be used now.
+    """
+    solved = exists().where(operations.c.name == COLUMNS.operation)
+    deleted = _swept(database, and_(COLUMNS.state == ScheduleState.DRAFT, ~solved))
+    if kept_s is None:
+        return deleted
+    with database.reading() as connection:
+        before = clock(connection) - kept_s
+    old = and_(COLUMNS.state == ScheduleState.SETTLED, COLUMNS.week_end < before)
+    return deleted + _swept(database, old)
+
+
+def _swept(database: Database, where: ColumnElement[bool]) -> int:
+    """The number of schedules deleted of a kind, some at a time, so that others get their turn."""
+    some, deleted = select(COLUMNS.number).where(where).limit(SWEPT_AT_ONCE), 0
+    while True:
+        with database.writing() as connection:
+            found = connection.execute(
+                delete(schedules).where(COLUMNS.number.in_(some.scalar_subquery()))
+            )
+        deleted += found.rowcount
+        if found.rowcount < SWEPT_AT_ONCE:
+            return deleted
 
 
 def announce(connection: Connection, schedule: Schedule, revision: int, time_s: float) -> None:

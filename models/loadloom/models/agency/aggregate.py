@@ -15,6 +15,7 @@ and peak without a user, the part is gone over again.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
+from itertools import chain
 from math import fsum
 
 import numpy as np
@@ -22,12 +23,10 @@ import numpy as np
 from loadloom.models.agency.completeness import Completeness, Rules, completed
 from loadloom.models.agency.cost import PEAK_TOLERANCE, inverse_load_factor
 from loadloom.models.agency.curves import (
-    FIGURES,
     Part,
     Partial,
     Pass,
     Rows,
-    Run,
     UserColumns,
     merge,
 )
@@ -37,8 +36,9 @@ from loadloom.models.agency.rollup import RollUp, roll_up
 from loadloom.models.agency.totals import LARGEST_KW
 from loadloom.models.agency.windows import TimeWindows
 from loadloom.models.checks import Checks, InvalidProblem, Violation
+from loadloom.models.crew import Run
 from loadloom.models.horizon import FloatArray, Horizon
-from loadloom.solvers.kernels.curves import figures_at_peak
+from loadloom.solvers.kernels.curves import FINE_BITS, figures_at_peak
 
 Price = Callable[[FloatArray], FloatArray]
 """The price per kWh g(u) at u = 1 / load factor."""
@@ -46,58 +46,63 @@ Price = Callable[[FloatArray], FloatArray]
 
 @dataclass(frozen=True, kw_only=True)
 class UserFigures:
-    """The users' figures, (n,) columns in the order of the parts.
+    """The users' figures, (n,) columns in the order of the parts, made when they are asked for.
 
     Attributes:
-        tables: a table of each part; the columns are put together when they are asked for.
-        own_peaks: each part's column of the users' own peaks.
-        window_count: the number of windows.
+        kept: what the first pass kept of the users, chunk by chunk.
+        figures: each chunk's (n, 2): a user's load at the common peak, and the peak of all others.
+        hours: the length of all slots.
+        total_kwh: the energy of all users.
         cost_effect: (n,) by how much the purchase would be cheaper without the user; None if there
             is no price.
     """
 
-    tables: tuple[FloatArray, ...]
-    own_peaks: tuple[LoadArray, ...]
-    window_count: int
+    kept: tuple[UserColumns, ...]
+    figures: tuple[FloatArray, ...]
+    hours: float
+    total_kwh: float
     cost_effect: FloatArray | None = None
 
     @cached_property
     def window_kwh(self) -> FloatArray:
         """What each uses in each window, (n, K)."""
-        return np.concatenate([table[: self.window_count] for table in self.tables], axis=1).T
+        return np.concatenate([columns.own_table for columns in self.kept], axis=1).T
 
     @cached_property
     def energy_kwh(self) -> FloatArray:
         """What each uses."""
-        return self._column(0)
+        return reduce(np.add, self.window_kwh.T)
 
     @cached_property
     def highest_kw(self) -> FloatArray:
         """Each one's own peak."""
-        return np.concatenate(self.own_peaks).astype(np.float64)
+        return np.concatenate([columns.highest_kw for columns in self.kept]).astype(np.float64)
 
     @cached_property
     def load_factor(self) -> FloatArray:
         """Each one's own load factor; 0 without load."""
-        return self._column(1)
+        return _load_factor(self.energy_kwh, self.hours, self.highest_kw)
 
     @cached_property
     def coincident_kw(self) -> FloatArray:
         """Each one's load at the common peak."""
-        return self._column(2)
+        return np.concatenate([figures[:, 0] for figures in self.figures])
 
     @cached_property
     def peak_without_kw(self) -> FloatArray:
         """The peak of all others."""
-        return self._column(3)
+        return np.concatenate([figures[:, 1] for figures in self.figures])
 
     @cached_property
     def load_factor_without(self) -> FloatArray:
         """The load factor of all others; 0 if they have no load."""
-        return self._column(4)
+        return _load_factor(self.total_kwh - self.energy_kwh, self.hours, self.peak_without_kw)
 
-    def _column(self, index: int) -> FloatArray:
-        return np.concatenate([table[self.window_count + index] for table in self.tables])
+
+def _load_factor(energy_kwh: FloatArray, hours: float, peak_kw: FloatArray) -> FloatArray:
+    """Energy as a share of what the peak would be over all hours; 0 if it is not above 0."""
+    full = hours * peak_kw
+    return np.divide(energy_kwh, full, out=np.zeros(full.shape), where=~(full <= 0.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +120,7 @@ class Aggregate:
         peak_weight: what each of them counts for the peak, by its hours, (m,).
         window_names: the windows.
         window_kwh: (K,) the energy in each window.
+        own_peaks_kw: the sum of the users' own peaks.
         cost: E g(u); None without a price.
         users: what each user has to do with it.
         percentiles: of the users' loads in every slot, if asked for.
@@ -131,6 +137,7 @@ class Aggregate:
     peak_weight: FloatArray
     window_names: tuple[str, ...]
     window_kwh: FloatArray
+    own_peaks_kw: float
     cost: float | None
     users: UserFigures
     percentiles: Percentiles | None = None
@@ -209,7 +216,10 @@ def aggregate(
     )
     judged = parts if rules is None else completed(parts, horizon, rules, run)
     judged = task.first_pass.with_room(judged)
-    seen = reduce(merge, run(task.first_pass, judged), task.first_pass.nothing())
+    seen = task.first_pass.nothing()
+    for found in run(task.first_pass, judged):
+        seen = merge(seen, found)
+        task.first_pass.learn(seen)
     return task.concluded(seen, judged, run, local)
 
 
@@ -256,16 +266,10 @@ class Task:
         weight[ties] = self.horizon.step_h[ties] / self.horizon.step_h[ties].sum()
         energy_kwh = fsum(self.horizon.step_h * total_kw)
         cost = None if self.price is None else float(self._cost(energy_kwh, total_kw.max()))
-        second = Second(
-            total_kw=total_kw,
-            peak_weight=weight,
-            hours=fsum(self.horizon.step_h),
-            energy_kwh=energy_kwh,
-        )
+        second = Second(total_kw=total_kw, peak_weight=weight)
+        kept, figures = second.figures(seen.parts, parts, run, local)
         users = UserFigures(
-            tables=tuple(second.tables(seen.parts, parts, run, local)),
-            own_peaks=tuple(columns.highest_kw for columns in seen.parts),
-            window_count=len(self.windows.names),
+            kept=kept, figures=figures, hours=fsum(self.horizon.step_h), total_kwh=energy_kwh
         )
         if cost is not None:
             without = self._cost(energy_kwh - users.energy_kwh, users.peak_without_kw)
@@ -282,6 +286,7 @@ class Task:
             peak_weight=weight[ties],
             window_names=self.windows.names,
             window_kwh=np.array([fsum(row) for row in self.first_pass.weight_h * total_kw]),
+            own_peaks_kw=seen.own_peaks / 2**FINE_BITS,
             cost=cost,
             users=users,
             percentiles=spread.percentiles(np.array(self.levels)) if spread else None,
@@ -313,23 +318,24 @@ class Second:
     Attributes:
         total_kw: (T,).
         peak_weight: (T,) what each slot counts for the peak, by its hours; 0 but for peak slots.
-        hours: the length of all slots.
-        energy_kwh: the energy of all users.
     """
 
     total_kw: FloatArray
     peak_weight: FloatArray
-    hours: float
-    energy_kwh: float
 
-    def tables(
-        self, seen: Sequence[UserColumns], parts: Sequence[Part | None], run: Run, local: Run
-    ) -> list[FloatArray]:
-        """The users' tables, from the slots that were watched where they settle everything.
+    def figures(
+        self,
+        seen: Sequence[tuple[UserColumns, ...]],
+        parts: Sequence[Part | None],
+        run: Run,
+        local: Run,
+    ) -> tuple[tuple[UserColumns, ...], tuple[FloatArray, ...]]:
+        """What was kept of the users, and their figures, chunk by chunk.
 
-        Where they do not, a part is gone over again; of one that is gone, what follows is NaN.
+        They come from the slots that were watched where those settle everything. Where they do not,
+        a part is gone over again; of one that is gone, what follows from the peak is NaN.
         """
-        found: list[FloatArray | None] = list(local(self.of_watched, seen))
+        found: list[tuple[FloatArray, ...] | None] = list(local(self.of_watched, seen))
         again = []
         for k, part in enumerate(parts):
             if found[k] is None and part is None:
@@ -338,45 +344,49 @@ class Second:
                 again.append(k)
         at_hand = all(isinstance(parts[k], Rows) for k in again)
         pairs = [(seen[k], part) for k in again if (part := parts[k]) is not None]
-        for k, table in zip(again, (local if at_hand else run)(self, pairs), strict=True):
-            found[k] = table
-        return [table for table in found if table is not None]
+        for k, its in zip(again, (local if at_hand else run)(self, pairs), strict=True):
+            found[k] = its
+        settled = (its for its in found if its is not None)
+        return tuple(chain.from_iterable(seen)), tuple(chain.from_iterable(settled))
 
-    def of_watched(self, columns: UserColumns) -> FloatArray | None:
-        """The users' table, filled in from what was watched, or None if that does not settle it."""
-        watch = columns.watch
-        if not np.isin(np.flatnonzero(self.peak_weight), watch).all():
-            return None
-        rest_kw = float(np.delete(self.total_kw, watch).max(initial=-np.inf))
-        whole = slice(0, columns.highest_kw.size)
-        unknown = self._fill(columns, whole, columns.watched_kw, watch, rest_kw)
-        return None if unknown else columns.own_table
+    def of_watched(self, kept: tuple[UserColumns, ...]) -> tuple[FloatArray, ...] | None:
+        """The users' figures, from what was watched, or None if that does not settle them."""
+        found = []
+        for columns in kept:
+            watch = columns.watch
+            if not np.isin(np.flatnonzero(self.peak_weight), watch).all():
+                return None
+            rest_kw = float(np.delete(self.total_kw, watch).max(initial=-np.inf))
+            figures = columns.figures
+            if self._fill(columns, columns.watched_kw, watch, rest_kw, figures):
+                return None
+            found.append(figures)
+        return tuple(found)
 
-    def _unknown(self, columns: UserColumns) -> FloatArray:
-        """The users' table of a part that is gone."""
-        table = columns.own_table
-        table[-FIGURES] = table[:-FIGURES].sum(axis=0)
-        table[1 - FIGURES :] = np.nan
-        return table
+    def _unknown(self, kept: tuple[UserColumns, ...]) -> tuple[FloatArray, ...]:
+        """The users' figures in a part that is gone."""
+        return tuple(np.full((columns.highest_kw.size, 2), np.nan) for columns in kept)
 
-    def __call__(self, pair: tuple[UserColumns, Part]) -> FloatArray:
-        """The users' table of a part, filled in from the curves themselves."""
-        columns, part = pair
+    def __call__(self, pair: tuple[tuple[UserColumns, ...], Part]) -> tuple[FloatArray, ...]:
+        """The users' figures in a part, from the curves themselves, whose chunks are the same."""
+        kept, part = pair
         slots = np.arange(self.total_kw.size)
-        done = 0
-        for chunk in part.chunks():
-            rows = slice(done, done + chunk.user_count)
-            self._fill(columns, rows, chunk.load_kw, slots, -np.inf)
-            done = rows.stop
-        return columns.own_table
+        found = []
+        chunks = (chunk for chunk in part.chunks() if chunk.user_count)
+        somebody = (columns for columns in kept if columns.highest_kw.size)
+        for columns, chunk in zip(somebody, chunks, strict=True):
+            figures = np.empty((chunk.user_count, 2))
+            self._fill(columns, chunk.load_kw, slots, -np.inf, figures)
+            found.append(figures)
+        return tuple(found)
 
     def _fill(
         self,
         columns: UserColumns,
-        rows: slice,
         load_kw: LoadArray,
         slots: IntArray,
         rest_kw: float,
+        figures: FloatArray,
     ) -> int:
         """The number of users that could not be settled by their loads (n, m) in some slots."""
         order = np.argsort(-self.total_kw[slots], kind="stable")
@@ -388,11 +398,7 @@ class Second:
             self.total_kw[slots][order],
             ties,
             self.peak_weight[slots[ties]],
-            columns.lowest_kw[rows],
+            columns.lowest_kw,
             rest_kw,
-            self.hours,
-            self.energy_kwh,
-            columns.highest_kw[rows],
-            columns.table,
-            columns.begin + rows.start,
+            figures,
         )

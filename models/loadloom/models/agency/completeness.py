@@ -22,11 +22,12 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from loadloom.models.agency.curves import Chunk, Part, Run
+from loadloom.models.agency.curves import Chunk, Part
 from loadloom.models.agency.problem import IntArray
 from loadloom.models.agency.tally import Tally
 from loadloom.models.agency.totals import Totals
 from loadloom.models.checks import Checks
+from loadloom.models.crew import Run
 from loadloom.models.horizon import FloatArray, Horizon
 from loadloom.solvers.kernels import gaps
 from loadloom.solvers.kernels.curves import add_totals

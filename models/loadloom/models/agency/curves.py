@@ -7,12 +7,10 @@ that look like the peak. A `Partial` is what is known of some chunks; `merge` jo
 totals are the same to the last bit however the users are cut, threaded or spread over machines.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import chain, islice
-from typing import Protocol, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,34 +18,19 @@ from numpy.typing import NDArray
 from loadloom.models.agency.percentiles import Spread
 from loadloom.models.agency.problem import IntArray, LoadArray
 from loadloom.models.agency.tally import Tally
-from loadloom.models.agency.totals import Totals
+from loadloom.models.agency.totals import Totals, in_units
 from loadloom.models.checks import MAGNITUDE, InvalidProblem, Violation
 from loadloom.models.horizon import FloatArray
 from loadloom.solvers.kernels.curves import add_rows, add_totals
 
-Item = TypeVar("Item")
-Found = TypeVar("Found")
-
-WATCHED, WATCHED_IN_MEMORY = 8, 4
-"""The number of slots in which loads are kept, those with the largest totals in a first look.
-
-Curves in memory are looked at all over, and are quickly read again."""
+WATCHED = 4
+"""The number of slots in which loads are kept: those with the largest totals so far."""
 
 FIRST_LOOK_ROWS = 4_096
-"""The users by whom it is guessed where the peak is. A wrong guess costs a second pass."""
+"""The users by whom it is guessed at first where the peak is. A wrong guess costs a second pass."""
 
 PART_ROWS = 131_072
 """The users of an array that are one part: enough to forget what a part costs by itself."""
-
-
-class Run(Protocol):
-    """What applies a function to items, in whatever way, and gives the results in order."""
-
-    def __call__(
-        self, function: Callable[[Item], Found], items: Sequence[Item], /
-    ) -> Iterable[Found]:
-        """The results, as `map` gives them."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,22 +96,24 @@ class Part(Protocol):
         ...
 
 
-FIGURES = 5
-"""Rows of a table of users beside their windows: see `solvers.kernels.curves.figures_at_peak`."""
+FIGURES_BYTES = 16
+"""What `solvers.kernels.curves.figures_at_peak` finds of a user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserColumns:
     """What is kept of some users, in their order.
 
+    New memory costs more than to fill it, so as little is kept as tells the rest.
+
     Attributes:
-        table: (K + FIGURES, n or more) the energy in each window, and room for what follows from
-            the total; these users' columns, and those of others if they share it.
+        table: (K, n or more) the energy in each window; these users' columns, and those of others
+            if they share it.
         begin: the column of the first user.
         highest_kw: (n,) the user's own peak.
         lowest_kw: (n,) its smallest load where that is negative, else 0.
         watch: (m,) slots.
-        watched_kw: (n, m) the loads in those slots.
+        watched_kw: (n, m or more) the loads in those slots, until `figures` takes their place.
     """
 
     table: FloatArray
@@ -142,17 +127,13 @@ class UserColumns:
     def room(
         cls, rows: int, count: int, dtype: np.dtype[np.floating], watch: IntArray
     ) -> "UserColumns":
-        """Room for so many users, in a table of so many rows.
-
-        In few large blocks, so that the system gives large pages: small ones cost as much as the
-        pass, and twice that when threads ask for them side by side.
-        """
+        """Room for so many users, in a table of so many rows."""
         return cls(
             table=np.empty((rows, count)),
             highest_kw=np.empty(count, dtype),
-            lowest_kw=np.empty(count, dtype),
+            lowest_kw=np.zeros(count, dtype),
             watch=watch,
-            watched_kw=np.empty((count, watch.size), dtype),
+            watched_kw=np.empty((count, max(watch.size, FIGURES_BYTES // dtype.itemsize)), dtype),
         )
 
     def rows(self, first: int, last: int) -> "UserColumns":
@@ -169,6 +150,13 @@ class UserColumns:
     def own_table(self) -> FloatArray:
         """The table of these users alone, as a view."""
         return self.table[:, self.begin : self.begin + self.highest_kw.size]
+
+    @property
+    def figures(self) -> FloatArray:
+        """Room for (n, 2) figures, in the memory of what was watched, row by row."""
+        count = self.highest_kw.size
+        first = self.watched_kw.reshape(-1)[: FIGURES_BYTES // self.watched_kw.itemsize * count]
+        return first.view(np.float64).reshape(count, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,22 +203,6 @@ def in_memory(
     return [Rows(whole.rows(first, first + part_rows)) for first in starts]
 
 
-def in_threads(count: int) -> Run:
-    """A run in that many threads, which begins at most two items a thread ahead of what is used."""
-
-    def run(function: Callable[[Item], Found], items: Sequence[Item]) -> Iterator[Found]:
-        with ThreadPoolExecutor(count) as pool:
-            waiting = deque(pool.submit(function, item) for item in items[: 2 * count])
-            for item in islice(items, 2 * count, None):
-                found = waiting.popleft().result()
-                waiting.append(pool.submit(function, item))
-                yield found
-            while waiting:
-                yield waiting.popleft().result()
-
-    return run
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partial:
     """What is known of some parts: `merge` of both halves is what is known of the whole.
@@ -238,14 +210,16 @@ class Partial:
     Attributes:
         totals: the sum of their curves.
         reach_kw: the sum of the users' largest loads of either sign.
-        parts: what is kept of the users of each part.
+        own_peaks: the sum of the users' own peaks, in units of 2^-46 kW.
+        parts: what is kept of the users of each part, chunk by chunk.
         spread: of the loads, if percentiles are asked for.
         tally: of readings, if they were judged.
     """
 
     totals: Totals
     reach_kw: float = 0.0
-    parts: tuple[UserColumns, ...] = ()
+    own_peaks: int = 0
+    parts: tuple[tuple[UserColumns, ...], ...] = ()
     spread: Spread | None = None
     tally: Tally | None = None
 
@@ -261,6 +235,7 @@ def merge(first: Partial, second: Partial) -> Partial:
     return Partial(
         totals=totals,
         reach_kw=first.reach_kw + second.reach_kw,
+        own_peaks=first.own_peaks + second.own_peaks,
         parts=first.parts + second.parts,
         spread=spread,
         tally=tally,
@@ -274,10 +249,12 @@ class Pass:
     Attributes:
         weight_h: (K, T) the hours of each slot that count for each window.
         with_spread: whether loads are counted for percentiles.
+        likely: the slots to watch, largest first, as `learn` knows them; empty at first.
     """
 
     weight_h: FloatArray
     with_spread: bool = False
+    likely: list[int] = field(default_factory=list)
 
     def __call__(self, part: Part) -> Partial:
         """What is known of a part.
@@ -288,14 +265,23 @@ class Pass:
         if isinstance(part, Rows) and part.room is not None:
             return self.of(part.chunk, part.room.watch, part.room)
         known = self.nothing()
-        watch = np.zeros(0, np.int64)
+        watch = np.array(self.likely, np.int64)
         for chunk in part.chunks():
             if not chunk.user_count:
                 continue
             if not watch.size:
                 watch = likely_peaks([chunk], WATCHED)
             known = merge(known, self.of(chunk, watch))
-        return replace(known, parts=_joined(known.parts, self._table_rows))
+        return replace(known, parts=(tuple(chain.from_iterable(known.parts)),))
+
+    def learn(self, seen: Partial) -> None:
+        """Has the parts to come watched where the totals so far are largest.
+
+        What is found does not depend on it, but by how many readings of parts.
+        """
+        if seen.totals.user_count.sum() >= FIRST_LOOK_ROWS:
+            order = np.argsort(-seen.totals.coarse.sum(axis=0), kind="stable")
+            self.likely[:] = order[:WATCHED].tolist()
 
     def with_room(self, parts: Sequence[Part]) -> Sequence[Part]:
         """The parts; if all are in memory, with room for their users' figures in one block."""
@@ -305,16 +291,12 @@ class Pass:
         if len(rows) < len(parts) or len(kinds) != 1 or slots != {self.weight_h.shape[1]}:
             return parts
         ends = np.cumsum([part.chunk.user_count for part in rows]).tolist()
-        watch = likely_peaks([part.chunk for part in rows], WATCHED_IN_MEMORY)
-        room = UserColumns.room(self._table_rows, ends[-1], kinds.pop(), watch)
+        watch = likely_peaks([part.chunk for part in rows], WATCHED)
+        room = UserColumns.room(self.weight_h.shape[0], ends[-1], kinds.pop(), watch)
         return [
             Rows(part.chunk, room.rows(end - part.chunk.user_count, end))
             for part, end in zip(rows, ends, strict=True)
         ]
-
-    @property
-    def _table_rows(self) -> int:
-        return self.weight_h.shape[0] + FIGURES
 
     def nothing(self) -> Partial:
         """What is known of nobody."""
@@ -336,28 +318,37 @@ class Pass:
         else:
             group = place[group]
             totals.user_count[:] += np.bincount(group, minlength=count)
-        columns = room or UserColumns.room(self._table_rows, chunk.user_count, load_kw.dtype, watch)
+        if room is None:
+            windows = self.weight_h.shape[0]
+            room = UserColumns.room(windows, chunk.user_count, load_kw.dtype, watch)
         add_rows(
             load_kw,
             group,
             self.weight_h,
             totals.coarse,
             totals.fine,
-            columns.table,
-            columns.begin,
-            columns.highest_kw,
-            columns.lowest_kw,
+            room.table,
+            room.begin,
+            room.highest_kw,
+            room.lowest_kw,
             watch,
-            columns.watched_kw,
+            room.watched_kw,
         )
-        _check(chunk, columns)
-        reach_kw = float(np.maximum(columns.highest_kw, -columns.lowest_kw).sum(dtype=np.float64))
+        _check(chunk, room)
+        reach = room.highest_kw
+        if room.lowest_kw.any():
+            reach = np.maximum(reach, -room.lowest_kw)
         tally = None
         if chunk.marks is not None and chunk.filled is not None:
             tally = Tally.of(chunk.marks, chunk.filled, chunk.fill_count, group, count)
         spread = Spread.of(load_kw) if self.with_spread else None
         return Partial(
-            totals=totals, reach_kw=reach_kw, parts=(columns,), spread=spread, tally=tally
+            totals=totals,
+            reach_kw=float(reach.sum(dtype=np.float64)),
+            own_peaks=in_units(room.highest_kw),
+            parts=((room,),),
+            spread=spread,
+            tally=tally,
         )
 
 
@@ -370,28 +361,12 @@ def likely_peaks(chunks: Sequence[Chunk], most: int) -> IntArray:
     return np.argsort(-coarse[0], kind="stable")[:most].copy()
 
 
-def _joined(kept: Sequence[UserColumns], rows: int) -> tuple[UserColumns]:
-    """The columns of a part's chunks as one, which has nobody in it where there are none."""
-    if len(kept) == 1:
-        return (kept[0],)
-    if not kept:
-        return (UserColumns.room(rows, 0, np.dtype(np.float64), np.zeros(0, np.int64)),)
-    return (
-        UserColumns(
-            table=np.concatenate([one.own_table for one in kept], axis=1),
-            highest_kw=np.concatenate([one.highest_kw for one in kept]),
-            lowest_kw=np.concatenate([one.lowest_kw for one in kept]),
-            watch=kept[0].watch,
-            watched_kw=np.concatenate([one.watched_kw for one in kept]),
-        ),
-    )
-
-
 def _check(chunk: Chunk, columns: UserColumns) -> None:
     """Raises InvalidProblem for the first load of a chunk that is no number, or too large."""
-    good = (columns.highest_kw <= MAGNITUDE) & (columns.lowest_kw >= -MAGNITUDE)
-    if good.all():
+    high, low = columns.highest_kw, columns.lowest_kw
+    if high.max(initial=0.0) <= MAGNITUDE and low.min(initial=0.0) >= -MAGNITUDE:
         return
+    good = (high <= MAGNITUDE) & (low >= -MAGNITUDE)
     row = int(np.argmin(good))
     loads = chunk.load_kw[row]
     slot = int(np.argmin((loads <= MAGNITUDE) & (loads >= -MAGNITUDE)))

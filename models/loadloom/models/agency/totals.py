@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from loadloom.models.agency.problem import IntArray
 from loadloom.models.horizon import FloatArray
-from loadloom.solvers.kernels.curves import COARSE_BITS, FINE_BITS, carry
+from loadloom.solvers.kernels.curves import COARSE_BITS, FINE_BITS, SHIFT, add_totals, carry
 
 LARGEST_KW = 2.0 ** (62 - COARSE_BITS)
 """What the loads of all users may add up to, so that no total leaves 64 bits: 4.4e12 kW."""
@@ -55,12 +55,15 @@ class Totals:
         row = {name: index for index, name in enumerate(self.group_names)}
         place = np.array([row.setdefault(name, len(row)) for name in names], np.int32)
         more = len(row) - len(self.group_names)
-        return Totals(
-            tuple(row),
-            np.pad(self.user_count, (0, more)),
-            np.pad(self.coarse, ((0, more), (0, 0))),
-            np.pad(self.fine, ((0, more), (0, 0))),
-        ), place
+        if not more:  # as for all chunks but the first, where np.pad would cost as much as the sum
+            its = self.user_count.copy(), self.coarse.copy(), self.fine.copy()
+        else:
+            its = (
+                np.pad(self.user_count, (0, more)),
+                np.pad(self.coarse, ((0, more), (0, 0))),
+                np.pad(self.fine, ((0, more), (0, 0))),
+            )
+        return Totals(tuple(row), *its), place
 
     def merged(self, other: "Totals") -> tuple["Totals", NDArray[np.int32]]:
         """The sum of both, and in which row of it each area of the other is."""
@@ -70,6 +73,13 @@ class Totals:
         both.fine[place] += other.fine
         carry(both.coarse, both.fine)
         return both, place
+
+
+def in_units(values: NDArray[np.floating]) -> int:
+    """The exact sum of values (n,) in units of 2^-46, to which each is rounded."""
+    coarse, fine = np.zeros((2, 1, 1), np.int64)
+    add_totals(values[:, None], np.zeros(values.size, np.int32), coarse, fine)
+    return (int(coarse[0, 0]) << SHIFT) + int(fine[0, 0])
 
 
 def _as_kw(coarse: IntArray, fine: IntArray) -> FloatArray:

@@ -4,89 +4,82 @@ from math import ceil
 
 import numpy as np
 
-from loadloom.models.dispatch.linear_model import BoolArray, IntArray
-from loadloom.models.dispatch.problem import Problem
-from loadloom.models.dispatch.rules import Kind, Rule
+from loadloom.models.dispatch.programme import WHOLE, BoolArray, Limit, Rule
 from loadloom.models.dispatch.solution import Conflict
-from loadloom.models.horizon import FloatArray
+from loadloom.models.horizon import FloatArray, Horizon
 
 
-def conflict(problem: Problem, rule: Rule, mask: BoolArray, change: FloatArray) -> Conflict:
-    """The conflict of a rule over a run of intervals, and its cure where it gives way.
+def conflict(
+    horizon: Horizon, limit: Limit, numbers: FloatArray, change: FloatArray, mask: BoolArray
+) -> Conflict:
+    """The conflict of a limit over a run of its places, and its cure where it gives way there.
 
-    `mask` marks the run, `change` is by how much the rule gives way, in kWh; both (count,).
+    `numbers` are those of the request, `change` is by how much the limit gives way in the unit of
+    its rows or columns, and `mask` marks the run; all have the shape of the limit.
     """
-    where = np.flatnonzero(mask)
-    given = change[where]
+    where, rule = np.flatnonzero(mask), limit.rule
+    first, last = int(limit.intervals[where[0]]), int(limit.intervals[where[-1]])
+    given, numbers = change[where], numbers[where]
+    more = given / np.broadcast_to(rule.scale, mask.size)[where]
     amount, peak = round(float(given.sum()), 6), float(given.max())
-    stated = _stated(problem, rule, where)
+    when = _when(horizon, limit, first, last)
+    says = f"{rule.says.replace('{limit}', _range(rule, numbers))}{when}"
+    by = _counted(rounded_up(more.max()), rule.unit)
+    cure = rule.cure or f"{'raise' if limit.high else 'lower'} site.{rule.field} by {{by}}"
+    giving = amount > 0.0
     return Conflict(
-        what=stated if amount == 0.0 else f"{stated}, {_missed(problem, rule, where, given)}",
-        rule=rule.path,
-        interval=int(where[0]),
-        interval_count=where.size,
+        what=f"{says}, but up to {_beyond(limit, numbers + more, given, by)}" if giving else says,
+        rule=f"site.{rule.path}",
+        interval=max(first, 0),
+        interval_count=horizon.count if first == WHOLE else last - first + 1,
         amount=amount,
         peak=peak,
-        unit="kWh",
-        cure=_cure(problem, rule, where, given) if amount > 0.0 else "",
+        # What a limit of power gives way by is energy, as all columns are.
+        unit="kWh" if _is_power(rule) else rule.unit,
+        cure=f"{cure.replace('{by}', by)}{when}" if giving else "",
     )
-
-
-def _stated(problem: Problem, rule: Rule, where: IntArray) -> str:
-    """What the rule says, and when."""
-    name = problem.storages[rule.store].name if rule.store >= 0 else ""
-    limit = _limit(problem, rule, where)
-    verb = {
-        Kind.IMPORT: f"at most {limit} may be drawn",
-        Kind.EXPORT: f"at most {limit} may be fed in",
-        Kind.CHARGE: f"{name!r} may charge with at most {limit}",
-        Kind.DISCHARGE: f"{name!r} may discharge with at most {limit}",
-        Kind.LEAST: f"{name!r} must hold at least {limit}",
-        Kind.MOST: f"{name!r} may hold at most {limit}",
-    }[rule.kind]
-    return f"{verb} {_when(problem, rule, where)}"
-
-
-def _missed(problem: Problem, rule: Rule, where: IntArray, given: FloatArray) -> str:
-    """By how much the rule cannot be kept."""
-    if rule.kind is Kind.LEAST:
-        return f"but up to {rounded_up(given.max())} kWh are missing"
-    if rule.kind is Kind.MOST:
-        return f"but up to {rounded_up(given.max())} kWh too much must be held"
-    most_kw = ((rule.limit[where] + given) / problem.horizon.step_h[where]).max()
-    end = "are left over" if rule.kind is Kind.EXPORT else "are needed"
-    return f"but up to {rounded_up(most_kw)} kW {end}, {rounded_up(given.sum())} kWh more in all"
-
-
-def _cure(problem: Problem, rule: Rule, where: IntArray, given: FloatArray) -> str:
-    """What to change, by how much and when."""
-    verb = "lower" if rule.kind is Kind.LEAST else "raise"
-    if rule.kind in {Kind.LEAST, Kind.MOST}:
-        by = f"{rounded_up(given.max())} kWh"
-    else:
-        by = f"{rounded_up((given / problem.horizon.step_h[where]).max())} kW"
-    return f"{verb} {rule.field} by {by} {_when(problem, rule, where)}"
-
-
-def _limit(problem: Problem, rule: Rule, where: IntArray) -> str:
-    """The limit in its own unit, as a range where it varies."""
-    unit = "kWh" if rule.kind in {Kind.LEAST, Kind.MOST} else "kW"
-    hours = 1.0 if unit == "kWh" else problem.horizon.step_h[where]
-    limits = rule.limit[where] / hours
-    low, high = f"{limits.min():.6g}", f"{limits.max():.6g}"
-    return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"
-
-
-def _when(problem: Problem, rule: Rule, where: IntArray) -> str:
-    """The time: stretches for power, ends of intervals for energy held."""
-    clock, first, last = problem.horizon.clock, int(where[0]), int(where[-1])
-    if rule.kind not in {Kind.LEAST, Kind.MOST}:
-        return f"from {clock(first)} to {clock(last + 1)}"
-    if first == last:
-        return f"at {clock(last + 1)}"
-    return f"from {clock(first + 1)} to {clock(last + 1)}"
 
 
 def rounded_up(amount: float) -> str:
     """An amount rounded up to a thousandth, so that doing what is said is enough."""
     return f"{ceil(amount * 1000.0 - 1e-6) / 1000.0:.10g}"
+
+
+def _is_power(rule: Rule) -> bool:
+    """Whether it limits the power over intervals, so that what is beyond it is energy."""
+    return rule.unit == "kW" and np.ndim(rule.scale) > 0
+
+
+def _beyond(limit: Limit, numbers: FloatArray, given: FloatArray, by: str) -> str:
+    """By how much the rule cannot be kept, where it takes these numbers instead of its own."""
+    rule = limit.rule
+    if limit.high and _is_power(rule):
+        most, more = rounded_up(numbers.max()), rounded_up(given.sum())
+        return f"{most} kW are {rule.beyond}, {more} kWh more in all"
+    if limit.high and rule.unit == "kWh":
+        return f"{by} too much must be held"
+    be = "is" if by.startswith("1 ") else "are"
+    return f"{by} more {be} {rule.beyond}" if limit.high else f"{by} {be} missing"
+
+
+def _when(horizon: Horizon, limit: Limit, first: int, last: int) -> str:
+    """The time: stretches for what holds over intervals, their ends for what holds there."""
+    clock = horizon.clock
+    if first == WHOLE:
+        return ""
+    if not limit.rule.at_end:
+        return f" from {clock(first)} to {clock(last + 1)}"
+    if first == last:
+        return f" at {clock(last + 1)}"
+    return f" from {clock(first + 1)} to {clock(last + 1)}"
+
+
+def _range(rule: Rule, numbers: FloatArray) -> str:
+    """The number of a limit in its own unit, as a range where it varies."""
+    one, other = f"{numbers.min():.6g}", f"{numbers.max():.6g}"
+    return _counted(one, rule.unit) if one == other else f"{one} to {other} {rule.unit}"
+
+
+def _counted(number: str, unit: str) -> str:
+    """A number and its unit: one run, but two runs."""
+    return f"{number} {unit.removesuffix('s') if number == '1' else unit}"

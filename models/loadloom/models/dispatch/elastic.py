@@ -21,8 +21,14 @@ LEAST_FAR = 1e4
 BEYOND_DIGITS = 1e-6
 """Changes are rounded up to a multiple of this, so that they cure for certain."""
 
+LEAST_GIVEN = 1e-9
+"""A rule that gives way by less is kept; the rest is rounding, as the solver has it."""
+
 GIVEN = 1e-7
-"""A rule that gives way by less is kept; the rest is rounding."""
+"""What is off by less is whole, and costs nothing."""
+
+IDLE_S = 1.0
+"""The time for a cure in which no store moves, where the time for the least one is over."""
 
 BUILDING_S = 2e-7
 """The time that it takes to state one column to the solver."""
@@ -72,18 +78,25 @@ class Elastic:
         none = np.zeros_like(self._whole.integer)
         self._linear = Model(replace(self._whole, integer=none))
 
-    def least(self) -> list[FloatArray] | None:
-        """The duals of each limit in the least change; None if time ended before it was found."""
+    def least(self) -> list[FloatArray]:
+        """The duals of each limit in the least change.
+
+        When the time is over the change is what must give way if no store moves: a cure, but not
+        the least; where that is not found either nothing gives way.
+        """
         cost = np.zeros(self._low.size)
         for limit, slack in zip(self.limits, self._slack, strict=True):
             cost[slack] = limit.rule.weight
-        outcome = self._solve(cost, self._high, exact=True)
+        outcome = self._solve(cost, self._high, exact=True) if self.left_s > 0.0 else None
         if outcome is None or outcome.primal is None:
-            return None
+            outcome = self._idle(cost)
+        if outcome.primal is None:
+            return [np.zeros(rows.size) for rows in self._rows]
         for index, slack in enumerate(self._slack):
             given = outcome.primal[slack]
-            up = np.ceil(given / BEYOND_DIGITS) * BEYOND_DIGITS
-            self.change[index] = np.where(given > GIVEN, up, 0.0)
+            # A thousandth of it is the solver's rounding, of which nothing is asked.
+            up = np.ceil(np.round(given / BEYOND_DIGITS, 3)) * BEYOND_DIGITS
+            self.change[index] = np.where(given > LEAST_GIVEN, up, 0.0)
         if outcome.row_dual is None:
             return [np.ones(rows.size) for rows in self._rows]
         return [outcome.row_dual[rows] for rows in self._rows]
@@ -115,8 +128,9 @@ class Elastic:
     def _solve(self, cost: FloatArray, high: FloatArray, *, exact: bool) -> Outcome | None:
         """A solution in which nothing runs both ways, the best one if it is to be exact.
 
-        Its duals are those of the linear programme with all that is whole fixed. Where time ends
-        before there is one, the exact one is that of the linear programme; else it is None.
+        Its duals are those of the linear programme with all that is whole fixed. It is None where
+        time ends before there is one; but where whole numbers are sought, the exact one is then
+        that of the linear programme.
         """
         linear = replace(
             self._whole,
@@ -128,22 +142,39 @@ class Elastic:
         outcome = self._run(self._linear, linear)
         if outcome.primal is None or self._fits(outcome.primal):
             return outcome if outcome.termination.reason in _DECIDED else None
-        if not self._whole.integer.any():
+        whole = bool(self._whole.integer.any())
+        undecided = outcome if exact and whole else None
+        if not whole and self.left_s > 0.0:
             clash = [pair.both(outcome.primal) for pair in self._programme.pairs]
             closed = self._run(self._linear, self._closed(linear, outcome.primal, clash))
             allowed = outcome.termination.objective + GIVEN if exact else np.inf
             near = closed.primal is not None and self._fits(closed.primal)
             if near and closed.termination.objective <= allowed:
                 return closed
+        if self.left_s <= 0.0:
+            return undecided
         bounds = (self._low, high)
         search = self._run(Model(self._programme.program(cost, self._lossy, bounds=bounds)))
         if search.termination.reason not in _DECIDED:
-            return outcome if exact else None
-        if search.primal is None or not exact:
+            return undecided
+        if search.primal is None or not exact or self.left_s <= 0.0:
             return search
         primal = search.primal[: cost.size]
         fixed = self._run(self._linear, self._closed(linear, primal, self._lossy))
         return search if fixed.primal is None else fixed
+
+    def _idle(self, cost: FloatArray) -> Outcome:
+        """The least change if no device runs one of two ways, such as charging and discharging."""
+        high = self._high.copy()
+        draws = self._programme.draws_by_device
+        meter = np.concatenate([draw.columns for draw in draws if draw.name is None])
+        for pair in self._programme.pairs:
+            for way in (pair.one, pair.other):
+                moving = way[~np.isin(way, meter)]
+                high[moving] = np.maximum(self._low[moving], 0.0)
+        none = np.zeros_like(self._whole.integer)
+        program = replace(self._whole, cost=cost, low=self._low, high=high, integer=none)
+        return Model(program).solve(time_limit_s=IDLE_S, relative_gap=1e-6)
 
     def _fits(self, primal: FloatArray) -> bool:
         """Whether a solution can be run: whole where it must be, nothing running both ways."""

@@ -5,6 +5,9 @@ by nature. Where that plan can be run, nothing running both ways, it is the best
 pair is fixed to the way in which it runs on balance, which often costs nothing; where it costs
 something, the search has binaries wherever energy can be a burden, and after that in every pair.
 The last step is a linear programme with all that is whole fixed, whose duals are the values.
+
+Where devices are integral, the linear programme without that comes before any search: its decisions
+may be whole, and those of the last plan of the site may be as good as its bound.
 """
 
 from collections.abc import Iterator
@@ -13,15 +16,25 @@ from math import inf
 from time import perf_counter
 
 import numpy as np
+from highspy import HighsBasis
 
 from loadloom.models.certificate import Proof
-from loadloom.models.dispatch.blocks.site import Site, build
+from loadloom.models.dispatch.blocks.site import Site, build, repriced
+from loadloom.models.dispatch.pairs import BoolArray, IntArray
 from loadloom.models.dispatch.problem import Problem
-from loadloom.models.dispatch.programme import BoolArray, IntArray
+from loadloom.models.dispatch.scaled import enlarged, scaled, unit_kwh
 from loadloom.models.dispatch.solution import Schedule, Solution, Values
+from loadloom.models.dispatch.warm import Held, Start
 from loadloom.models.horizon import FloatArray
 from loadloom.models.options import Method, SolveOptions
-from loadloom.solvers.highs import Matrix, Model, NumberTooLarge, Options, Outcome, Program
+from loadloom.solvers.highs import (
+    WITHOUT_HEURISTICS,
+    Model,
+    NumberTooLarge,
+    Options,
+    Outcome,
+    Program,
+)
 from loadloom.solvers.termination import Reason, Termination
 
 ROUNDING = 1e-9
@@ -39,8 +52,14 @@ NEARLY_WHOLE: Options = {
 linear programme after it, with all that is whole fixed, keeps every row; a search to all digits
 follows only where that has no solution."""
 
+NEARLY = 1e-6
+"""How far numbers of a relaxation may be off whole ones to be taken for them."""
+
 SEARCH_SHARE = 0.9
 """The share of the time for a search; the rest is for the linear programme after it."""
+
+WARM = "from where the last solve of the site ended"
+"""What a road is told with where it began so."""
 
 FIXINGS = 4
 """So often pairs that run both ways are fixed one after the other, before all of them are."""
@@ -48,31 +67,45 @@ FIXINGS = 4
 
 def solve_general(problem: Problem, options: SolveOptions) -> Solution:
     """The best plan of any site."""
-    return Search(site=build(problem), options=options).run()
+    return Planner().solve(problem, options)
 
 
 class Planner:
-    """The general road for one site again and again, each solve starting from the last basis.
+    """The general road for one site again and again, each solve going on from the last one.
 
-    Whatever changes but the coefficients of the programme is taken over; else it starts afresh.
+    It begins from the last bases and the last plan, moved along where the horizon has rolled on.
+    Where devices or their parts have changed, what is left of them is still used.
     """
 
     def __init__(self) -> None:
-        self.held: tuple[Matrix, Model] | None = None
         self.search: Search | None = None
+        self._site: Site | None = None
+        self._held: Held | None = None
+
+    @property
+    def size(self) -> int:
+        """The entries of the programme that is held."""
+        return 0 if self._held is None else self._held.base.matrix.entries.size
 
     def solve(self, problem: Problem, options: SolveOptions) -> Solution:
         """The best plan of a site, as by `solve_general`; `search` is how it was found."""
-        self.search = Search(site=build(problem), options=options, planner=self)
-        return self.search.run()
+        unit = unit_kwh(problem)
+        small = scaled(problem, 1.0 / unit)
+        site = (self._site and repriced(self._site, small)) or build(small)
+        self.search = Search(site=site, options=options, unit=unit, held=self._held)
+        solution = self.search.run()
+        self._site, self._held = site, self.search.kept()
+        return enlarged(solution, unit)
 
 
 @dataclass(slots=True, kw_only=True)
 class Search:
-    """The best plan and the best bound so far."""
+    """The best plan and the best bound so far, of a site in a unit of so many kWh."""
 
     site: Site
     options: SolveOptions
+    unit: float = 1.0
+    held: Held | None = None
     primal: FloatArray | None = None
     cost: float = inf
     bound: float = -inf
@@ -84,12 +117,17 @@ class Search:
     base: Program = field(init=False)
     whole: Program = field(init=False)
     linear: Model | None = None
-    planner: "Planner | None" = None
+    start: Start = field(init=False)
+    relaxed: HighsBasis | None = None
+    settled: HighsBasis | None = None
     fixed: tuple[FloatArray, FloatArray] | None = None
 
     def __post_init__(self) -> None:
         self.whole = self.site.programme.program(self.site.cost)
         self.base = replace(self.whole, integer=np.zeros_like(self.whole.integer))
+        self.start = Start()
+        if self.held is not None:
+            self.start = self.held.start(self.site.programme, self.base)
 
     def run(self) -> Solution:
         """The best plan, by as few binaries as it takes."""
@@ -153,17 +191,59 @@ class Search:
             whole = self.site.programme.program(self.site.cost, masks)
         if not whole.integer.any():
             self.proof = Proof.RELAXATION
-            self._take(self._solve(self._linear(self.base)), masks)
+            self._take(self._relax(), masks)
+            return
+        asked = self.options.method is Method.MIXED_INTEGER
+        if self.relaxed is None and not asked and self._settle_first(masks):
             return
         self.proof = Proof.BRANCH_AND_BOUND
         for told in (NEARLY_WHOLE, None):
-            search = Model(whole, seed=self.options.seed, options=told)
+            search = Model(whole, seed=self.options.seed, options=self._how(told))
+            if self.primal is not None:
+                search.begin_with(self._with_binaries(self.primal, masks))
             outcome = self._solve(search, SEARCH_SHARE)
             if told and outcome.termination.reason is Reason.INFEASIBLE:
                 continue  # that is said of all digits only
             self._take(outcome, masks)
             if outcome.primal is None or self.primal is not None:
                 return
+
+    def _relax(self) -> Outcome:
+        """How the linear programme without binaries ends, from its last basis if there is one."""
+        model, start = self._linear(self.base), self.start
+        if start.relaxed is not None and (start.settled is not None or not start.same_rows):
+            model.begin_from(start.relaxed, feasible=start.same_rows)
+        outcome = self._solve(model)
+        self.relaxed = model.basis
+        return outcome
+
+    def _settle_first(self, masks: list[BoolArray]) -> bool:
+        """Whether decisions at hand are proven to be the best by the relaxation without binaries.
+
+        They are those of the last plan, or those of the relaxation itself where they are whole.
+        """
+        outcome = self._relax()
+        if outcome.row_dual is None or outcome.primal is None:
+            return False  # a search tells why
+        self.proof, self.bound = Proof.RELAXATION, max(self.bound, outcome.termination.bound)
+        primal, whole = self.start.primal, outcome.primal[self.whole.integer]
+        if primal is None and np.abs(whole - np.round(whole)).max(initial=0.0) <= NEARLY:
+            primal = outcome.primal
+        if primal is not None:
+            self._settle(replace(outcome, primal=primal, row_dual=None), masks)
+        return self.proven
+
+    def _how(self, told: Options | None) -> Options | None:
+        """What a search is told; one that begins with a plan needs no heuristics to find one."""
+        if self.primal is None:
+            return told
+        return dict(told or {}) | dict(WITHOUT_HEURISTICS)
+
+    def _with_binaries(self, primal: FloatArray, masks: list[BoolArray]) -> FloatArray:
+        """A solution with the binaries of marked pairs: 1 where the first way runs."""
+        pairs = zip(self.site.programme.pairs, masks, strict=True)
+        first = [(primal[pair.one[mask]] > 0.0).astype(np.float64) for pair, mask in pairs]
+        return np.concatenate([primal, *first])
 
     def _take(self, outcome: Outcome, masks: list[BoolArray]) -> None:
         """Takes over the bound of a search, and the plan that its solution leads to."""
@@ -194,24 +274,37 @@ class Search:
                 return
             for pair, mask in zip(self.site.programme.pairs, clash, strict=True):
                 pair.close(low, high, primal, mask | (attempt == FIXINGS - 1))
-            fixed = replace(self.base, low=low.copy(), high=high.copy())
-            outcome = self._solve(self._linear(fixed))
+            model = self._linear(replace(self.base, low=low.copy(), high=high.copy()))
+            if attempt == 0 and self.start.settled is not None:
+                model.begin_from(self.start.settled, feasible=self.start.same_rows)
+            outcome = self._solve(model)
             if outcome.primal is None:
                 return
+            self.settled = model.basis
             primal, duals = outcome.primal, outcome.row_dual
 
     def _linear(self, program: Program) -> Model:
         """The model of linear programmes, changed to this one."""
         if self.linear is None:
-            held = self.planner.held if self.planner else None
-            if held is not None and _same(held[0], program.matrix):
-                self.linear = held[1]
-            else:
-                self.linear = Model(program, seed=self.options.seed)
-                if self.planner:
-                    self.planner.held = program.matrix, self.linear
+            self.linear = self.start.model or Model(program, seed=self.options.seed)
         self.linear.change(program)
         return self.linear
+
+    def kept(self) -> Held | None:
+        """What the next solve of the site can go on from."""
+        if self.linear is None:
+            return None
+        programme = self.site.programme
+        return Held(
+            horizon=programme.horizon,
+            columns=programme.column_layout,
+            rows=programme.row_layout,
+            base=self.base,
+            model=self.linear,
+            relaxed=self.relaxed,
+            settled=self.settled,
+            primal=self.primal,
+        )
 
     def nearest(self, row: int, off: IntArray, within_s: float) -> Schedule | None:
         """The plan with the least sum of some columns among those that cost no more.
@@ -238,7 +331,8 @@ class Search:
         outcome = Model(program, seed=self.options.seed).solve(time_limit_s=left_s)
         if outcome.primal is None:
             return None
-        return self._schedule(np.clip(outcome.primal[:known], self.base.low, self.base.high))
+        primal = np.clip(outcome.primal[:known], self.base.low, self.base.high)
+        return scaled(self._schedule(primal), self.unit)
 
     def _offer(
         self, primal: FloatArray, row_dual: FloatArray, fixed: tuple[FloatArray, FloatArray]
@@ -271,6 +365,8 @@ class Search:
         if whole:
             count = self.binaries + int(np.count_nonzero(self.whole.integer))
             road = f"{road}, {count} whole numbers"
+        if self.start.relaxed is not None or self.start.settled is not None:
+            road = f"{road}, {WARM}"
         if self.primal is None:
             return Solution(termination=self._without_plan(), method=method, road=road)
         reason = Reason.OPTIMAL if self.proven else Reason.FEASIBLE
@@ -305,12 +401,6 @@ class Search:
         return Termination(
             reason=Reason.NO_SOLUTION_FOUND, objective=inf, bound=self.bound, detail=detail
         )
-
-
-def _same(one: Matrix, other: Matrix) -> bool:
-    """Whether two matrices are the same."""
-    pairs = ((one.starts, other.starts), (one.rows, other.rows), (one.entries, other.entries))
-    return all(np.array_equal(a, b) for a, b in pairs)
 
 
 def _products(program: Program, row_dual: FloatArray) -> FloatArray:

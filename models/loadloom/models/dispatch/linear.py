@@ -93,6 +93,11 @@ class Planner:
         self._seed = seed
         self._held: tuple[Arrays, Matrix, Model] | None = None
 
+    @property
+    def size(self) -> int:
+        """The entries of the programme that is held."""
+        return 0 if self._held is None else self._held[1].entries.size
+
     def solve(self, problem: Problem, options: SolveOptions) -> Solution:
         """The best plan of a site, as by `solve_linear`."""
         search = _Search(problem=problem, options=options, site=arrays(problem))

@@ -13,15 +13,13 @@ from dataclasses import dataclass, field
 from math import inf
 
 import numpy as np
-from numpy.typing import NDArray
 
 from loadloom.models.dispatch.devices.meter import Carbon, Island
+from loadloom.models.dispatch.layout import Layout
+from loadloom.models.dispatch.pairs import BoolArray, IntArray, Pair
 from loadloom.models.dispatch.scenarios import Scene
 from loadloom.models.horizon import FloatArray, Horizon
 from loadloom.solvers.highs import Entries, Program
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 ELECTRIC = ""
 """The name of the bus behind the meter."""
@@ -31,9 +29,6 @@ FAR_KWH = 1e9
 
 FACT = 10.0
 """The weight of rules that are facts: how much more their change counts than one of a limit."""
-
-TOGETHER = 1e-8
-"""Two ways of a pair below this, in kWh, do not run together but for rounding."""
 
 WHOLE = -1
 """The interval of what holds for the whole horizon."""
@@ -53,6 +48,7 @@ class Rule:
         shift: what is added to the side of a row or column, over the scale, to give the number.
         cure: what to do, with `{by}` for the change; if empty, to raise or lower the number.
         weight: what a unit of its row or column counts in the least change; facts count more.
+        beyond: what becomes of what is beyond it: it is needed, or left over.
     """
 
     path: str
@@ -64,6 +60,7 @@ class Rule:
     shift: FloatArray | float = 0.0
     cure: str = ""
     weight: float = 1.0
+    beyond: str = "needed"
 
     @property
     def field(self) -> str:
@@ -80,34 +77,6 @@ class Limit:
     intervals: IntArray
     of_columns: bool
     high: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Pair:
-    """Columns of which `one` and `other` are never both above zero.
-
-    `rate` is how much of the other undoes one of the one; `most` bound them in a plan, and are
-    the bounds of the columns where there are none.
-    """
-
-    one: IntArray
-    other: IntArray
-    intervals: IntArray
-    most_one: FloatArray | None
-    most_other: FloatArray | None
-    rate: FloatArray
-
-    def both(self, primal: FloatArray) -> BoolArray:
-        """Where both ways run."""
-        return np.minimum(primal[self.one], primal[self.other]) > TOGETHER
-
-    def close(
-        self, low: FloatArray, high: FloatArray, primal: FloatArray, where: BoolArray
-    ) -> None:
-        """Closes the way that is undone by the other, in the upper bounds of all columns."""
-        forward = primal[self.one] * self.rate >= primal[self.other]
-        for closed in (self.other[where & forward], self.one[where & ~forward]):
-            high[closed] = np.minimum(low[closed], 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -173,8 +142,13 @@ class Programme:
         self.spares: list[tuple[IntArray, IntArray]] = []
         self.emissions: list[tuple[IntArray, FloatArray, int | None]] = []
         self.worths: dict[str, tuple[IntArray, float, IntArray]] = {}
+        self.column_layout, self.row_layout = Layout(horizon.count), Layout(horizon.count)
         self._columns = _Columns()
         self._entries = Entries()
+
+    def begin(self, owner: str) -> None:
+        """Notes whose the columns and rows from here on are, by the path of a device."""
+        self.column_layout.owner = self.row_layout.owner = owner
 
     def columns(
         self,
@@ -196,15 +170,16 @@ class Programme:
         """
         made = self._columns
         first, made.count = made.count, made.count + size
+        self.column_layout.add(size, intervals)
         for values, value in (
             (made.low, low),
             (made.high, high),
             (made.cut, cut),
             (made.cost, cost),
         ):
-            values.append(np.broadcast_to(np.asarray(value, np.float64), size))
-        made.integer.append(np.broadcast_to(np.bool_(integer), size))
-        made.scene.append(np.broadcast_to(np.int64(-1 if scene is None else scene), size))
+            values.append(np.full(size, value, np.float64))
+        made.integer.append(np.full(size, integer))
+        made.scene.append(np.full(size, -1 if scene is None else scene))
         where = np.arange(first, first + size)
         for rule, upper in ((at_least, False), (at_most, True)):
             if rule is not None:
@@ -223,6 +198,7 @@ class Programme:
     ) -> IntArray:
         """New rows with these sides."""
         first = self._entries.block(low, high, size)
+        self.row_layout.add(size, intervals)
         where = np.arange(first, first + size)
         for rule, upper in ((at_least, False), (at_most, True)):
             if rule is not None:
@@ -231,8 +207,16 @@ class Programme:
 
     def entries(self, rows: IntArray, columns: IntArray, values: FloatArray | float = 1.0) -> None:
         """Adds entries of the matrix; the three are broadcast against each other."""
+        if rows.ndim == columns.ndim == 1 and rows.shape == columns.shape:
+            self._entries.add(rows, columns, values)
+            return
         rows, columns, numbers = np.broadcast_arrays(rows, columns, values)
         self._entries.add(rows.ravel(), columns.ravel(), numbers.ravel())
+
+    def reprice(self, columns: IntArray, cost: FloatArray) -> None:
+        """Gives columns that were added at once, with costs of their own, other ones."""
+        starts = np.cumsum([0, *(part.size for part in self._columns.cost)])
+        self._columns.cost[int(np.searchsorted(starts, columns[0], "right")) - 1] = cost
 
     def constant(self, cost: float) -> None:
         """Adds a cost that no column changes."""
@@ -250,13 +234,16 @@ class Programme:
     ) -> None:
         """Lets a device draw so many kWh from a bus for each unit of each column."""
         at = np.arange(self.count) if intervals is None else intervals
-        columns, amounts, at = np.broadcast_arrays(columns, kwh, at)
+        if columns.shape != at.shape:
+            columns, at = np.broadcast_arrays(columns, at)
+        amounts = np.empty(columns.shape)
+        amounts[...] = kwh
         self.draws_by_device.append(
             Draw(
                 name=name,
                 bus=bus,
                 columns=columns.ravel(),
-                kwh=np.asarray(amounts, np.float64).ravel(),
+                kwh=amounts.ravel(),
                 intervals=at.ravel(),
                 scene=scene,
             )

@@ -15,6 +15,7 @@ from pyomo.contrib.solver.solvers.highs import Highs
 
 from loadloom.models.certificate import Proof
 from loadloom.models.dispatch.problem import FAMILIES, Problem
+from loadloom.models.dispatch.scaled import enlarged, scaled, unit_kwh
 from loadloom.models.dispatch.solution import Schedule, Solution
 from loadloom.models.dispatch.textbook import meter
 from loadloom.models.dispatch.textbook.book import Book
@@ -32,7 +33,12 @@ _REASONS = {
 
 
 def solve_reference(problem: Problem, options: SolveOptions) -> Solution:
-    """The best plan by the reference model."""
+    """The best plan by the reference model, of a large site in a larger unit than the kWh."""
+    unit = unit_kwh(problem)
+    return enlarged(_solve(scaled(problem, 1.0 / unit), options), unit)
+
+
+def _solve(problem: Problem, options: SolveOptions) -> Solution:
     book = Book(problem)
     readers = {
         family: [TEXTBOOK[family].add(book, device) for device in getattr(problem, family)]

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loadloom.models.dispatch.blocks.site import Site, build
-from loadloom.models.dispatch.general import Search
+from loadloom.models.dispatch.blocks.site import Site
+from loadloom.models.dispatch.general import Planner, Search
 from loadloom.models.dispatch.problem import Problem
 from loadloom.models.dispatch.programme import IntArray
 from loadloom.models.dispatch.referee import cost, drawn_kw, violations
+from loadloom.models.dispatch.scaled import scaled
 from loadloom.models.dispatch.solution import Schedule, Solution
 from loadloom.models.options import SolveOptions
 from loadloom.solvers.termination import Reason
@@ -85,9 +86,12 @@ def _nearest(
         return None
     if search is None:
         limited = replace(options, time_limit_s=within_s, method=None)
-        search = Search(site=build(problem), options=limited)
-        search.run()
-    distance = _add_distance(search.site, earlier)
+        planner = Planner()
+        planner.solve(problem, limited)
+        search = planner.search
+    if search is None:
+        return None
+    distance = _add_distance(search.site, scaled(earlier, 1.0 / search.unit))
     if distance is None:
         return None
     return search.nearest(distance.row, distance.off, within_s)

@@ -24,9 +24,11 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """What the meter does in one scenario, with what plants (plants, count) leave unused and loads
-    (loads, count) go without.
-    """  # noqa: D205
+    """What the meter, plants and loads do in one scenario.
+
+    `curtailed_kw` (plants, count) is what plants leave unused, `shed_kw` (loads, count) what loads
+    go without.
+    """
 
     import_kw: FloatArray
     export_kw: FloatArray
@@ -62,9 +64,7 @@ class Schedule:
     def of(
         cls, count: int, plans: Mapping[str, tuple[Any, ...]], exchanges: tuple[Exchange, ...]
     ) -> "Schedule":
-        """The schedule of so many intervals made of plans by family, and of what the meter does in
-        each scene.
-        """  # noqa: D205
+        """The schedule of so many intervals, made of plans by family and of exchanges by scene."""
         first, others = exchanges[0], {key: plans[key] for key in plans if key != "storages"}
 
         def rows(name: str) -> FloatArray:

@@ -16,9 +16,9 @@ import numpy as np
 
 from loadloom.models.certificate import Proof
 from loadloom.models.checks import InvalidProblem, Violation
-from loadloom.models.dispatch import kernel
-from loadloom.models.dispatch.general import Planner
-from loadloom.models.dispatch.linear import solve_linear, solve_mixed_integer
+from loadloom.models.dispatch import kernel, linear
+from loadloom.models.dispatch.linear import solve_mixed_integer
+from loadloom.models.dispatch.planners import SitePlanner
 from loadloom.models.dispatch.problem import Load, Meter, Problem, Storage
 from loadloom.models.dispatch.replan import settle_on
 from loadloom.models.dispatch.single import road as single_road
@@ -29,34 +29,40 @@ from loadloom.models.options import Method, SolveOptions
 from loadloom.solvers.termination import Reason, Termination
 
 INLINE_KERNEL_INTERVALS, INLINE_GENERAL_INTERVALS, INLINE_LINEAR_CELLS = 8_760, 192, 200
+INLINE_SINGLE_INTERVALS = 192
 """Up to these a solve takes some 5 ms: intervals of the convex kernel, of the non-convex one, whose
-work grows faster than the horizon, and intervals x stores of the linear programme."""
+work grows faster than the horizon, intervals x stores of the linear programme, and intervals of a
+site with a single device."""
 
 
 def solve(
-    problem: Problem, options: SolveOptions | None = None, earlier: Schedule | None = None
+    problem: Problem,
+    options: SolveOptions | None = None,
+    earlier: Schedule | None = None,
+    planner: SitePlanner | None = None,
 ) -> Solution:
     """The best plan of a site by the road that fits, or by the one the caller asks for.
 
     Of several best plans it is the earlier one, if there is one and it still is among them, or else
     the one nearest to it in what each device draws. Where none is found in time, the earlier one is
     the plan as long as it keeps every rule. It is stated on the same horizon, NaN where it says
-    nothing.
+    nothing. With a `planner` of the site the solve goes on from its last one, where its road can.
 
     Raises:
         InvalidProblem: the method asked for cannot take the problem.
     """
-    options = options or SolveOptions()
-    planner, began_s = Planner(), perf_counter()
+    options, began_s = options or SolveOptions(), perf_counter()
+    planner = planner or SitePlanner(linear=linear.Planner(options.seed))
+    planner.general.search = None
     solution = _solve(problem, options, planner)
     if earlier is None:
         return solution
     left_s = max(0.0, options.time_limit_s - (perf_counter() - began_s))
     left = replace(options, time_limit_s=left_s)
-    return settle_on(problem, left, solution, earlier, planner.search)
+    return settle_on(problem, left, solution, earlier, planner.general.search)
 
 
-def _solve(problem: Problem, options: SolveOptions, planner: Planner) -> Solution:
+def _solve(problem: Problem, options: SolveOptions, planner: SitePlanner) -> Solution:
     method = _method(problem, options)
     if method is Method.KERNEL:
         solution = solve_kernel(problem)
@@ -70,18 +76,20 @@ def _solve(problem: Problem, options: SolveOptions, planner: Planner) -> Solutio
 
         return solve_reference(problem, options)
     if not problem.plain:
-        single = single_road.solve_single(problem, solve_kernel) if options.method is None else None
-        return single or planner.solve(problem, options)
+        single = solve_single(problem) if options.method is None else None
+        return single or planner.general.solve(problem, options)
     if method is Method.MIXED_INTEGER:
         return solve_mixed_integer(problem, options)
-    return solve_linear(problem, options)
+    return planner.linear.solve(problem, options)
 
 
 def fits_inline(problem: Problem, options: SolveOptions | None = None) -> bool:
     """Whether the solve is short enough to run beside others in a thread of the server."""
+    options = options or SolveOptions()
     if not problem.plain:
-        return False
-    method = _method(problem, options or SolveOptions())
+        short = problem.horizon.count <= INLINE_SINGLE_INTERVALS
+        return short and options.method is None and single_road.stands_alone(problem)
+    method = _method(problem, options)
     count, meter = problem.horizon.count, problem.meter
     convex = bool(
         np.all(meter.sell_price_per_kwh >= 0.0)
@@ -92,6 +100,11 @@ def fits_inline(problem: Problem, options: SolveOptions | None = None) -> bool:
     return (
         method is Method.LINEAR and convex and count * len(problem.storages) <= INLINE_LINEAR_CELLS
     )
+
+
+def solve_single(problem: Problem) -> Solution | None:
+    """The best plan of a site with a single device by a short road; None if it takes another."""
+    return single_road.solve_single(problem, solve_kernel)
 
 
 def solve_kernel(problem: Problem) -> Solution | None:

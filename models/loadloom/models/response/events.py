@@ -35,11 +35,14 @@ class Answers:
 
     Attributes:
         state: a `State` for each customer; pending also for those not called, (n,).
-        accepted_kw: what those who accepted said they would give, NaN for as offered, (n,).
+        accepted_kw: what those who accepted said they would give, its mean over the hours, NaN for
+            as offered, (n,).
+        hours: how long each slot lasts, (T,); None for all alike.
     """
 
     state: NDArray[np.int8]
     accepted_kw: FloatArray
+    hours: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +98,7 @@ def retargeted(problem: Problem, offer: OfferArray, answers: Answers) -> Retarge
     rest = replace(
         problem,
         customers=after,
-        offers=_certain(problem.offers, origin, accepted, answers.accepted_kw),
+        offers=_certain(problem.offers, origin, accepted, answers),
         best_effort=problem.budget is None,
         standing=_moved(after, origin, offer),
     )
@@ -146,9 +149,7 @@ def _promised(problem: Problem) -> Problem:
     return replace(problem, quotas=tuple(quotas), network=tree, budget=budget)
 
 
-def _certain(
-    offers: Offers, origin: IndexArray, accepted: np.ndarray, accepted_kw: FloatArray
-) -> Offers:
+def _certain(offers: Offers, origin: IndexArray, accepted: np.ndarray, answers: Answers) -> Offers:
     """The offers that are left, with those that were accepted as they are given acceptance."""
     mean, variance = offers.mean_kw[origin], offers.variance_kw2[origin]
     cost = offers.cost[origin]
@@ -159,13 +160,15 @@ def _certain(
     p = np.maximum(chance[sure], 1e-300)[:, None]
     size = mean[sure] / p
     spread = size_variance(mean[sure], variance[sure], p)
-    promised = np.broadcast_to(offers.fixed_payment, offers.cost.shape)[origin]
-    told = accepted_kw[customer[sure]]
-    usual = size.mean(axis=1)
+    promised = np.broadcast_to(offers.fixed_payment, offers.cost.shape)[origin].copy()
+    told = answers.accepted_kw[customer[sure]]
+    hours = None if size.shape[1] == 1 else answers.hours
+    usual = size.mean(axis=1) if hours is None else size @ hours / hours.sum()
     part = np.divide(told, usual, out=np.ones_like(told), where=~np.isnan(told) & (usual > 0.0))
     mean[sure] = size * part[:, None]
     variance[sure] = spread * part[:, None] ** 2
     paid = (cost[sure] - fixed[sure]) / p[:, 0] - promised[sure]  # what comes by the kWh
+    promised[sure] *= part
     cost[sure] = fixed[sure] + np.maximum(paid, 0.0) * part + promised[sure]
     chance[sure] = 1.0
     return Offers(

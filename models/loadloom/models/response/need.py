@@ -67,6 +67,7 @@ _FEWEST_FITTED = 6
 """A regression has three features at least, and its spread needs three errors more."""
 
 _LEAST_SPREAD = 1e-9
+_SILENT = 1e-3  # a spread below this share of the node's mean load is none to measure errors in
 _MEDIAN = 0.1  # up to this z a confidence is taken for the median
 
 
@@ -324,7 +325,8 @@ class _Tested:
 
     Attributes:
         score, below: as in `Forecast`, (2, m).
-        errors: what each was wrong by, in units of its spread, (2, m, A, T).
+        errors: what each was wrong by, in units of its spread, (2, m, A, T); NaN where a node did
+            not vary before, so that its spread says nothing.
     """
 
     score: FloatArray
@@ -348,11 +350,20 @@ def _tested(load_kw: LoadArray, days: Days, span: Span, count: int) -> _Tested:
     actual = load_kw[:, until:count, span.slots]
     z = float(quantile(np.array(0.95)))
     errors = np.empty((2, *actual.shape), np.float32)
+    least = _SILENT * _size(load_kw[:, :count, span.slots])[:, None, None]
     for k, road in enumerate((by_similar_days, by_regression)):
         mean, spread = road(load_kw, days, until, asked, span)
         normal_scores(actual, mean, spread, _LEAST_SPREAD, z, score[k], below[k])
-        errors[k] = (actual - mean) / np.maximum(spread, _LEAST_SPREAD)
+        tells = spread > np.maximum(least, _LEAST_SPREAD)
+        errors[k] = np.where(tells, actual - mean, np.nan) / np.where(tells, spread, 1.0)
     return _Tested(score=score, below=below, errors=errors)
+
+
+def _size(load_kw: LoadArray) -> FloatArray:
+    """The mean size of each node's loads, (m,)."""
+    known = ~np.isnan(load_kw)
+    total = np.abs(np.where(known, load_kw, 0.0)).sum(axis=(1, 2), dtype=np.float64)
+    return total / np.maximum(known.sum(axis=(1, 2)), 1)
 
 
 def _taught(

@@ -19,6 +19,12 @@ NO_NODE = -1
 LEAST_CONFIDENCE, MOST_CONFIDENCE = 0.5, 1.0 - 1e-9
 """Below one half, uncertainty would help; above the other end the normal model says nothing."""
 
+LEAST_NEED_KW = 1e-6
+"""A need of a milliwatt or less is what rounding leaves of a forecast, and counts as none."""
+
+MOST_LEVELS = 64
+"""The most nodes from a root downwards; grids have some five."""
+
 _COLUMNS = ("need_kw", "confidence", "need_spread_kw", "headroom_kw", "rebound_profile")
 
 
@@ -96,7 +102,7 @@ class Network:
     @cached_property
     def needed(self) -> FlagArray:
         """Whether there is a need: whether calling nobody would miss the confidence, (V, S)."""
-        return self.need_kw + self.z[:, None] * self.spread_kw > 0.0
+        return self.need_kw + self.z[:, None] * self.spread_kw > LEAST_NEED_KW
 
     @cached_property
     def levels(self) -> tuple[IndexArray, ...]:
@@ -167,8 +173,13 @@ def _check_forest(checks: Checks, parent: IndexArray) -> None:
         checks.require(False, f"{path}[{first}]", message)
         return
     reached = np.zeros(parent.size, np.bool_)
-    for nodes in _levels(parent):
+    levels = _levels(parent)
+    for nodes in levels:
         reached[nodes] = True
+    if len(levels) > MOST_LEVELS:
+        first = int(levels[MOST_LEVELS][0])
+        message = f"lies below {MOST_LEVELS} nodes, one above the other; must be below fewer"
+        checks.require(False, f"{path}[{first}]", message)
     if not reached.all():
         first = int(np.argmin(reached))
         message = "is above itself; going up from a node must end at a root"

@@ -10,6 +10,7 @@ import numpy as np
 
 from loadloom.models.checks import Violation
 from loadloom.models.horizon import FloatArray
+from loadloom.models.response.network import LEAST_NEED_KW
 from loadloom.models.response.normal import probability, quantile
 from loadloom.models.response.problem import (
     NOT_CALLED,
@@ -368,7 +369,8 @@ def _needs(problem: Problem, least: FloatArray, found: Figures) -> list[Violatio
     short = found.secured_kw < least - RELATIVE * np.maximum(1.0, np.abs(least))
     counts = problem.network.needed
     if problem.budget is not None:
-        counts = (problem.network.need_kw > 0.0) | (problem.network.spread_kw > 0.0)
+        network = problem.network
+        counts = (network.need_kw > LEAST_NEED_KW) | (network.spread_kw > 0.0)
     return [
         Violation(
             f"network.need_kw[{v}][{s}]",

@@ -6,7 +6,7 @@ from math import inf
 import numpy as np
 
 from loadloom.models.horizon import FloatArray
-from loadloom.models.response.network import NO_NODE
+from loadloom.models.response.network import LEAST_NEED_KW, NO_NODE
 from loadloom.models.response.problem import NOT_CALLED, IndexArray, OfferArray, Problem
 from loadloom.solvers.covering.terms import BARRED, TAKEN
 
@@ -75,7 +75,7 @@ def needed(problem: Problem) -> np.ndarray:
     network = problem.network
     if problem.budget is None:
         return network.needed
-    return (network.need_kw > 0.0) | (network.spread_kw > 0.0)
+    return (network.need_kw > LEAST_NEED_KW) | (network.spread_kw > 0.0)
 
 
 def _room(problem: Problem) -> tuple[FloatArray, IndexArray]:

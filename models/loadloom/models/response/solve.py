@@ -202,7 +202,9 @@ def _kept(problem: Problem, stands: OfferArray, found: Found) -> Found:
         other = referee.objective(problem, offer_of(problem, found.chosen))
         if other < (1.0 - problem.change_share) * own - ROUNDING * max(1.0, own):
             return found
-    return replace(found, chosen=taken_of(problem, stands))
+    # What is called impossible with a plan in hand is off by rounding, and proves nothing.
+    bound = -inf if found.bound == inf else found.bound
+    return replace(found, chosen=taken_of(problem, stands), bound=bound)
 
 
 def _one_cover(

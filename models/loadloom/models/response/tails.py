@@ -6,8 +6,9 @@ g(z) is the quantile of the errors of held-out days at that probability: the ord
 (n + 1) * Phi(z) of n of them, as split conformal prediction has it (Lei, G'Sell, Rinaldo,
 Tibshirani and Wasserman, 2018). Errors of a day and of days in a row are alike, so that n of them
 count for fewer. A node's own quantile is therefore mixed with that of all nodes, and that with the
-normal law, each of which weighs as much as `PRIOR` errors. Beyond the errors seen, g goes on as the
-normal law does, or as much steeper as it was up to there.
+normal law, each of which weighs as much as `PRIOR` errors. A node that has changed since is wrong
+by many spreads: its errors count as `MOST` at most, and say nothing of other nodes. Beyond the
+errors seen, g goes on as the normal law does, or as much steeper as it was up to there.
 """
 
 import numpy as np
@@ -22,6 +23,12 @@ PRIOR = 50.0
 KNOTS = np.linspace(-4.0, 4.0, 81)
 """The z at which g is known; between them it is a line, beyond them it is parallel to z."""
 
+MOST = 8.0
+"""An error of more spreads is a change of the node, of which a quantile of errors says nothing."""
+
+UNLIKE = 4.0
+"""Whose errors are so many times those of the nodes in the middle says nothing of others."""
+
 _MOST_POOLED = 1_000_000
 _LEAST_STEP = 1e-6  # by which g rises from knot to knot, so that it can be turned round
 
@@ -33,10 +40,13 @@ def tails(errors: NDArray[np.floating]) -> FloatArray:
     Without any errors g(z) = z.
     """
     nodes = len(errors)
+    alike = _alike(errors)
+    errors = np.clip(errors, -MOST, MOST)
     counts = _independent(errors)
     flat = errors.reshape(nodes, -1)
-    every = flat[np.isfinite(flat)]
-    total = counts.sum()
+    every = flat[alike]
+    every = every[np.isfinite(every)]
+    total = counts[alike].sum()
     # A sample of them does for quantiles.
     shared = _quantiles(every[None, :: 1 + every.size // _MOST_POOLED], np.array([total]))
     shared = _mixed(shared, np.broadcast_to(KNOTS, shared.shape), np.array([total]))
@@ -68,6 +78,16 @@ def shrunk(tail: FloatArray | None, w: FloatArray) -> FloatArray:
     inside = np.clip(w, tail[:, :1], tail[:, -1:])
     found = [np.interp(each, g, KNOTS) for each, g in zip(inside, tail, strict=True)]
     return np.array(found).reshape(w.shape) + w - inside
+
+
+def _alike(errors: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Whose errors are of the size of most nodes', (m,)."""
+    known = np.isfinite(errors)
+    count = known.sum(axis=(1, 2))
+    size = np.where(known, np.abs(errors), 0.0).sum(axis=(1, 2)) / np.maximum(count, 1)
+    if not count.any():
+        return count > 0
+    return (count > 0) & (size <= UNLIKE * np.median(size[count > 0]))
 
 
 def _mixed(own: FloatArray, prior: FloatArray, counts: FloatArray) -> FloatArray:

@@ -6,8 +6,14 @@ import numpy as np
 
 from loadloom.solvers.coupled.oracle import Answer, Oracle, Rows
 from loadloom.solvers.kernels.anneal import anneal
-from loadloom.solvers.kernels.choosers import FREE, NOTHING, PRICE, Flags, Floats, gains_at
-from loadloom.solvers.kernels.listing import Windows, count_windows, places_of, written_out
+from loadloom.solvers.kernels.choosers import NOTHING, PRICE, Flags, Floats, gains_at
+from loadloom.solvers.kernels.listing import (
+    Windows,
+    count_windows,
+    places_of,
+    stands,
+    written_out,
+)
 from loadloom.solvers.kernels.responses import turn_cost
 
 MOST_WINDOWS = 1_500_000
@@ -55,6 +61,8 @@ class Annealer:
         oracle, rows, windows, turns = self._oracle, self._rows, self._windows, self._oracle.turns
         patterns = answer.patterns.copy()
         places, pauses = places_of(turns, windows, patterns)
+        stays = np.repeat(self._stays(), places.shape[1] // turns.mode.shape[1], axis=1)
+        places[stays] = NOTHING
         state = np.array([(seed * 0x9E3779B97F4A7C15 + 0x2545F4914F6CDD1D) % 2**64 or 1], np.uint64)
         amounts, over, dear = oracle.budgets(answer, rows)
         held, held_pauses, totals = places.copy(), pauses.copy(), np.zeros(2)
@@ -105,9 +113,8 @@ class Annealer:
                 heat,
                 steps_per_heat,
             )
-        free = np.repeat(turns.mode == FREE, (oracle.size - 1) // turns.mode.shape[1], axis=1)
         codes = np.where(held >= 0, windows.code[held], NOTHING)
-        patterns[:, :-1] = np.where(free, codes, patterns[:, :-1])
+        patterns[:, :-1] = np.where(stays, patterns[:, :-1], codes)
         patterns[:, -1] = held_pauses
         return oracle.weighed(patterns)
 
@@ -118,12 +125,18 @@ class Annealer:
         np.logical_or.at(locked, owner, turns.pause_forced)
         return locked
 
+    def _stays(self) -> Flags:
+        """Which turns stay as they are, (N, D): what they hold is forced, or several are listed."""
+        turns = self._oracle.turns
+        several = np.diff(turns.listed_start) > 1
+        return stands(turns) | several.reshape(turns.mode.shape)
+
     def _fixed(self, answer: Answer) -> Floats:
-        """The cost of each turn that has listed windows in it, -1 where windows may change."""
+        """The cost of each turn that stays and has windows in it, -1 where windows may change."""
         turns = self._oracle.turns
         fixed = np.full(turns.mode.shape, -1.0)
         room = (self._oracle.size - 1) // turns.mode.shape[1]
-        for i, d in zip(*np.nonzero(turns.mode != FREE), strict=True):
+        for i, d in zip(*np.nonzero(self._stays()), strict=True):
             mine = answer.patterns[i, d * room : (d + 1) * room]
             if (mine >= 0).any():
                 fixed[i, d] = turn_cost(turns, i, d, mine)

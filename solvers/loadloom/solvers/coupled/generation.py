@@ -3,7 +3,8 @@
 Dantzig-Wolfe: the restricted master mixes known responses and gives prices, the members answer to
 them exactly, and each answer proves a Lagrangian bound at the prices it was asked for. The prices
 asked for lie between those of the master and those of the best bound (Wentges), since a master
-that knows little leaps from one extreme to the other.
+that knows little leaps from one extreme to the other. From nothing the first prices are no master's
+at all: some steps along the subgradient lead them near where they will be, for a tenth of the work.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,13 +21,21 @@ FIRST, LEAST, MOST = 0.6, 0.0, 0.9
 _FALLS, _RISES = 0.05, 0.1
 """By how much the weight changes after a better bound, and after a worse one."""
 
+APPROACH, STRIDE, SHRINK = 10, 0.5, 0.7
+"""Steps along the subgradient before the first mix; how far a price moves in the first one where a
+limit is broken by all of itself, as a share of the highest price; and how steps shrink."""
+
+_STEPS, _SURE, _LAST = 8, 0.98, 20
+"""Groups are fixed in at least so many steps, and at once where they are as near as this to one
+response; and how often others are asked after that."""
+
 DEALT = 3
 """How often given prices are dealt to the groups."""
 
 _GOLDEN = 0.618033988749895
 """Multiples of it lie evenly between whole numbers, however many are taken."""
 
-_NOTHING, _LITTLE = 1e-9, 1e-3
+SMALL, _LITTLE = 1e-9, 1e-3
 """Shares of an answer in a group, and of prices in all groups, that are left out."""
 
 Listener = Callable[[float, float, str], bool]
@@ -42,6 +51,8 @@ class Generation:
         asked: for each answer the number of the prices that each group was asked, (groups,).
         best: the prices of the best bound, (nodes, T).
         bound: no plan of the members is cheaper.
+        rest_bound: no plan is cheaper in which groups take what they are fixed to.
+        rest_best: the prices of that bound.
         mix: the cheapest mix so far; its breach of hard limits is paid at a price of its own.
         stopped: whether the listener has had enough.
     """
@@ -53,12 +64,14 @@ class Generation:
     asked: list[Indices] = field(default_factory=list)
     best: Floats = field(init=False)
     bound: float = -np.inf
+    rest_best: Floats = field(init=False)
+    rest_bound: float = -np.inf
     mix: Mix | None = None
     stopped: bool = False
     _weight: float = FIRST
 
     def __post_init__(self) -> None:
-        self.best = np.zeros(self.limits.low.shape)
+        self.best = self.rest_best = np.zeros(self.limits.low.shape)
 
     @property
     def limits(self) -> Limits:
@@ -68,22 +81,83 @@ class Generation:
     @property
     def gap(self) -> float:
         """The relative gap between the mix and the bound; inf before there are both."""
-        if self.mix is None or self.bound == -np.inf:
-            return np.inf
-        return max(0.0, self.mix.value - self.bound) / max(1.0, abs(self.mix.value))
+        return self._gap_to(self.bound)
 
-    def ask(self, prices: Floats) -> None:
-        """Asks all groups at the same prices, and keeps the answer and the bound it proves."""
-        response = self.oracle(self.limits.tree.along(prices)[self.mixture.node])
-        bound = float(response.value.sum()) - self.limits.worth(prices)
+    @property
+    def rest_gap(self) -> float:
+        """The same to the bound of what groups leave that are fixed."""
+        return self._gap_to(self.rest_bound)
+
+    def _gap_to(self, bound: float) -> float:
+        if self.mix is None or bound == -np.inf:
+            return np.inf
+        return max(0.0, self.mix.value - bound) / max(1.0, abs(self.mix.value))
+
+    def settle(self, groups: Indices, tolerance: float, phase: str) -> None:
+        """Lets groups take one response alone, few at a time, those first that are nearest to it.
+
+        After each step the others answer anew, so that they make up for it.
+        """
+        left = groups
+        while left.size and self.mix is not None:
+            share = self.mix.share[:, left]
+            most = share.max(axis=0)
+            order = np.argsort(-most, kind="stable")
+            step = max(1, left.size // _STEPS, int((most > _SURE).sum()))
+            if self.stopped:  # nobody will answer any more
+                step = left.size
+            for at in order[:step]:
+                self.mixture.fix(int(left[at]), int(np.argmax(share[:, at])))
+            left = left[np.sort(order[step:])]
+            self.rest_bound = -np.inf
+            self.mixed(phase)
+            if left.size and not self.stopped:
+                self.ask(self.mix.prices)
+                self.mixed(phase)
+        self.improve(tolerance, _LAST, phase)
+
+    def ask(self, prices: Floats) -> Floats:
+        """Asks all groups at the same prices, and keeps the answer and the bound it proves.
+
+        What all members of a node answer together, (nodes, T).
+        """
+        along, free = self.limits.tree.along(prices)[self.mixture.node], self.mixture.fixed < 0
+        response = self.oracle(along, free)
+        least = np.where(free, response.value, self.mixture.paid(along))
+        bound = float(least.sum()) - self.limits.worth(prices)
         self.asked.append(np.full(self.mixture.groups, len(self.prices)))
         self.prices.append(prices)
         self.mixture.add(response)
-        better = bound > self.bound
+        better = bound > self.rest_bound
         if better:
-            self.bound, self.best = bound, prices
+            self.rest_bound, self.rest_best = bound, prices
+            if free.all():
+                self.bound, self.best = bound, prices
         step = -_FALLS if better else _RISES
         self._weight = min(max(self._weight + step, LEAST), MOST)
+        return self.mixture.total_of(response.flow)
+
+    def approach(self, phase: str) -> None:
+        """Asks at no prices, then at dearer ones where limits are broken, cheaper ones elsewhere.
+
+        Prices so come near those that bring all limits about, but no nearer than the last steps.
+        """
+        limits, stride = self.limits, STRIDE * self.mixture.hard
+        prices = np.zeros(limits.low.shape)
+        total = self.ask(prices)
+        if not any(side.any() for side in limits.excess(total)):
+            return
+        for _ in range(APPROACH):
+            self._told(np.inf, phase)
+            if self.stopped:
+                return
+            prices = limits.possible(np.clip(
+                prices + stride * limits.strain(total, prices), -self.mixture.hard,
+                self.mixture.hard,
+            ))  # fmt: skip
+            total = self.ask(prices)
+            stride *= SHRINK
+        self._weight = FIRST
 
     def ask_apart(self, prices: Sequence[Floats], share: Floats, rounds: int) -> None:
         """Asks each group at one of several prices, so that each has its share of the groups.
@@ -103,24 +177,28 @@ class Generation:
                 step = np.arange(own.size) * _GOLDEN
                 place[own] = (step + (turn + 0.5) / rounds + node[own] * _GOLDEN) % 1.0
             dealt = np.minimum(np.searchsorted(edges, place), len(prices) - 1)
-            self.mixture.add(self.oracle(along[dealt, np.arange(groups)]))
+            self.mixture.add(self.oracle(along[dealt, np.arange(groups)], self.mixture.fixed < 0))
             self.asked.append(first + dealt)
 
     def mixed(self, phase: str) -> None:
         """Mixes the answers anew, and tells of it."""
         self.mix = self.mixture.solve()
         value = np.inf if self.mix.breached > 1e-6 else self.mix.value
-        if self.tell and not self.tell(value, self.bound, phase):
+        self._told(value, phase)
+
+    def _told(self, value: float, phase: str) -> None:
+        """Tells of a value and the bound; once stopped, nobody is told any more."""
+        if self.tell and not self.stopped and not self.tell(value, self.bound, phase):
             self.stopped = True
 
     def improve(self, tolerance: float, most: int, phase: str) -> None:
         """Asks at new prices until the gap is closed, or so many times, or until it is stopped."""
         for _ in range(most):
-            if self.stopped or self.gap <= tolerance:
+            if self.stopped or self.rest_gap <= tolerance:
                 return
             weight = self._weight if len(self.prices) > 2 else 0.0
-            wanted = self.mix.prices if self.mix else self.best
-            self.ask(weight * self.best + (1.0 - weight) * wanted)
+            wanted = self.mix.prices if self.mix else self.rest_best
+            self.ask(weight * self.rest_best + (1.0 - weight) * wanted)
             self.mixed(phase)
 
     def used(self) -> tuple[list[Floats], Floats]:
@@ -137,7 +215,7 @@ class Generation:
         along = [self.limits.tree.along(prices) for prices in self.prices]
         found = []
         for group, node in enumerate(self.mixture.node):
-            used = np.flatnonzero(share[:, group] > _NOTHING)
+            used = np.flatnonzero(share[:, group] > SMALL)
             part = share[used, group]
             prices = np.array([along[self.asked[k][group]][node] for k in used])
             found.append((prices, part / part.sum()))
@@ -181,7 +259,10 @@ def generate(
     found = Generation(
         oracle=oracle, mixture=Mixture(limits=limits, node=node, hard=hard), tell=tell
     )
-    found.ask(np.zeros(limits.low.shape) if start is None else limits.possible(start.best))
+    if start is None:
+        found.approach(phase)
+    else:
+        found.ask(limits.possible(start.best))
     if start is not None and start.prices:
         found.ask_apart(list(start.prices), start.share, DEALT)
     found.mixed(phase)

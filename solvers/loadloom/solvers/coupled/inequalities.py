@@ -127,8 +127,7 @@ def _sums(
     held: Inequalities, prices: Floats, random: np.random.Generator
 ) -> Iterator[tuple[Indices, Floats]]:
     """Which inequalities are summed, and at what weights: some of one turn, some of several."""
-    steps = held.listed.oracle.turns.length.size
-    turn_of_row = (held.rows % steps) // held.listed.oracle.turns.step_count
+    turn_of_row = held.listed.turn_of_row[held.rows]
     turn = turn_of_row[np.argmax(held.overs > 0.0, axis=1)]
     priced = np.flatnonzero(prices > _UNPRICED * held.penalty.min())
     for d in np.unique(turn_of_row):

@@ -15,8 +15,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+_LEAST, _TINY = 0.1, 1e-9
+"""A limit below this share of a total, or below this, is too small to take shares of."""
+
 Floats = NDArray[np.float64]
 Indices = NDArray[np.integer]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,6 +89,21 @@ class Limits:
         """By how much totals (nodes, T) are above the high limits, and below the low ones."""
         return np.maximum(total - self.high, 0.0), np.maximum(self.low - total, 0.0)
 
+    def strain(self, total: Floats, prices: Floats) -> Floats:
+        """By which share of a limit totals are beyond it, or short of it where it has a price.
+
+        From -1 to 1, positive where dearer would be better, (nodes, T).
+        """
+        found = np.zeros(total.shape)
+        for limit, sign in ((self.high, 1.0), (self.low, -1.0)):
+            finite = np.isfinite(limit)
+            side = np.where(finite, limit, 0.0)
+            size = np.maximum(np.maximum(np.abs(side), _LEAST * np.abs(total)), _TINY)
+            beyond = sign * (total - side) / size
+            counts = finite & ((beyond > 0.0) | (sign * prices > 0.0))
+            found += np.where(counts, sign * np.clip(beyond, -1.0, 1.0), 0.0)
+        return found
+
     def possible(self, prices: Floats) -> Floats:
         """The prices (nodes, T) with those left out that no limit can have."""
         most = self.breach[:, None]
@@ -113,5 +132,7 @@ class Response:
     value: Floats
 
 
-Oracle = Callable[[Floats], Response]
-"""Answers prices (groups, T): for each group the sums along its way to the root."""
+Oracle = Callable[[Floats, Bools], Response]
+"""Answers prices (groups, T), for each group the sums along its way to the root.
+
+Only groups that are asked, (groups,), need to answer; what is told of others counts for nothing."""

@@ -9,12 +9,13 @@ from functools import cached_property
 import numpy as np
 
 from loadloom.solvers.coupled.oracle import Oracle, Rows
-from loadloom.solvers.kernels.choosers import FAR, LISTED, NOTHING, Codes, Flags, Floats, Indices
+from loadloom.solvers.kernels.choosers import FAR, NOTHING, Codes, Flags, Floats, Indices
 from loadloom.solvers.kernels.listing import (
     Windows,
     count_windows,
     dominated,
     places_of,
+    stands,
     written_out,
 )
 from loadloom.solvers.kernels.weeks import week_values
@@ -26,11 +27,14 @@ _SAFE = 1e-7  # by what share a plan may be better than a known one and yet be l
 
 
 def can_list(oracle: Oracle) -> bool:
-    """Whether a turn holds at most one window, nothing is fixed or limited, and few are listed."""
+    """Whether a turn holds at most one window, nothing is limited, and few are listed."""
     turns = oracle.turns
-    if oracle.budget_count or np.any(turns.most_windows > 1) or np.any(turns.pause_forced):
+    if np.isfinite(turns.limit).any() or turns.rank[0] < 0.0:
         return False
-    if np.any(turns.mode == LISTED) or np.isfinite(turns.limit).any() or turns.rank[0] < 0.0:
+    if np.any(turns.most_windows > 1) or np.any(np.diff(turns.listed_start) > 1):
+        return False
+    choices = np.repeat(np.diff(turns.pause_start), np.diff(turns.pause_start))
+    if np.any(choices[turns.pause_forced] > 1):
         return False
     return 0 < int(count_windows(turns)[-1]) <= MOST_LISTED
 
@@ -46,11 +50,28 @@ class Listed:
         self.open: Flags = np.ones((turns.rank.size, self.count), np.bool_)
         beaten = dominated(turns, self.windows, self._needed_steps)
         self.open[:, : self.windows.pause_base] &= ~beaten
+        self.open |= self.held
 
     @property
     def count(self) -> int:
         """The number of windows and pauses."""
         return self.windows.cost.size
+
+    @cached_property
+    def held(self) -> Flags:
+        """Which windows and pauses every answer takes, (W,)."""
+        held = np.zeros(self.count, np.bool_)
+        held[self.windows.start[np.flatnonzero(stands(self.oracle.turns))]] = True
+        held[self.windows.pause_base :] = self.oracle.turns.pause_forced
+        return held
+
+    @cached_property
+    def _musts(self) -> tuple[Flags, Flags]:
+        """Whether each turn must hold a window, (N, D), and each chooser must pause, (N,)."""
+        must_pause = np.zeros(self.oracle.count, np.bool_)
+        base = self.windows.pause_base
+        must_pause[self.chooser[base:][self.held[base:]]] = True
+        return stands(self.oracle.turns), must_pause
 
     @cached_property
     def group(self) -> Indices:
@@ -82,9 +103,11 @@ class Listed:
 
     @cached_property
     def turn_of_row(self) -> Indices:
-        """The turn of each row of lines."""
-        turns = self.oracle.turns
-        return (np.arange(self.rows.demand.size) % turns.length.size) // turns.step_count
+        """The turn of each row; -1 of budgets, which are those of all turns."""
+        turns, lines = self.oracle.turns, self.oracle.line_rows
+        turn = np.full(self.rows.demand.size, -1)
+        turn[:lines] = (np.arange(lines) % turns.length.size) // turns.step_count
+        return turn
 
     @cached_property
     def dearest(self) -> float:
@@ -94,18 +117,19 @@ class Listed:
 
     @cached_property
     def entries(self) -> tuple[Indices, Indices, Floats]:
-        """The row, the window and the relief of every entry of the rows of lines."""
+        """The row, the window and the relief of every entry; a budget is relieved of amounts."""
         windows, steps = self.windows, self.oracle.turns.length.size
         sizes = np.diff(windows.at)
         which = np.repeat(np.arange(sizes.size), sizes)
         step = windows.begin[which] + np.arange(which.size) - windows.at[which]
         line = self.oracle.turns.line[self.chooser[which]]
         own = line > 0
-        row = np.concatenate((step, line[own] * steps + step[own]))
+        counted = np.flatnonzero(windows.budget >= 0) if self.oracle.budget_count else which[:0]
+        of_budget = self.oracle.line_rows + windows.budget[counted]
         return (
-            row,
-            np.concatenate((which, which[own])),
-            np.concatenate((windows.relief, windows.relief[own])),
+            np.concatenate((step, line[own] * steps + step[own], of_budget)),
+            np.concatenate((which, which[own], counted)),
+            np.concatenate((windows.relief, windows.relief[own], -windows.amount[counted])),
         )
 
     @cached_property
@@ -143,7 +167,7 @@ class Listed:
             turns.gap,
             turns.rank,
             turns.rank_class,
-            turns.mode.shape[1],
+            *self._musts,
             values,
             taken,
             regret,

@@ -53,8 +53,9 @@ class Master:
         for name, value in _OPTIONS.items():
             self._highs.setOptionValue(name, value)
         self._begin()
+        held = np.flatnonzero(self.listed.held)
         for i in range(self.listed.oracle.count):
-            self._remember(i, np.zeros(0, np.int64))
+            self._remember(i, held[self.listed.chooser[held] == i])
 
     def _begin(self) -> None:
         """The programme without patterns and inequalities."""
@@ -111,8 +112,9 @@ class Master:
         )
 
     def forget(self, patterns: Flags, inequalities: Flags) -> None:
-        """Forgets patterns, but for those of nothing, and inequalities; begins anew without."""
-        stays = [p for p, own in enumerate(self.windows) if not patterns[p] or not own.size]
+        """Forgets patterns, but for the first of each chooser, and inequalities; begins anew."""
+        first = self.listed.oracle.count
+        stays = [p for p in range(len(self.windows)) if p < first or not patterns[p]]
         self.windows = [self.windows[p] for p in stays]
         self.owner = [self.owner[p] for p in stays]
         self._known = {(i, *own.tolist()) for i, own in zip(self.owner, self.windows, strict=True)}

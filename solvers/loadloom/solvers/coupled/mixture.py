@@ -5,8 +5,9 @@
                low - under <= sum over groups below the node of flow[k,g] * share[k,g]
                            <= high + over   for each node and interval
 
-Rows that no mix has broken yet stay out of the programme: most limits never bind. With rows of all
-of 9 nodes and 96 intervals a programme took several times as long.
+Rows that no response and no mix has broken yet stay out of the programme: most limits never bind.
+With rows of all of 9 nodes and 96 intervals a programme took several times as long, and with rows
+that mixes alone have broken it had to be solved twice as often.
 """
 
 from dataclasses import dataclass, field
@@ -53,13 +54,15 @@ class Mix:
 class Mixture:
     """The responses so far and the programme of them.
 
-    `node` is that of each group, (groups,); `hard` what a breach of a hard limit costs at first.
+    `node` is that of each group, (groups,); `hard` what a breach of a hard limit costs at first;
+    `fixed` the only response that a group may take, or -1, (groups,).
     """
 
     limits: Limits
     node: Indices
     hard: float
     responses: int = 0
+    fixed: Indices = field(init=False)
     _flow: Floats = field(init=False)
     _cost: Floats = field(init=False)
     _row: Indices = field(init=False)
@@ -71,6 +74,7 @@ class Mixture:
     def __post_init__(self) -> None:
         groups, steps = self.node.size, self.limits.low.shape[1]
         self._flow, self._cost = np.empty((8, groups, steps)), np.empty((8, groups))
+        self.fixed = np.full(groups, -1)
         self._row = np.full(self.limits.low.size, -1)
         for name, value in _OPTIONS.items():
             self._highs.setOptionValue(name, value)
@@ -105,11 +109,29 @@ class Mixture:
         values = np.concatenate([value for _, value in parts])
         first = self._highs.getNumCol()
         self._highs.addCols(
-            groups, response.cost, np.zeros(groups), np.full(groups, kHighsInf), index.size,
-            begin, index, values,
+            groups, response.cost, np.zeros(groups),
+            np.where(self.fixed < 0, kHighsInf, 0.0), index.size, begin, index, values,
         )  # fmt: skip
         self._share += range(first, first + groups)
         self._highs.setOptionValue("simplex_strategy", _PRIMAL_SIMPLEX)
+        if (self.fixed < 0).all():
+            self._add_rows(self.total_of(response.flow))
+
+    def fix(self, group: int, response: int) -> None:
+        """Lets a group take one of its responses alone."""
+        self.fixed[group] = response
+        own = np.array(self._share[group :: self.groups], np.int32)
+        most = np.where(np.arange(own.size) == response, kHighsInf, 0.0)
+        self._highs.changeColsBounds(own.size, own, np.zeros(own.size), most)
+        self._highs.setOptionValue("simplex_strategy", _DUAL_SIMPLEX)
+
+    def paid(self, along: Floats) -> Floats:
+        """What groups pay for what they are fixed to, at prices (groups, T); 0 for others."""
+        found = np.zeros(self.groups)
+        for group in np.flatnonzero(self.fixed >= 0):
+            k = self.fixed[group]
+            found[group] = self._cost[k, group] + along[group] @ self._flow[k, group]
+        return found
 
     def dearer(self, hard: float) -> None:
         """Raises what a breach of a hard limit costs."""
@@ -152,7 +174,10 @@ class Mixture:
 
     def _total(self, share: Floats) -> Floats:
         """The flow of all nodes, (nodes, T)."""
-        flow = np.einsum("kg,kgt->gt", share, self._flow[: self.responses])
+        return self.total_of(np.einsum("kg,kgt->gt", share, self._flow[: self.responses]))
+
+    def total_of(self, flow: Floats) -> Floats:
+        """The flow of all nodes, (nodes, T), where groups have these, (groups, T)."""
         own = np.zeros(self.limits.low.shape)
         np.add.at(own, self.node, flow)
         return self.limits.tree.totals(own)

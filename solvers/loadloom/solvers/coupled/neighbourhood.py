@@ -6,6 +6,7 @@
                sum_c v[turn,c] over turns closer than `gap` <= 1;  sum v of a chooser <= most turns
                n * v[turn,c] <= sum of v[earlier turn,c-1], n of which come before the first at c
                sum_q z[q] of a chooser <= 1, and none in a turn that is used
+               sum_k x[k] = 1 of a window that is held, and z[q] = 1 of a pause
 
 over windows w at ranks c, pauses q, x, z, v whole. What is found is weighed anew, so that the
 tolerances of HiGHS decide nothing. Seen with 20 choosers of 7 turns: a third of the choosers, or
@@ -149,6 +150,7 @@ def _programme(listed: Listed, parts: Parts) -> Program:
     _few_turns(entries, listed, parts, uses)
     _ranks(entries, listed, parts, uses)
     _pauses(entries, listed, parts, pauses, uses)
+    _held(entries, listed, parts)
     cost = np.zeros(columns)
     cost[:pauses] = turns.rank[parts.rank] * windows.cost[parts.window]
     cost[pauses:uses] = windows.cost[parts.pause]
@@ -230,6 +232,15 @@ def _pauses(entries: Entries, listed: Listed, parts: Parts, pauses: int, uses: i
     entries.add(first + every, pauses + every, 1.0)
     at, use = np.nonzero((who * days + turn)[:, None] == parts.turn)
     entries.add(first + at, uses + use, 1.0)
+
+
+def _held(entries: Entries, listed: Listed, parts: Parts) -> None:
+    """What is held is taken: a window at one of its ranks, and a pause."""
+    which = np.concatenate((parts.window, parts.pause))
+    mine = np.flatnonzero(listed.held[which])
+    held, number = np.unique(which[mine], return_inverse=True)
+    first = entries.block(1.0, 1.0, held.size)
+    entries.add(first + number, mine, 1.0)
 
 
 def _columns(listed: Listed, parts: Parts, taken: Flags, answer: Answer) -> Floats:

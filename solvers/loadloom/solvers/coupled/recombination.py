@@ -36,7 +36,7 @@ _TURNS, _CHOOSERS = (2, 4), (0.2, 0.8)  # how many turns, and what share of the 
 _NODES = 200  # of HiGHS' search tree at most
 _TIME_SHARE, _LEAST_S, _MOST_S = 0.1, 0.3, 2.0  # the time of one programme where time counts
 
-_DIVE_WINDOWS, _DIVE_GAP = 400, 1e-3  # of one turn of a dive
+_DIVE_WINDOWS, _DIVE_GAP = 300, 1e-3  # of one turn of a dive
 _DIVE_SHARE, _DIVE_S = 0.06, (0.5, 1.5)  # the time of one turn of a dive, at first and at most
 _DIVED = 4  # turns that are chosen again at most
 DOUBT = 0.1  # by how much prices and the order of turns vary between dives
@@ -60,6 +60,11 @@ def effort(search: Search) -> Effort:
     )
 
 
+def can_dive(search: Search) -> bool:
+    """Whether turns may be chosen one after the other: by the clock, and no budget is of all."""
+    return search.race.budget.by_clock and not search.oracle.budget_count
+
+
 def dived(search: Search, listed: Listed, *, doubt: float = DOUBT) -> Answer:
     """An answer whose turns are all chosen anew, one after the other.
 
@@ -68,8 +73,8 @@ def dived(search: Search, listed: Listed, *, doubt: float = DOUBT) -> Answer:
     random = search.random
     prices = search.prices * np.exp(random.normal(0.0, doubt, search.prices.size))
     order = by_demand(listed, prices * np.exp(random.normal(0.0, doubt, prices.size)))
-    nobody = listed.oracle.weighed(listed.oracle.nobody())
-    return dive(listed, nobody, order, np.minimum(prices, listed.rows.penalty), effort(search))
+    least = listed.oracle.weighed(listed.patterns(np.flatnonzero(listed.held)))
+    return dive(listed, least, order, np.minimum(prices, listed.rows.penalty), effort(search))
 
 
 @dataclass(kw_only=True)
@@ -94,7 +99,7 @@ class Recombination:
         # The rule of succession: nothing is ruled out by its first failures.
         chance = (self.gains + 1.0) / (self.tries + 2.0)
         chance[_MIX] *= len(self.kept) > _MIXED[0]
-        chance[_DIVE] *= search.race.budget.by_clock
+        chance[_DIVE] *= can_dive(search)
         kind = int(search.random.choice(_KINDS, p=chance / chance.sum()))
         if kind == _DIVE:
             found = self._some_anew(search)

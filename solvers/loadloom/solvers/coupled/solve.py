@@ -20,7 +20,7 @@ from loadloom.solvers.coupled.annealing import Annealer, can_anneal
 from loadloom.solvers.coupled.budget import Race
 from loadloom.solvers.coupled.listed import can_list
 from loadloom.solvers.coupled.oracle import Answer, Oracle, Rows
-from loadloom.solvers.coupled.recombination import DOUBT, Recombination, dived
+from loadloom.solvers.coupled.recombination import DOUBT, Recombination, can_dive, dived
 from loadloom.solvers.coupled.sample import sampled
 from loadloom.solvers.coupled.search import (
     Search,
@@ -116,7 +116,7 @@ def dives(search: Search) -> bool:
     A turn of fewer choosers has too few that are called for prices to tell who they should be; and
     where time is not what ends the search, its rounds are to be short.
     """
-    return DIVING <= search.oracle.count <= FEW and search.race.budget.by_clock
+    return DIVING <= search.oracle.count <= FEW and can_dive(search)
 
 
 def _begin(oracle: Oracle, rows: Rows, race: Race, seed: int, start: Answer | None) -> Search:

@@ -35,9 +35,6 @@ _LINE_BYTES, _AHEAD_BYTES = 64, 6144
 """Rows are asked for so far ahead. The processor foresees the rows of long tables by itself, but
 not those of 96 columns, four at a time: asking takes 23 ns a row, waiting 47."""
 
-BLOCK = 64
-"""Rows of a block are gone over several times while they are in the cache."""
-
 _ANY_ORDER = {"contract", "nsz", "reassoc"}
 
 
@@ -127,10 +124,10 @@ def add_rows(values, group, weight, coarse, fine, table, begin, largest, smalles
         table: (K or more, n or more), a column a row: filled in with its sums by each weight.
         begin: the column of the first row.
         largest: (n,) filled in with the row's largest value.
-        smallest: (n,) likewise with its smallest value, or 0 where none is negative. Infinity shows
-            in one of the two, NaN in both.
+        smallest: (n,) zeros, filled in with the row's smallest value where one is negative: memory
+            that is not written to costs nothing. Infinity shows in one of the two, NaN in both.
         watch: (m,) columns.
-        watched: (n, m), filled in with the values in those columns.
+        watched: (n, m or more), filled in with the values in those columns.
     """
     since, count = 0, values.shape[0]
     small = _key(largest.dtype.type(SMALL))
@@ -147,7 +144,6 @@ def add_rows(values, group, weight, coarse, fine, table, begin, largest, smalles
         _sums(values, i, b, c, d, weight, table, begin)
         end, g = min(i + 4, count), group[i]
         for j in range(i, end):
-            smallest[j] = 0.0
             for m in range(watch.size):
                 watched[j, m] = values[j, watch[m]]
         alike = group[b] == g and group[c] == g and group[d] == g
@@ -280,24 +276,11 @@ def _sums(values, i, j, k, m, weight, table, begin):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def figures_at_peak(
-    values,
-    order,
-    total,
-    ties,
-    tie_weight,
-    smallest,
-    rest,
-    hours,
-    everything,
-    largest,
-    table,
-    begin,
-):
+def figures_at_peak(values, order, total, ties, tie_weight, smallest, rest, figures):
     """Fills in what rows have to do with the largest total; returns for how many it is not known.
 
     Args:
-        values: (n, m) the rows' values in some columns, or in all.
+        values: (n, m or more) the rows' values in m columns, or in all.
         order: (m,) those columns, the ones with the largest totals first.
         total: (m,) their totals in that order.
         ties: (k,) the columns whose totals count as largest.
@@ -305,50 +288,23 @@ def figures_at_peak(
         smallest: (n,) at most the smallest value of each row, and at most 0: it bounds what a
             column that was not looked at can come to.
         rest: the largest total of all columns that are not in `values`.
-        hours: the sum of all weights.
-        everything: the weighted sum of all rows.
-        largest: (n,) the rows' largest values.
-        table: (K + 5, n or more) a column a row: its weighted sums and five figures, which are
-            filled in: the sum over K; that over `hours` times the row's largest; the weighted mean
-            over the ties; the largest total without the row; and what is left of `everything` over
-            `hours` times it. Ratios to 0 or less are 0. The largest total without a row is NaN
-            where `rest` may be larger.
-        begin: the column of the first row.
+        figures: (n, 2), filled in with the row's weighted mean over the ties, and the largest total
+            without the row, which is NaN where `rest` may be larger. They may lie in the memory of
+            `values`, from its beginning on and a row no longer than there: a row is read first.
     """
-    unknown, lead, k = 0, order[0], table.shape[0] - 5
+    unknown, lead = 0, order[0]
     second = max(total[1], rest) if order.size > 1 else rest
-    for first in range(0, values.shape[0], BLOCK):
-        last = min(first + BLOCK, values.shape[0])
-        doubtful = 0
-        for i in range(first, last):
-            table[k + 2, begin + i] = values[i, lead]
-        for i in range(first, last):
-            without = total[0] - table[k + 2, begin + i]
-            table[k + 3, begin + i] = without
-            doubtful += second - np.float64(smallest[i]) > without
-        if doubtful > 0:
-            for i in range(first, last):
-                if second - np.float64(smallest[i]) > table[k + 3, begin + i]:
-                    without = _largest_without(values, i, order, total, smallest[i], rest)
-                    table[k + 3, begin + i] = without
-                    unknown += np.isnan(without)
+    for i in range(values.shape[0]):
+        at_peak = np.float64(values[i, lead])
+        without = total[0] - at_peak
+        if second - np.float64(smallest[i]) > without:
+            without = _largest_without(values, i, order, total, smallest[i], rest)
+            unknown += np.isnan(without)
         if ties.size > 1:
-            for i in range(first, last):
-                tied = 0.0
-                for m in range(ties.size):
-                    tied += np.float64(values[i, ties[m]]) * tie_weight[m]
-                table[k + 2, begin + i] = tied
-        for i in range(begin + first, begin + last):
-            table[k, i] = table[0, i]
-        for j in range(1, k):
-            for i in range(begin + first, begin + last):
-                table[k, i] += table[j, i]
-        for i in range(first, last):
-            full = hours * np.float64(largest[i])
-            table[k + 1, begin + i] = table[k, begin + i] / full if full > 0.0 else 0.0
-        for i in range(begin + first, begin + last):
-            others = hours * table[k + 3, i]
-            table[k + 4, i] = (everything - table[k, i]) / others if others > 0.0 else 0.0
+            at_peak = 0.0
+            for m in range(ties.size):
+                at_peak += np.float64(values[i, ties[m]]) * tie_weight[m]
+        figures[i, 0], figures[i, 1] = at_peak, without
     return unknown
 
 

@@ -7,6 +7,7 @@ from numba import njit
 
 from loadloom.solvers.kernels.choosers import (
     FREE,
+    LISTED,
     NOTHING,
     Codes,
     Flags,
@@ -58,14 +59,30 @@ def _count(turns, i, day):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def count_windows(turns):
-    """The running number of windows of all free turns, (N * D + 1,)."""
+    """The running number of windows of all turns, (N * D + 1,).
+
+    Those of free turns, and of turns with one listed, which is taken or left; several are not
+    written out.
+    """
     count, days = turns.mode.shape
     start = np.zeros(count * days + 1, np.int64)
     for i in range(count):
         for d in range(days):
-            size = _count(turns, i, d) if turns.mode[i, d] == FREE else 0
-            start[i * days + d + 1] = start[i * days + d] + size
+            turn, size = i * days + d, 0
+            if turns.mode[i, d] == FREE:
+                size = _count(turns, i, d)
+            elif turns.mode[i, d] == LISTED:
+                size = int(turns.listed_start[turn + 1] - turns.listed_start[turn] == 1)
+            start[turn + 1] = start[turn] + size
     return start
+
+
+def stands(turns: Turns) -> Flags:
+    """Whether each turn must hold something that is listed for it, (N, D)."""
+    sizes = np.diff(turns.listed_start)
+    forced = np.zeros(sizes.size, np.bool_)
+    forced[np.repeat(np.arange(sizes.size), sizes)[turns.listed_forced]] = True
+    return forced.reshape(turns.mode.shape)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -136,9 +153,12 @@ def _measure(turns, start, code, price, cost, amount, budget, size, value, begin
     for i in range(count):
         line, first_option = turns.line[i], turns.option_start[i]
         for d in range(days):
+            turn = i * days + d
             if turns.mode[i, d] == FREE:
-                _write_codes(turns, i, d, start[i * days + d], code)
-            for w in range(start[i * days + d], start[i * days + d + 1]):
+                _write_codes(turns, i, d, start[turn], code)
+            elif start[turn] < start[turn + 1]:
+                code[start[turn]] = turns.listed[turns.listed_start[turn]]
+            for w in range(start[turn], start[turn + 1]):
                 cost[w], amount[w], size[w] = _window(turns, i, d, code[w], relief)
                 begin[w] = d * steps + (code[w] // steps) % steps
                 budget[w] = turns.budget[first_option + code[w] // (steps * steps)]
@@ -196,7 +216,10 @@ def written_out(turns: Turns, price: Floats) -> Windows:
 
 
 def places_of(turns: Turns, windows: Windows, patterns: Codes) -> tuple[Indices, Indices]:
-    """The window in each place of each chooser's free turns, (N, D * K), and its pause, (N,)."""
+    """The window in each place of each chooser's turns, (N, D * K), and its pause, (N,).
+
+    There is none in turns whose windows are not written out.
+    """
     count, days = turns.mode.shape
     room = (patterns.shape[1] - 1) // days
     places = np.full((count, days * room), NOTHING, np.int64)
@@ -210,14 +233,21 @@ def places_of(turns: Turns, windows: Windows, patterns: Codes) -> tuple[Indices,
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _beats(one, other, at, begin, relief, cost, needed, later):
+def _beats(one, other, at, begin, relief, cost, amount, budget, needed, later):
     """Whether a window costs no more than another of its turn, and relieves no less where needed.
 
-    Of two that are alike, the one that does not stand later beats the other.
+    It must not count more against a budget. Of two that are alike, the one that does not stand
+    later beats the other.
     """
     if cost[one] > cost[other]:
         return False
     alike = cost[one] == cost[other]
+    if budget[one] >= 0:
+        if budget[one] != budget[other] or amount[one] > amount[other]:
+            return False
+        alike = alike and amount[one] == amount[other]
+    elif budget[other] >= 0:
+        alike = False
     low = min(begin[one], begin[other])
     high = max(begin[one] + at[one + 1] - at[one], begin[other] + at[other + 1] - at[other])
     for t in range(low, high):
@@ -235,7 +265,7 @@ def _beats(one, other, at, begin, relief, cost, needed, later):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _mark_beaten(start, begin, at, relief, cost, needed, line, days, beaten):
+def _mark_beaten(start, begin, at, relief, cost, amount, budget, needed, line, days, beaten):
     for turn in range(start.size - 1):
         steps = needed[line[turn // days]]
         for other in range(start[turn], start[turn + 1]):
@@ -247,7 +277,10 @@ def _mark_beaten(start, begin, at, relief, cost, needed, line, days, beaten):
                 if beaten[other]:
                     break
                 if one != other and not beaten[one]:
-                    beaten[other] = _beats(one, other, at, begin, relief, cost, steps, one > other)
+                    later = one > other
+                    beaten[other] = _beats(
+                        one, other, at, begin, relief, cost, amount, budget, steps, later
+                    )
 
 
 def dominated(turns: Turns, windows: Windows, needed: Flags) -> Flags:
@@ -262,6 +295,8 @@ def dominated(turns: Turns, windows: Windows, needed: Flags) -> Flags:
         windows.at,
         windows.relief,
         windows.cost,
+        windows.amount,
+        windows.budget,
         needed,
         turns.line,
         turns.mode.shape[1],

@@ -25,7 +25,7 @@ def _best_of_turns(start, cost, worth, open_, turn, days, rank, best, which):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _forwards(most, gap, rank_class, best, pause_best, value):
+def _forwards(most, gap, rank_class, best, pause_best, must, value):
     """Fills in `value[d, state]`: the least cost of turns before d that leads to a state."""
     days, waits = best.shape[0], gap + 1
     states = (most + 1) * waits * 2
@@ -38,8 +38,9 @@ def _forwards(most, gap, rank_class, best, pause_best, value):
                 continue
             paused, wait, used = state % 2, (state // 2) % waits, state // (2 * waits)
             idle = (used * waits + max(wait - 1, 0)) * 2 + paused
-            value[d + 1, idle] = min(value[d + 1, idle], now)
-            if paused == 0 and pause_best[d] < FAR:
+            if not must[d]:
+                value[d + 1, idle] = min(value[d + 1, idle], now)
+            if paused == 0 and not must[d] and pause_best[d] < FAR:
                 value[d + 1, idle + 1] = min(value[d + 1, idle + 1], now + pause_best[d])
             if wait == 0 and used < most and best[d, rank_class[used]] < FAR:
                 after = ((used + 1) * waits + gap) * 2 + paused
@@ -47,17 +48,18 @@ def _forwards(most, gap, rank_class, best, pause_best, value):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _backwards(most, gap, rank_class, best, pause_best, value):
+def _backwards(most, gap, rank_class, best, pause_best, must, must_pause, value):
     """Fills in `value[d, state]`: the least cost of turn d and later ones from a state on."""
     days, waits = best.shape[0], gap + 1
     states = (most + 1) * waits * 2
-    value[days, :states] = 0.0
+    for state in range(states):
+        value[days, state] = FAR if must_pause and state % 2 == 0 else 0.0
     for d in range(days - 1, -1, -1):
         for state in range(states):
             paused, wait, used = state % 2, (state // 2) % waits, state // (2 * waits)
             idle = (used * waits + max(wait - 1, 0)) * 2 + paused
-            least = value[d + 1, idle]
-            if paused == 0 and pause_best[d] < FAR:
+            least = FAR if must[d] else value[d + 1, idle]
+            if paused == 0 and not must[d] and pause_best[d] < FAR:
                 least = min(least, value[d + 1, idle + 1] + pause_best[d])
             if wait == 0 and used < most and best[d, rank_class[used]] < FAR:
                 after = ((used + 1) * waits + gap) * 2 + paused
@@ -78,18 +80,20 @@ def week_values(
     gaps,
     rank,
     rank_class,
-    days,
+    musts,
+    must_pause,
     values,
     taken,
     regret,
 ):
     """Writes the least value of each chooser, the windows and pauses it takes, and all regrets.
 
-    `worth[w]` is what taking window w earns, `open_[c, w]` whether it may be taken at rank c. What
-    the best pattern of its chooser costs with it at rank c, beyond the best of all, is
-    `regret[c, w]`; that of pauses stands in row 0.
+    `worth[w]` is what taking window w earns, `open_[c, w]` whether it may be taken at rank c,
+    `musts[i, d]` whether a turn must hold a window, `must_pause[i]` whether a chooser must pause;
+    a value is FAR where it cannot. What the best pattern of its chooser costs with it at rank c,
+    beyond the best of all, is `regret[c, w]`; that of pauses stands in row 0.
     """
-    count, ranks = most_turns.size, rank.size
+    count, ranks, days = most_turns.size, rank.size, musts.shape[1]
     widest = 2 * (days + 1) * (np.max(gaps) + 1)
     best, which = np.zeros((days, ranks)), np.zeros((days, ranks), np.int64)
     pause_best, pause_which = np.zeros(days), np.zeros(days, np.int64)
@@ -106,8 +110,9 @@ def week_values(
             w, d = pause_base + entry, pause_turn[entry]
             if open_[0, w] and cost[w] - worth[w] < pause_best[d]:
                 pause_best[d], pause_which[d] = cost[w] - worth[w], w
-        _forwards(most, gap, rank_class, best, pause_best, before)
-        _backwards(most, gap, rank_class, best, pause_best, behind)
+        must = musts[i]
+        _forwards(most, gap, rank_class, best, pause_best, must, before)
+        _backwards(most, gap, rank_class, best, pause_best, must, must_pause[i], behind)
         least = behind[0, 0]
         values[i] = least
         for d in range(days):
@@ -118,7 +123,7 @@ def week_values(
                     continue
                 paused, wait, done = state % 2, (state // 2) % waits, state // (2 * waits)
                 idle = (done * waits + max(wait - 1, 0)) * 2 + paused
-                if paused == 0:
+                if paused == 0 and not must[d]:
                     pausing = min(pausing, before[d, state] + behind[d + 1, idle + 1])
                 if wait == 0 and done < most:
                     c = rank_class[done]
@@ -133,21 +138,24 @@ def week_values(
                 if pause_turn[entry] == d:
                     w = pause_base + entry
                     regret[0, w] = FAR
-                    if open_[0, w]:
+                    if open_[0, w] and pausing < FAR:
                         regret[0, w] = pausing + cost[w] - worth[w] - least
-        _take(most, gap, rank_class, best, which, pause_best, pause_which, behind, taken)
+        if least < FAR:
+            _take(most, gap, rank_class, best, which, pause_best, pause_which, must, behind, taken)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _take(most, gap, rank_class, best, which, pause_best, pause_which, behind, taken):
+def _take(most, gap, rank_class, best, which, pause_best, pause_which, must, behind, taken):
     """Marks the windows and the pause on the way of least cost; doing nothing comes first."""
     days, waits, state = best.shape[0], gap + 1, 0
     for d in range(days):
         paused, wait, used = state % 2, (state // 2) % waits, state // (2 * waits)
         idle = (used * waits + max(wait - 1, 0)) * 2 + paused
-        least, move = behind[d + 1, idle], 0
-        if paused == 0 and pause_best[d] < FAR and behind[d + 1, idle + 1] + pause_best[d] < least:
-            least, move = behind[d + 1, idle + 1] + pause_best[d], 1
+        least, move = FAR if must[d] else behind[d + 1, idle], 0
+        if paused == 0 and not must[d] and pause_best[d] < FAR:
+            pausing = behind[d + 1, idle + 1] + pause_best[d]
+            if pausing < least:
+                least, move = pausing, 1
         if wait == 0 and used < most:
             c = rank_class[used]
             after = ((used + 1) * waits + gap) * 2 + paused

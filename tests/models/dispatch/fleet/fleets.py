@@ -1,12 +1,19 @@
 """Random fleets for the tests: homes with a store below feeders, below a substation."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 
 from loadloom.models.dispatch.batch import Batch
+from loadloom.models.dispatch.devices.appliance import ShiftableAppliance
+from loadloom.models.dispatch.devices.heat import HeatBus
+from loadloom.models.dispatch.devices.storage import Storage
+from loadloom.models.dispatch.devices.unit import Unit
+from loadloom.models.dispatch.devices.vehicle import Session, Vehicle
 from loadloom.models.dispatch.fleet.problem import Fleet, Network
+from loadloom.models.dispatch.problem import Problem
 from loadloom.models.horizon import FloatArray, Horizon
 
 START = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -83,11 +90,85 @@ def limited(
     fleet: Fleet, power_kw: FloatArray, share: float, export_share: float = np.inf
 ) -> Fleet:
     """The fleet under limits at a share of what its nodes draw and feed in without, (nodes, T)."""
-    net = fleet.net_load_kwh / fleet.sites.horizon.step_h
+    net = fleet.net_load_kwh / fleet.horizon.step_h
     need = np.maximum(net.max(axis=1), 0.0)
     most = np.maximum(share * power_kw.max(axis=1), 1.02 * need)[:, None]
     fed = np.full(most.shape, np.inf)
     if export_share < np.inf:
         fed = export_share * np.maximum(-power_kw.min(axis=1), 0.0)[:, None]
-    feeders, count = len(fleet.network.names) - 1, fleet.sites.horizon.count
+    feeders, count = len(fleet.network.names) - 1, fleet.horizon.count
     return replace(fleet, network=network(feeders, count, import_kw=most, export_kw=fed))
+
+
+def home(kind: str, intervals: int, seed: int) -> Problem:
+    """A home with a load, a plant, and what its kind says: car, tank, both, washer, pump."""
+    random = np.random.default_rng(seed)
+    plain = homes(1, intervals, seed).sites.site(0)
+    random_start = int(random.integers(0, max(1, intervals // 3)))
+    more: dict[str, tuple] = {"storages": ()}
+    if kind in ("car", "both"):
+        stay = Session(
+            arrival=random_start, departure=intervals - 1, wanted_kwh=float(random.uniform(10, 25))
+        )
+        more["vehicles"] = (
+            Vehicle(
+                name="car",
+                capacity_kwh=40.0,
+                initial_energy_kwh=float(random.uniform(2.0, 8.0)),
+                charge_limit_kw=np.full(intervals, 7.4),
+                discharge_limit_kw=np.full(intervals, 5.0 if kind == "both" else 0.0),
+                sessions=(stay,),
+                charge_efficiency=0.92,
+                discharge_efficiency=0.92,
+                wear_cost_per_kwh=0.02,
+                end_value_per_kwh=0.12,
+            ),
+        )
+    if kind in ("tank", "both", "pump"):
+        least = 1.0 if kind == "pump" else 0.0
+        more |= _heated(intervals, random.uniform(0.5, 2.5, intervals), least)
+    if kind == "washer":
+        more["appliances"] = (
+            ShiftableAppliance(
+                name="washer",
+                profile_kw=np.array([2.0, 4.0]),
+                profile_step_h=float(plain.horizon.step_h[0]),
+                earliest=random_start,
+                latest=intervals,
+            ),
+        )
+    return replace(plain, **more)
+
+
+def _heated(intervals: int, demand: FloatArray, least: float) -> dict[str, tuple]:
+    """A heat pump with a tank."""
+    full, nothing = np.ones(intervals), np.zeros(intervals)
+    pump = Unit(
+        name="heat pump",
+        electric=True,
+        input_limit_kw=3.0 * full,
+        input_least_kw=least * full,
+        input_cost_per_kwh=nothing,
+        electricity_per_input=nothing,
+        heat_per_input=3.0 * full,
+        bus="heat",
+    )
+    tank = Storage(
+        name="tank",
+        energy_min_kwh=nothing,
+        energy_max_kwh=20.0 * full,
+        initial_energy_kwh=8.0,
+        charge_limit_kw=10.0 * full,
+        discharge_limit_kw=10.0 * full,
+        self_discharge_per_h=0.01,
+        bus="heat",
+    )
+    bus = HeatBus(name="heat", demand_kw=demand, dump=True)
+    return {"buses": (bus,), "units": (pump,), "storages": (tank,)}
+
+
+def with_mixed(fleet: Fleet, kinds: Sequence[str], seed: int = 0) -> Fleet:
+    """The fleet with a home of each kind more, in turns below its feeders."""
+    count, feeders = fleet.horizon.count, len(fleet.network.names) - 1
+    mixed = tuple(home(kind, count, seed + 100 + i) for i, kind in enumerate(kinds))
+    return replace(fleet, mixed=mixed, mixed_nodes=1 + np.arange(len(kinds)) % feeders)

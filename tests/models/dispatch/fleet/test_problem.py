@@ -50,7 +50,7 @@ def test_the_limits_of_a_part_leave_it_its_share():
     fleet = homes(30, 24, 1)
     limit = np.full((4, 24), 50.0)
     fleet = replace(fleet, network=replace(fleet.network, import_limit_kw=limit))
-    part = fleet.part(np.arange(15))
+    part = fleet.part(np.arange(15), np.zeros(0, np.int64))
     left = fleet.network.import_limit_kw * fleet.sites.horizon.step_h - fleet.net_load_kwh
     left_of_part = part.network.import_limit_kw * fleet.sites.horizon.step_h - part.net_load_kwh
     assert left_of_part[0] == pytest.approx(0.5 * left[0])

@@ -54,6 +54,15 @@ class RollUp(StrEnum):
     MONTH = "month"
 
 
+class Mark(StrEnum):
+    """What a reading can be beside good, missing apart."""
+
+    DUPLICATE = "duplicate"
+    LATE = "late"
+    NEGATIVE = "negative"
+    SPIKE = "spike"
+
+
 class Layout(StrEnum):
     """How curves stand in files that the server reads."""
 
@@ -204,6 +213,14 @@ def aggregate(
         float | None,
         typer.Option(metavar="TIMES", help="Replace readings above this multiple of the median."),
     ] = None,
+    replace: Annotated[
+        list[Mark] | None,
+        typer.Option(help="Fill such readings as if they were missing; negative ones and spikes."),
+    ] = None,
+    cut_off: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="With --root: readings that arrived later are late."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the users' figures here, .csv or .parquet.")
     ] = None,
@@ -224,6 +241,8 @@ def aggregate(
         roll_ups=[one.value for one in roll_up or []],
         fills=fill or [],
         spike=spike,
+        replaced=[one.value for one in replace or []],
+        cut_off=cut_off,
     )
     outputs = verbs.Outputs(out=out, total=total, plot=plot, as_json=as_json)
     verbs.aggregate(place, said, outputs)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -45,6 +46,8 @@ OPTIONS = {
     "options.bands": "--band",
     "options.rules.fills": "--fill",
     "options.rules.spike": "--spike",
+    "options.rules.replace": "--replace",
+    "options.rules.cut_off_time": "--cut-off",
     "options.quantiles": "--quantile",
     "request_id": "--request-id",
     "reason": "--reason",
@@ -211,6 +214,16 @@ def _read_remote(reading: Reading, remote: Remote, prices: Path | None, currency
     if faults:
         raise fail(WRONG_INPUT, *faults)
     return Pool(reading=reading, source=source, prices=said, currency_code=code)
+
+
+def cut_off(reading: Reading, said: str | None) -> datetime | None:
+    """The instant after which readings are late; ends the program if it is none, or here."""
+    if said is None:
+        return None
+    if reading.remote is None:
+        told = "--cut-off: for curves below a --root of the server alone, with a column of arrivals"
+        raise fail(WRONG_INPUT, told)
+    return reading.remote.moment("--cut-off", said, _zone(reading))
 
 
 def _zone(reading: Reading) -> str:

@@ -81,7 +81,7 @@ class Remote:
     def _grid(self, time_zone: str) -> Grid:
         if self.start is None or self.end is None or self.step is None:
             raise fail(WRONG_INPUT, f"--root needs {GRID}, which tell the intervals")
-        start, end = (self._moment(*one, time_zone) for one in self._ends())
+        start, end = (self.moment(*one, time_zone) for one in self._ends())
         minutes = (end - start) / timedelta(minutes=1)
         if not self.step > 0.0 or minutes <= 0.0 or minutes % self.step:
             told = f"--step: is {self.step:g} minutes; some of them must last from --start to --end"
@@ -92,7 +92,8 @@ class Remote:
     def _ends(self) -> tuple[tuple[str, str | None], tuple[str, str | None]]:
         return ("--start", self.start), ("--end", self.end)
 
-    def _moment(self, option: str, said: str | None, time_zone: str) -> datetime:
+    def moment(self, option: str, said: str | None, time_zone: str) -> datetime:
+        """The instant that an option says; ends the program if it is none."""
         try:
             return instant(parse_time(said), ZoneInfo(time_zone)).astimezone(UTC)
         except ValueError as error:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -22,7 +23,14 @@ from loadloom.client.agency_sums import LoadAggregate
 from loadloom.client.agency_wishes import AggregateWishes, PortfolioWishes, SettlementWishes
 from loadloom.client.client import Client
 from loadloom.client.command import agency_report as report
-from loadloom.client.command.agency_input import Pool, Reading, price_alone, read, source_of
+from loadloom.client.command.agency_input import (
+    Pool,
+    Reading,
+    cut_off,
+    price_alone,
+    read,
+    source_of,
+)
 from loadloom.client.command.orderly_output import Written, write_table
 from loadloom.client.command.orderly_place import ID_LETTERS, Place, opened
 from loadloom.client.command.orderly_progress import followed
@@ -61,6 +69,8 @@ class Aggregating:
     roll_ups: Sequence[str] = ()
     fills: Sequence[str] = ()
     spike: float | None = None
+    replaced: Sequence[str] = ()
+    cut_off: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +126,8 @@ def aggregate(place: Place, said: Aggregating, outputs: Outputs) -> None:
     """Adds up the curves in the files, tells the sum, and writes what was asked for."""
     place.check()
     outputs.check()
-    rules = reading_rules(said.fills, said.spike)
+    late = cut_off(said.reading, said.cut_off)
+    rules = reading_rules(said.fills, said.spike, said.replaced, late)
     bands = [time_band(text) for text in said.bands]
     pool = read(said.reading, said.prices, gaps=rules is not None)
     _check_plot(pool, outputs)
@@ -301,12 +312,12 @@ def list_settlements(place: Place) -> None:
 def added_up(client: Client, source: Source, wishes: AggregateWishes) -> LoadAggregate:
     """The sum of curves, which are sent in chunks where they are many.
 
-    Quantiles, and the profiles of areas, need all curves in one request.
+    The profiles of areas need all curves in one request.
     """
     rules = wishes.get("rules")
     profiles = rules is not None and any(fill == "area profile" for fill, _ in rules.fills)
     many = isinstance(source, Curves) and source.load_kw.size > CHUNKED_VALUES
-    if many and not profiles and not wishes.get("quantiles"):
+    if many and not profiles:
         return client.aggregate_load_stream(cast("Curves", source), **wishes)
     return client.aggregate_loads(source, **wishes)
 
@@ -358,9 +369,17 @@ def named(client: Client, said: str, place: Place) -> Settlement:
     return client.get_settlement(found[0].name)
 
 
-def reading_rules(fills: Sequence[str], spike: float | None) -> ReadingRules | None:
-    """The rules that options say; None for none; ends the program if they say nothing known."""
-    if not fills and spike is None:
+def reading_rules(
+    fills: Sequence[str],
+    spike: float | None,
+    replaced: Sequence[str] = (),
+    late: datetime | None = None,
+) -> ReadingRules | None:
+    """The rules that options say; None for none; ends the program if they say nothing known.
+
+    Readings with a mark of those `replaced` are filled too; those are late that came after `late`.
+    """
+    if not fills and spike is None and not replaced and late is None:
         return None
     known = get_args(agency.FillRule)
     steps = []
@@ -370,7 +389,12 @@ def reading_rules(fills: Sequence[str], spike: float | None) -> ReadingRules | N
             right = f"must be one of {', '.join(known)}, with a number of intervals behind it"
             raise fail(WRONG_INPUT, f"--fill {said}: {right}")
         steps.append((cast("agency.FillRule", found[1]), int(found[2] or 0)))
-    return ReadingRules(fills=steps, spike=None if spike is None else SpikeRule(times=spike))
+    return ReadingRules(
+        fills=steps,
+        spike=None if spike is None else SpikeRule(times=spike),
+        replace=cast("Sequence[agency.ReadingMark]", replaced),
+        cut_off=late,
+    )
 
 
 def time_band(said: str) -> TimeBand:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from loadloom.client.command.agency_app import agency
+from loadloom.client.command.fleet_app import add_fleet
 from loadloom.client.command.operations_app import operations
 from loadloom.client.command.orderly_app import orderly
 from loadloom.client.command.response_app import response
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from loadloom.client.request import Wishes
 
 app = typer.Typer(
-    help="Plans storage, photovoltaics and load, weeks short of power, buying together, and who is "
-    "called for less load.",
+    help="Plans storage, photovoltaics and load, fleets under shared limits, weeks short of power, "
+    "buying together, and who is called for less load.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -134,6 +135,9 @@ def dispatch(
     )
     files = verbs.Files(site=site, prices=prices, start=start, end=end, out=out, plot=plot)
     verbs.dispatch(files, address, wishes, as_json)
+
+
+add_fleet(app)
 
 
 @app.command()

@@ -108,11 +108,15 @@ def limit_prices(plan: Plan, place: Callable[[str], str]) -> Table:
     return table
 
 
-def peaks(plan: Plan) -> Table:
+def peaks(site: Site, plan: Plan) -> Table:
     """The peaks of the demand charges, and when they are reached."""
     table = _table("demand charge", "peak, kW", "at")
     for peak in plan.demand_peaks:
         table.add_row(peak.name or "peak", f"{peak.peak_kw:,.1f}", f"{peak.start:%a %d %b %H:%M}")
+    told = {peak.name for peak in plan.demand_peaks}
+    for charge in site.meter.demand_charges:
+        if charge.name not in told:
+            table.add_row(charge.name or "peak", "", "at no time of this horizon")
     return table
 
 

@@ -14,6 +14,7 @@ from loadloom.client.command.orderly_options import (
     At,
     Calendars,
     CoverageOut,
+    Deadline,
     Gap,
     LateNotice,
     Method,
@@ -21,6 +22,7 @@ from loadloom.client.command.orderly_options import (
     Order,
     Out,
     Plot,
+    Priority,
     Seed,
     ShortageFile,
     TimeLimit,
@@ -91,6 +93,8 @@ def plan(
     gap: Gap = 0.0,
     seed: Seed = 0,
     work_limit: WorkLimit = None,
+    priority: Priority = 0,
+    deadline: Deadline = None,
     out: Out = None,
     coverage: CoverageOut = None,
     plot: Plot = None,
@@ -125,6 +129,8 @@ def plan(
         relative_gap=gap,
         seed=seed,
         work_limit=work_limit,
+        priority=priority,
+        deadline_s=deadline,
         method=None if method is None else method.value,
     )
     outputs = verbs.Outputs(
@@ -150,6 +156,8 @@ def revise(
     gap: Gap = 0.0,
     seed: Seed = 0,
     work_limit: WorkLimit = None,
+    priority: Priority = 0,
+    deadline: Deadline = None,
     out: Out = None,
     coverage: CoverageOut = None,
     plot: Plot = None,
@@ -172,6 +180,8 @@ def revise(
         relative_gap=gap,
         seed=seed,
         work_limit=work_limit,
+        priority=priority,
+        deadline_s=deadline,
         method=None if method is None else method.value,
     )
     outputs = verbs.Outputs(

@@ -119,6 +119,17 @@ WorkLimit = Annotated[
         min=1, metavar="ROUNDS", help="End the search after these rounds, so that it is repeatable."
     ),
 ]
+Priority = Annotated[
+    int,
+    typer.Option(min=-100, max=100, help="Of weeks that wait for a server, higher ones go first."),
+]
+Deadline = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Have the best plan so far by then, waiting for a server's other weeks included.",
+    ),
+]
 UserName = Annotated[str, typer.Option(metavar="NAME", help="As this user sees it.")]
 
 

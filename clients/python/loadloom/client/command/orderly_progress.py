@@ -1,5 +1,6 @@
 """The progress of a solve at a terminal: the best value so far, the proven bound and the gap."""
 
+from collections.abc import Callable
 from shlex import quote
 from time import perf_counter
 from typing import TypeVar
@@ -16,8 +17,14 @@ from loadloom.client.operations import Operation, OperationProgress
 T = TypeVar("T")
 
 
-def followed(operation: Operation[T], place: Place, *, quiet: bool = False) -> T:
-    """What an operation ends with; how far it is is told on the way.
+def followed(
+    operation: Operation[T],
+    place: Place,
+    *,
+    quiet: bool = False,
+    each: Callable[[float, OperationProgress], object] | None = None,
+) -> T:
+    """What an operation ends with; how far it is is told on the way, and to `each` with seconds.
 
     When the program is interrupted, it tells how the operation is followed again or stopped.
 
@@ -29,6 +36,8 @@ def followed(operation: Operation[T], place: Place, *, quiet: bool = False) -> T
         with Live(console=console, transient=True, refresh_per_second=8) as live:
             for event in operation.events():
                 seconds = perf_counter() - start
+                if each is not None:
+                    each(seconds, event.progress)
                 live.update(line(event.state.value, event.progress, seconds))
         return operation.result()
     except SystemExit as end:

@@ -64,6 +64,8 @@ class Solving:
     relative_gap: float
     seed: int
     work_limit: int | None = None
+    priority: int = 0
+    deadline_s: float | None = None
     method: Technique | None = None
 
     def wishes(self, plan_time: datetime | None, *, late_notice: bool) -> SolveWishes:
@@ -75,6 +77,8 @@ class Solving:
             "relative_gap": self.relative_gap,
             "seed": self.seed,
             "work_limit": self.work_limit,
+            "priority": self.priority,
+            "deadline_s": self.deadline_s,
             "method": self.method,
         }
 

@@ -55,8 +55,8 @@ def plan_report(site: Site, plan: Plan, place: Callable[[str], str] = str) -> Re
     if not plan.exists:
         return Group(*parts, Text(plan.message.termination.detail or "There is no plan."))
     parts += [_costs(site, plan), "", _proof(plan)]
-    if plan.message.demand_peaks:
-        parts += ["", peaks(plan)]
+    if site.meter.demand_charges:
+        parts += ["", peaks(site, plan)]
     if plan.message.breaches:
         parts += ["", breaches(plan, place)]
     if plan.columns:
@@ -72,8 +72,8 @@ def plan_report(site: Site, plan: Plan, place: Callable[[str], str] = str) -> Re
     return Group(*parts)
 
 
-def system_report(info: SystemInfo, target: str) -> RenderableType:
-    """The report of what a server is: versions, families, limits."""
+def system_report(info: SystemInfo, heading: str) -> RenderableType:
+    """The report of what a server is, which the heading names: versions, families, limits."""
     table = _table("", "")
     table.show_header = False
     table.add_row("engine", info.engine_version)
@@ -82,7 +82,7 @@ def system_report(info: SystemInfo, target: str) -> RenderableType:
         table.add_row(name, version)
     for name, limit in info.limits.items():
         table.add_row(f"most {name.replace('_', ' ')}", f"{limit:,.10g}")
-    return Group(Text(f"Loadloom at {target}", style="bold"), "", table)
+    return Group(Text(heading, style="bold"), "", table)
 
 
 def _heading(plan: Plan) -> Text:
@@ -103,7 +103,7 @@ def _costs(site: Site, plan: Plan) -> Table:
     table = _table("", plan.currency_code or "cost")
     money = _money(plan)
     if not isnan(plan.baseline_cost):
-        beyond = "" if plan.baseline_within_limits else " (beyond the meter's limits)"
+        beyond = "" if plan.baseline_within_limits else " (which breaks limits)"
         plainly = "with nothing clever" if plan.columns and _many(site) else "without storage"
         table.add_row(f"{plainly}{beyond}", money(plan.baseline_cost))
     table.add_row("with this plan", Text(money(plan.objective), style="bold"))
@@ -111,7 +111,8 @@ def _costs(site: Site, plan: Plan) -> Table:
         if amount:
             table.add_row(f"  {name}", money(amount), style="dim")
     if plan.comparable:
-        share = plan.saving / abs(plan.baseline_cost) if plan.baseline_cost else 0.0
+        seen = plan.baseline_cost and money(plan.saving) != money(0.0)
+        share = plan.saving / abs(plan.baseline_cost) if seen else 0.0
         style = "bold green" if plan.saving > 0 else "bold"
         saving = Text(money(plan.saving), style=style)
         table.add_row(Text(f"saving, {share:.1%}", style=style), saving)
@@ -129,7 +130,9 @@ def _proof(plan: Plan) -> Text:
     text.append(f"{gap}\n", style="not bold dim")
     text.append("Road   ", style="bold")
     text.append(f"{origin.road or origin.method}", style="not bold")
-    text.append(f", {origin.solve_time_s * 1000:.3g} ms", style="not bold dim")
+    solve_ms = origin.solve_time_s * 1000
+    digits = f"{solve_ms:,.0f}" if solve_ms >= 100.0 else f"{solve_ms:.3g}"
+    text.append(f", {digits} ms", style="not bold dim")
     return text
 
 
@@ -270,7 +273,8 @@ def _conflicts(plan: Plan, place: Callable[[str], str]) -> RenderableType:
             grid.add_row("", _others(group))
         grid.add_row("", Text(f"rule  {place(group[0].rule)}", style="dim"))
         if group[0].cure:
-            grid.add_row("", Text(f"cure  {group[0].cure}", style="bold"))
+            # Fields in a site file stand below no "site".
+            grid.add_row("", Text(f"cure  {group[0].cure.replace('site.', '')}", style="bold"))
         grid.add_row()
     more = len(groups) - CONFLICTS_TOLD
     return Group(title, grid, f"and {more} more; --json tells all" if more > 0 else "")

@@ -156,8 +156,11 @@ def info(address: Address) -> None:
     address.check()
     if address.server is None and address.tls() is None and _answers(TARGET):
         address = replace(address, server=TARGET)
-    with server_trouble(address), connected(address) as (client, target):
-        report = system_report(client.system_info(), target)
+    heading = f"Loadloom at {address.server}"
+    if address.server is None:
+        heading = f"No server answers at {TARGET}; this is the engine that a call would start"
+    with server_trouble(address), connected(address) as (client, _):
+        report = system_report(client.system_info(), heading)
     Terminal().print(report)
 
 

@@ -35,7 +35,8 @@ def common_grid(series: Iterable[TimedSeries], span: Span, time_zone: str) -> Gr
     if count < 1 or rest:
         message = f"its step of {finest.step} does not divide the time {_words(span, zone)}"
         faults.insert(0, _fault(finest, message))
-    if told := [fault for fault in faults if fault is not None]:
+    # Two prices may be of one column, which is told once.
+    if told := [fault for fault in dict.fromkeys(faults) if fault is not None]:
         raise InputError(told)
     return Grid(start=span.start, step=finest.step, count=count, time_zone=time_zone)
 
@@ -60,9 +61,11 @@ def _cover(series: TimedSeries, span: Span, zone: ZoneInfo) -> Fault | None:
         missing.append(_words(Span(start=max(series.end, span.start), end=span.end), zone))
     if not missing:
         return None
-    there = (
-        f"{len(series.values):,} values {_words(Span(start=series.start, end=series.end), zone)}"
-    )
+    held, count = Span(start=series.start, end=series.end), len(series.values)
+    if series.whole is not None:
+        whole = series.whole
+        held, count = Span(start=whole.first, end=whole.last + series.step), whole.count
+    there = f"{count:,} values {_words(held, zone)}"
     wanted = f"{(span.end - span.start) / series.step:,.6g} {_words(span, zone)}"
     told = f"has {there}; the horizon wants {wanted}: missing {' and '.join(missing)}"
     return _fault(series, told)

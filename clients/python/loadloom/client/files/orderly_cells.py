@@ -87,8 +87,11 @@ class Cells:
 
     def fault(self, message: str, name: str, index: int | None = None) -> None:
         """Notes a fault in a cell or a column."""
-        header = self._named[name][0] if name in self._named else ""
-        self.faults.append(self.table.fault(message, column=header, index=index))
+        self.faults.append(self.table.fault(message, column=self.header(name), index=index))
+
+    def header(self, name: str) -> str:
+        """The header of a column of the name, in whatever unit; empty without one."""
+        return self._named[name][0] if name in self._named else ""
 
     def line(self, index: int) -> str:
         """The place of a row in words."""

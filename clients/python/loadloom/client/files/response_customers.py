@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadloom.client.files import orderly_cells as cells
+from loadloom.client.files.columns import number_column, raise_faults, unique_names
 from loadloom.client.files.faults import Fault, InputError
-from loadloom.client.files.orderly_cells import Cells, Column, told
+from loadloom.client.files.orderly_cells import Cells, Column
 from loadloom.client.files.series import instant, parse_time
 from loadloom.client.files.tables import Table, read_table
 from loadloom.client.response import MUST, NEVER, OFFER, Answer, AnswerWord, Customers
@@ -124,8 +125,8 @@ def read_network(file: Path) -> NetworkInput:
     """
     reading = Cells(read_table(file), NODE_COLUMNS)
     reading.require("node")
-    _check(reading)
-    names = _names(reading, "node")
+    raise_faults(reading)
+    names = unique_names(reading, "node")
     known = set(names)
     parents = []
     for index, name in enumerate(names):
@@ -135,10 +136,10 @@ def read_network(file: Path) -> NetworkInput:
         elif parent == name:
             reading.fault("is the node itself", "parent", index)
         parents.append(parent)
-    rating_kw = _numbers(reading, "rating_kw", None)
-    need_kw = _numbers(reading, "need_kw", 0.0)
-    confidence = _numbers(reading, "confidence", 0.95)
-    _check(reading)
+    rating_kw = number_column(reading, "rating_kw", None)
+    need_kw = number_column(reading, "need_kw", 0.0)
+    confidence = number_column(reading, "confidence", 0.95)
+    raise_faults(reading)
     return NetworkInput(
         names=tuple(names),
         parents=tuple(parents),
@@ -167,21 +168,23 @@ def read_customers(file: Path, nodes: Sequence[str]) -> CustomersInput:
     reading.require("customer", "size_kw")
     if offers and reading.has("acceptance"):
         reading.fault("goes with one price alone; leave it out", "acceptance")
-    _check(reading)
-    names, known = _names(reading, "customer"), set(nodes)
+    raise_faults(reading)
+    names, known = unique_names(reading, "customer"), set(nodes)
     at = [reading.text("node", index) for index in range(len(names))]
     if reading.has("node"):
         for index, node in enumerate(at):
             if node not in known:
                 reading.fault(f"there is no node {node!r}" if node else "is missing", "node", index)
-    size_kw = _numbers(reading, "size_kw", None)
+    size_kw = number_column(reading, "size_kw", None)
     columns: dict[str, Any] = {
-        name: _numbers(reading, name, empty) for name, empty in (DEFAULTS | ONES).items()
+        name: number_column(reading, name, empty) for name, empty in (DEFAULTS | ONES).items()
     }
-    left = _numbers(reading, "calls_left", ANY_CALLS)
+    left = number_column(reading, "calls_left", ANY_CALLS)
     calls = [reading.value("call", index) for index in range(len(names))]
-    levels = [_numbers(reading, header, None) for header in sorted(prices, key=prices.__getitem__)]
-    _check(reading)
+    levels = [
+        number_column(reading, header, None) for header in sorted(prices, key=prices.__getitem__)
+    ]
+    raise_faults(reading)
     if levels:
         columns["acceptance"] = np.column_stack([level for level in levels if level is not None])
     return CustomersInput(
@@ -222,7 +225,7 @@ def read_needs(
     reading.require("node", "time")
     what = "excess_kw" if reading.has("excess_kw") and reading.has("sd_kw") else "need_kw"
     reading.require(what)
-    _check(reading)
+    raise_faults(reading)
     known, rows = set(nodes), []
     for index in range(len(reading.table.lines)):
         node, moment = reading.text("node", index), reading.value("time", index)
@@ -238,12 +241,12 @@ def read_needs(
             rows.append((node, instant(moment, zone).astimezone(UTC), value or 0.0, sd or 0.0))
         except ValueError as error:
             reading.fault(str(error), "time", index)
-    _check(reading)
+    raise_faults(reading)
     table = pd.DataFrame(rows, columns=["node", "time", "need", "sd"])
     twice = table.duplicated(["node", "time"]).to_numpy().nonzero()[0].tolist()
     for index in twice:
         reading.fault("is a second need of this node at this time", "time", index)
-    _check(reading)
+    raise_faults(reading)
     found = table.pivot_table(index="time", columns="node", values=["need", "sd"])
     times = pd.DatetimeIndex(found.index).tz_convert(zone.key)
     inside = np.ones(len(times), bool)
@@ -286,8 +289,8 @@ def read_answers(file: Path) -> list[Answer]:
     """
     reading = Cells(read_table(file), ANSWER_COLUMNS)
     reading.require("customer", "answer")
-    _check(reading)
-    names = _names(reading, "customer")
+    raise_faults(reading)
+    names = unique_names(reading, "customer")
     answers = []
     for index, name in enumerate(names):
         word = reading.value("answer", index)
@@ -295,7 +298,7 @@ def read_answers(file: Path) -> list[Answer]:
             reading.fault("is missing", "answer", index)
         kw = reading.value("accepted_kw", index)
         answers.append(Answer(customer=name, answer=word or "no answer", accepted_kw=kw))
-    _check(reading)
+    raise_faults(reading)
     return answers
 
 
@@ -315,38 +318,3 @@ def _prices(table: Table) -> tuple[dict[str, float], list[Fault]]:
             faults.append(table.fault(message, column=header))
         prices[header.lower()] = price
     return prices, faults
-
-
-def _names(reading: Cells, column: str) -> list[str]:
-    """The names in a column, each one once."""
-    names: list[str] = []
-    first: dict[str, int] = {}
-    for index in range(len(reading.table.lines)):
-        name = reading.text(column, index)
-        if not name:
-            reading.fault("is missing", column, index)
-        elif name in first:
-            reading.fault(f"{name!r} is already in {reading.line(first[name])}", column, index)
-        first.setdefault(name, index)
-        names.append(name)
-    if not names:
-        reading.faults.append(reading.table.fault("has no rows"))
-    return names
-
-
-def _numbers(reading: Cells, name: str, empty: float | None) -> NDArray[np.float64] | None:
-    """The numbers of a column; empty cells have a value, or are noted. None without the column."""
-    if not reading.has(name):
-        return None
-    values = np.zeros(len(reading.table.lines))
-    for index in range(len(values)):
-        value = reading.value(name, index)
-        if value is None and empty is None and not reading.text(name, index):
-            reading.fault("is missing", name, index)
-        values[index] = (empty or 0.0) if value is None else value
-    return values
-
-
-def _check(reading: Cells) -> None:
-    if reading.faults:
-        raise InputError(told(reading.faults))

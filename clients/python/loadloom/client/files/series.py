@@ -23,10 +23,20 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """What a file holds in all: the number of its times, the first and the last of them."""
+
+    count: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimedSeries:
     """The values of one quantity from `start` on, each holding for a step.
 
-    They are those of a column of `table`, row by row, in the unit of a field.
+    They are those of a column of `table`, row by row, in the unit of a field. `whole` is what the
+    file holds, where rows outside of the time that was asked for are left out of the table.
     """
 
     table: Table
@@ -35,6 +45,7 @@ class TimedSeries:
     step: timedelta
     values: NDArray[np.float64]
     currency_code: str = ""
+    whole: Extent | None = None
 
     @property
     def file(self) -> Path:
@@ -59,6 +70,7 @@ class SeriesReader:
     end: datetime | None = None
     _tables: dict[Path, Table] = field(default_factory=dict)
     _times: dict[Path, tuple[datetime, timedelta]] = field(default_factory=dict)
+    _extents: dict[Path, Extent] = field(default_factory=dict)
 
     def table(self, file: Path) -> Table:
         """The table in a file; raises InputError if it cannot be read."""
@@ -80,6 +92,7 @@ class SeriesReader:
         if self.end is not None:
             last = max(bisect_left(moments, self.end), first + 2)
         cells = {**table.cells, table.time_column: moments}
+        self._extents[table.file] = Extent(count=len(moments), first=moments[0], last=moments[-1])
         return replace(
             table,
             cells={name: column[first:last] for name, column in cells.items()},
@@ -110,6 +123,7 @@ class SeriesReader:
             step=step,
             values=numbers(table, column) * scale.above / scale.below,
             currency_code=scale.currency_code,
+            whole=self._extents.get(file),
         )
 
 

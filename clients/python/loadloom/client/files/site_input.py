@@ -1,6 +1,6 @@
 """What the files of a site say, made into a site and its grid."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from loadloom.client.files.prices import Prices, read_prices
 from loadloom.client.files.series import SeriesReader, TimedSeries, one_instant, parse_time
 from loadloom.client.files.site_entries import KINDS, FileColumn, times_of
 from loadloom.client.files.site_file import SiteBase, read_site_file
-from loadloom.client.files.windows import Window, mask
+from loadloom.client.files.windows import Window, faults, mask
 from loadloom.client.grid import Grid
 from loadloom.client.site import Meter, Site
 
@@ -75,12 +75,20 @@ class Reading:
     faults: list[Fault] = field(default_factory=list)
 
     @contextmanager
-    def noting(self) -> Iterator[None]:
-        """Keeps the faults that its block finds for later."""
+    def noting(self, named: Keys = ()) -> Iterator[None]:
+        """Keeps the faults that its block finds for later.
+
+        Those of a whole file tell where the site file names it, under `named`.
+        """
         try:
             yield
         except InputError as error:
-            self.faults += [fault for fault in error.faults if fault not in self.faults]
+            for fault in error.faults:
+                if named and fault.line is None:
+                    place = self.document.fault(named, "").place
+                    fault = replace(fault, message=f"{fault.message}; named in {place}")
+                if fault not in self.faults:
+                    self.faults.append(fault)
 
     def finish(self) -> None:
         """Raises InputError if there were faults."""
@@ -93,13 +101,15 @@ def read_input(
     prices: Path | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
+    beside: Sequence[TimedSeries] = (),
 ) -> SiteInput:
     """The site in a site file under the prices in a file, from `start` to `end`.
 
     Times without an offset are local. The horizon is that of the buying price unless told
     otherwise, and that of the first series when the price is a number. What files hold outside of
     it is of no interest. Prices in the file of prices go before those in the site file, but a
-    market price is not taken for selling when the site file tells a selling price.
+    market price is not taken for selling when the site file tells a selling price. The step is the
+    finest of all series, those `beside` the site's own among them.
 
     Raises:
         InputError: the files cannot be used; every fault that could be found is named.
@@ -109,7 +119,7 @@ def read_input(
     first, last = (_instant_or_none(moment, reading.zone) for moment in (start, end))
     reader = SeriesReader(reading.zone, first, last)
     for keys, column in _columns(site_file, ()):
-        with reading.noting():
+        with reading.noting(keys):
             path = file.parent / column.file
             reading.series[keys] = reader.series(path, column.column, str(keys[-1]))
     with reading.noting():
@@ -119,7 +129,7 @@ def read_input(
             _take_prices(reading, read_prices(prices, reader))
     reading.finish()
     span = _span(reading, start, end)
-    grid = common_grid(reading.series.values(), span, site_file.time_zone)
+    grid = common_grid([*reading.series.values(), *beside], span, site_file.time_zone)
     site = _site(reading, grid)
     _check_targets(reading, site, grid)
     reading.finish()
@@ -280,11 +290,13 @@ def _content(reading: Reading, grid: Grid, content: object, keys: Keys) -> objec
     if not isinstance(content, list) or not content or not isinstance(content[0], Entry):
         return content
     if isinstance(content[0], Window):
-        try:
-            return mask(content, grid, reading.zone)
-        except ValueError as error:
-            reading.faults.append(reading.document.fault(keys, str(error)))
-            return 0.0
+        wrong = [
+            reading.document.fault((*keys, index, *place), message)
+            for index, window in enumerate(content)
+            for place, message in faults(window, reading.zone)
+        ]
+        reading.faults += wrong
+        return 0.0 if wrong else mask(content, grid, reading.zone)
     return [_content(reading, grid, item, (*keys, i)) for i, item in enumerate(content)]
 
 

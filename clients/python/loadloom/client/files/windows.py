@@ -1,6 +1,6 @@
 """Windows of time in site files: hours of the day, on some days, or spans between two instants."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, time, tzinfo
 
 import numpy as np
@@ -28,11 +28,30 @@ class Window(Entry):
     """The days on which it begins, such as mon; all of them when left out."""
 
 
-def mask(windows: Sequence[Window], grid: Grid, zone: tzinfo) -> NDArray[np.float64]:
-    """1 for each interval that begins within a window, and 0 for all others.
+def faults(window: Window, zone: tzinfo) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What makes no sense in a window, each with the keys of the field it stands in."""
+    for number, day in enumerate(window.days):
+        if day not in DAYS:
+            yield ("days", number), f"{day!r} is no day; write {', '.join(DAYS)}"
+    instants = []
+    for name, text in (("from", window.from_), ("to", window.to)):
+        try:
+            instants.append(None if _clock(text) else one_instant(parse_time(text), zone))
+        except ValueError as error:
+            yield (name,), str(error)
+    if len(instants) < 2 or instants == [None, None]:
+        return
+    first, last = instants
+    if first is None or last is None:
+        yield ("to",), "must be an instant where from is one, and else a time of day"
+    elif last <= first:
+        yield ("to",), f"{window.to} is not after {window.from_}"
 
-    Raises:
-        ValueError: a time or a day makes no sense.
+
+def mask(windows: Sequence[Window], grid: Grid, zone: tzinfo) -> NDArray[np.float64]:
+    """1 for each interval that begins within one of the windows, and 0 for all others.
+
+    The windows have no `faults`.
     """
     starts = grid.boundaries[:-1]
     inside = np.zeros(len(starts), bool)
@@ -45,12 +64,7 @@ def _inside(window: Window, starts: Sequence[datetime], zone: tzinfo) -> NDArray
     clocks = _clock(window.from_), _clock(window.to)
     if None in clocks:
         first, last = (one_instant(parse_time(text), zone) for text in (window.from_, window.to))
-        if last <= first:
-            raise ValueError(f"{window.to} is not after {window.from_}")
         return np.array([first <= start < last for start in starts])
-    for day in window.days:
-        if day not in DAYS:
-            raise ValueError(f"{day!r} is no day; write {', '.join(DAYS)}")
     first, last = (clock or time() for clock in clocks)
     return np.array([_covers(start, first, last, window.days) for start in starts])
 

@@ -39,7 +39,7 @@ def _add_shiftable(
     soft = np.isfinite(appliance.breach_price_per_run)
     rule = Rule(
         path=f"{path}.run_count",
-        says=f"'{appliance.name}' must run at least {{limit}} times",
+        says=f"'{appliance.name}' must make at least {{limit}}",
         unit="runs",
     )
     row = programme.rows(1, runs, runs, at_least=None if soft else rule, intervals=_WHOLE)
@@ -71,10 +71,10 @@ def _drawn(
     offset = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     intervals = first[chosen] + offset
     if first.size and np.ptp(hours) == 0.0:  # every run looks the same
-        run = appliance.run_kw(horizon, int(first[0])) * hours
-        return chosen, intervals, run[first[0] + offset]
-    runs = [appliance.run_kw(horizon, int(a)) * hours for a in first]
-    parts = [run[a : a + length] for run, a, length in zip(runs, first, lengths, strict=True)]
+        run = appliance.part_kwh(horizon, int(first[0]), int(first[0] + lengths[0]))
+        return chosen, intervals, run[offset]
+    ends = first + lengths
+    parts = [appliance.part_kwh(horizon, int(a), int(b)) for a, b in zip(first, ends, strict=True)]
     return chosen, intervals, np.concatenate([np.empty(0), *parts])
 
 

@@ -67,7 +67,7 @@ def add_commitment(
     if switching.most_starts is not None:
         rule = Rule(
             path=f"{path}.switching.most_starts",
-            says=f"'{name}' must start no more than {{limit}} times",
+            says=f"'{name}' may make at most {{limit}}",
             unit="starts",
         )
         most = programme.rows(

@@ -16,10 +16,11 @@ def add(programme: Programme, path: str, bus: HeatBus) -> Callable[[FloatArray],
     programme.demands(bus.name, demand, bus=bus.name)
     lacking = Rule(
         path=f"{path}.demand_kw",
-        says=f"'{bus.name}' may go without at most {{limit}}",
+        says=f"the demand of '{bus.name}' must be met",
         scale=hours,
         cure=f"add a source of {{by}} to '{bus.name}'",
         weight=FACT,
+        beyond="lacking",
     )
     unmet = programme.columns(
         count,
@@ -30,10 +31,11 @@ def add(programme: Programme, path: str, bus: HeatBus) -> Callable[[FloatArray],
     programme.draws(bus.name, unmet, -1.0, bus=bus.name)
     trapped = Rule(
         path=f"{path}.dump",
-        says=f"'{bus.name}' may leave over at most {{limit}}",
+        says=f"'{bus.name}' may leave nothing over",
         scale=hours,
         cure=f"let '{bus.name}' dump {{by}}",
         weight=FACT,
+        beyond="left over",
     )
     dumped = programme.columns(
         count, high=np.inf if bus.dump else 0.0, at_most=None if bus.dump else trapped

@@ -5,10 +5,11 @@ It is added last, since it closes the balance of the bus behind the meter.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
-from loadloom.models.dispatch.devices.meter import HARD, DemandCharge
+from loadloom.models.dispatch.devices.meter import DemandCharge
 from loadloom.models.dispatch.problem import Problem
 from loadloom.models.dispatch.programme import (
     ELECTRIC,
@@ -120,14 +121,17 @@ def _exchange(programme: Programme, problem: Problem, k: int) -> tuple[IntArray,
             -scene.sell,
         ),
     ):
-        limit, soft = limit_kw * hours, price < HARD
+        limit, soft = limit_kw * hours, price < inf
+        beyond = "needed" if name == "import" else "left over"
         high = np.where(alone, 0.0, np.inf if soft else limit)
         column = programme.columns(programme.count, high=high, cost=cost, cut=cut, scene=k)
         if soft:
             _over(programme, column, np.where(alone, np.inf, limit), price, k)
         else:
             says = f"at most {{limit}} may be {done}"
-            rule = Rule(path=f"meter.{name}_limit_kw", says=says, scale=hours[~alone])
+            rule = Rule(
+                path=f"meter.{name}_limit_kw", says=says, scale=hours[~alone], beyond=beyond
+            )
             programme.limit(rule, column[~alone], np.flatnonzero(~alone), of_columns=True)
         rule = Rule(
             path="meter.island.intervals",
@@ -135,6 +139,7 @@ def _exchange(programme: Programme, problem: Problem, k: int) -> tuple[IntArray,
             scale=hours[alone],
             cure=f"let {{by}} be {done}",
             weight=FACT,
+            beyond=beyond,
         )
         programme.limit(rule, column[alone], np.flatnonzero(alone), of_columns=True)
         columns.append(column)
@@ -155,9 +160,10 @@ def _over(programme: Programme, columns: IntArray, limit: FloatArray, price: flo
 
 
 def _demand_charge(programme: Programme, charge: DemandCharge, drawn: IntArray, k: int) -> None:
-    """The peak in parts, one a tier above what was reached; where a tier is cheaper than the one
-    before it, a binary lets it begin only when that one is full.
-    """  # noqa: D205
+    """The peak in parts, one a tier above what was reached.
+
+    Where a tier is cheaper than the one before it, a binary lets it begin when that one is full.
+    """
     where = np.flatnonzero(charge.intervals)
     if not where.size:
         return
@@ -234,12 +240,13 @@ def _circuit(programme: Programme, problem: Problem, index: int, k: int) -> None
             says=f"circuit {circuit.name!r} may {verb} at most {{limit}}",
             scale=hours,
             shift=shift / hours,
+            beyond="needed" if sign > 0.0 else "left over",
         )
         rows = programme.rows(
             where.size,
             -np.inf,
             limit_kw[where] * hours - shift,
-            at_most=rule if price == HARD else None,
+            at_most=rule if price == inf else None,
             intervals=where,
         )
         place = np.full(programme.count, -1)
@@ -248,7 +255,7 @@ def _circuit(programme: Programme, problem: Problem, index: int, k: int) -> None
             at = place[draw.intervals]
             there = at >= 0
             programme.entries(at[there], draw.columns[there], sign * draw.kwh[there])
-        if price < HARD:
+        if price < inf:
             over = programme.columns(where.size, cost=price, intervals=where, scene=k)
             programme.entries(rows, over, -1.0)
 

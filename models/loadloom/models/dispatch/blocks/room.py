@@ -20,6 +20,8 @@ def add(programme: Programme, path: str, room: Room) -> Callable[[FloatArray], R
     rows = programme.rows(programme.count, alone, alone)
     programme.entries(rows, temperature, 1.0)
     programme.entries(rows[1:], temperature[:-1], -decay[1:])
+    # A kWh more is so many kelvins.
+    programme.worth(path, rows, 1.0 / room.capacity_kwh_per_k)
     for power, sign in ((heating, -1.0), (cooling, 1.0)):
         if power.size:
             programme.entries(rows, power, sign * rise / programme.hours)

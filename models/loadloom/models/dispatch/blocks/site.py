@@ -1,7 +1,7 @@
 """A whole site as a general programme, and its plan read from a solution."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 import numpy as np
 
@@ -60,8 +60,8 @@ class Site:
         for limit in programme.limits:
             dual = (column_dual if limit.of_columns else row_dual)[limit.where]
             price = np.maximum(-dual if limit.high else dual, 0.0) * limit.rule.scale
-            binding = (price > LEAST_PRICE) & in_force(limit)
-            if binding.any():
+            binding = price > LEAST_PRICE
+            if binding.any() and (binding := binding & in_force(limit)).any():
                 prices.append(
                     LimitPrice(
                         path=limit.rule.field,
@@ -97,7 +97,9 @@ def build(problem: Problem) -> Site:
     )
     readers: dict[str, list[Callable[[FloatArray], object]]] = {name: [] for name in FAMILIES}
     for family, path, device in problem.devices():
+        programme.begin(path)
         readers[family].append(BLOCKS[family].add(programme, path, device))
+    programme.begin("meter")
     crossings = meter.add(programme, problem)
     names = {draw.bus for draw in programme.draws_by_device} - {ELECTRIC}
     names |= {demand.bus for demand in programme.demands_by_device} - {ELECTRIC}
@@ -110,6 +112,36 @@ def build(problem: Problem) -> Site:
         balances=balances,
         cost=_objective(problem, programme),
     )
+
+
+def repriced(site: Site, problem: Problem) -> Site | None:
+    """The programme of a site with other prices of the meter; None where anything else is new."""
+    first, prices = site.problem, {"buy_price_per_kwh", "sell_price_per_kwh"}
+    same = alike(problem, first, {"meter"}) and alike(problem.meter, first.meter, prices)
+    if not same or problem.scenarios or site.programme.column_count != site.cost.size:
+        return None
+    (crossing,), (scene,) = site.crossings, problem.scenes
+    site.programme.reprice(crossing.drawn, scene.buy)
+    site.programme.reprice(crossing.fed, -scene.sell)
+    return replace(site, problem=problem, cost=_objective(problem, site.programme))
+
+
+def alike(one: object, other: object, but: Collection[str] = ()) -> bool:
+    """Whether two parts of problems are the same to the last number, but for some fields."""
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, np.asarray(other))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(alike(one[name], other[name]) for name in one)
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if is_dataclass(one):
+        names = [each.name for each in fields(one) if each.name not in but]
+        return all(alike(getattr(one, name), getattr(other, name)) for name in names)
+    return one == other
 
 
 def _worth_of_store(

@@ -26,7 +26,8 @@ def add(
     batteries, queue, turns = station.battery_count, station.queue_kwh, list(enumerate(swaps))
     for place in range(batteries):
         swapped = float(queue[place]), turns[place::batteries]
-        _add_place(programme, path, station, swapped, charge[place], missed)
+        rows = _add_place(programme, path, station, swapped, charge[place], missed)
+        programme.worth(f"{path}.places[{place}]", rows)
 
     def read(primal: FloatArray) -> SwappingPlan:
         kwh = np.maximum(primal[charge], 0.0)
@@ -62,6 +63,7 @@ def _add_charge(programme: Programme, path: str, station: SwappingStation) -> In
             path=f"{path}.slot_count",
             says=f"'{station.name}' may charge with at most {{limit}} in all its slots",
             scale=hours,
+            cure=f"give '{station.name}' slots for {{by}} more",
         )
         most = station.slot_count * station.slot_limit_kw * hours
         rows = programme.rows(count, -np.inf, most, at_most=together)
@@ -76,9 +78,12 @@ def _add_place(
     place: tuple[float, list[tuple[int, tuple[int, int, float]]]],
     charge: IntArray,
     missed: IntArray,
-) -> None:
-    """The energy of a place, of what it holds and its swaps, before each of them and at the end."""
-    full = station.capacity_kwh
+) -> IntArray:
+    """The energy of a place, of what it holds and its swaps, before each of them and at the end.
+
+    What comes back is the row of each interval, (count,).
+    """
+    full, row_of = station.capacity_kwh, np.empty(programme.count, np.int64)
     before, begin = None, 0
     (held, swaps), dropped = place, 0.0
     for j, (_, boundary, returned) in swaps:
@@ -94,6 +99,7 @@ def _add_place(
             1, full if hard else 0.0, full, at_least=rule if hard else None, intervals=at
         )
         row = programme.rows(1, held - dropped, held - dropped)
+        row_of[begin:boundary] = row
         programme.entries(row, energy, 1.0)
         programme.entries(row, charge[begin:boundary], -station.efficiency)
         if before is not None:
@@ -108,6 +114,7 @@ def _add_place(
         before, begin, held, dropped = (energy, j, full - returned), boundary, 0.0, full - returned
     energy = programme.columns(1, 0.0, full, -station.end_value_per_kwh)
     row = programme.rows(1, held - dropped, held - dropped)
+    row_of[begin:] = row
     programme.entries(row, energy, 1.0)
     programme.entries(row, charge[begin:], -station.efficiency)
     if before is not None:
@@ -115,6 +122,7 @@ def _add_place(
         programme.entries(row, earlier, -1.0)
         if missed.size:
             programme.entries(row, missed[swap : swap + 1], -drop)
+    return row_of
 
 
 def _energies(

@@ -1,7 +1,8 @@
 """A vehicle in the general programme, with columns only where it is plugged in.
 
 Each interval at the charger has a row for what the battery holds at its end; the trip before a
-session is in the row of its first interval, and a row of its own says that the trip can be made.
+session is in the row of its first interval, and a row of its own says that the trip can be made. A
+battery that is only charged holds most when it leaves, so that one row a session does.
 """
 
 from collections.abc import Callable
@@ -16,9 +17,13 @@ from loadloom.models.horizon import FloatArray, Horizon
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Columns:
-    """The columns by interval plugged in, missed and public by session; no discharge, no column."""
+    """The columns by interval plugged in, missed and public by session; no discharge, no column.
+
+    `told` are the intervals plugged in at whose ends there is an energy, as places in `here`.
+    """
 
     here: IntArray
+    told: IntArray
     charge: IntArray
     discharge: IntArray
     energy: IntArray
@@ -33,11 +38,16 @@ def add(programme: Programme, path: str, vehicle: Vehicle) -> Callable[[FloatArr
         programme.constant(-vehicle.end_value_per_kwh * vehicle.initial_energy_kwh)
     charge, discharge = _add_powers(programme, path, vehicle, here)
     missed, public = _add_prices(programme, vehicle)
+    told = np.arange(here.size)
+    if not discharge.size:
+        lasts = [session.departure - 1 for session in vehicle.sessions]
+        told = np.searchsorted(here, lasts)
     columns = _Columns(
         here=here,
+        told=told,
         charge=charge,
         discharge=discharge,
-        energy=_add_energies(programme, path, vehicle, here),
+        energy=_add_energies(programme, path, vehicle, here[told]),
         missed=missed,
         public=public,
     )
@@ -158,30 +168,33 @@ def _add_prices(programme: Programme, vehicle: Vehicle) -> tuple[IntArray, IntAr
 
 def _add_balance(programme: Programme, path: str, vehicle: Vehicle, columns: _Columns) -> None:
     """What the battery holds, from one interval at the charger to the next."""
-    here = columns.here
+    here, told = columns.here, columns.told
     if here.size == 0:
         return
     firsts = np.searchsorted(here, [session.arrival for session in vehicle.sessions])
-    change = np.zeros(here.size)
-    change[firsts] = [-session.consumption_kwh for session in vehicle.sessions]
+    first_rows = np.searchsorted(told, firsts)
+    change = np.zeros(told.size)
+    change[first_rows] = [-session.consumption_kwh for session in vehicle.sessions]
     change[0] += vehicle.initial_energy_kwh
-    rows = programme.rows(here.size, change, change)
+    rows = programme.rows(told.size, change, change)
     programme.entries(rows, columns.energy, 1.0)
     programme.entries(rows[1:], columns.energy[:-1], -1.0)
-    programme.entries(rows, columns.charge, -vehicle.charge_efficiency)
+    of = rows[np.searchsorted(told, np.arange(here.size))]
+    programme.entries(of, columns.charge, -vehicle.charge_efficiency)
     if columns.discharge.size:
-        programme.entries(rows, columns.discharge, 1.0 / vehicle.discharge_efficiency)
-    programme.entries(rows[firsts], columns.public, -1.0)
+        programme.entries(of, columns.discharge, 1.0 / vehicle.discharge_efficiency)
+    programme.entries(rows[first_rows], columns.public, -1.0)
     # While it is away a kWh is worth what it is worth in the next interval at the charger.
     until_last = np.arange(here[-1] + 1)
-    programme.worth(path, rows[np.searchsorted(here, until_last)], intervals=until_last)
+    programme.worth(path, of[np.searchsorted(here, until_last)], intervals=until_last)
 
 
 def _add_sessions(programme: Programme, path: str, vehicle: Vehicle, columns: _Columns) -> None:
     """What each session must leave with, and what the trip before it needs."""
     before = None
     for k, session in enumerate(vehicle.sessions):
-        last = columns.energy[np.searchsorted(columns.here, session.departure - 1)]
+        place = np.searchsorted(columns.here, session.departure - 1)
+        last = columns.energy[np.searchsorted(columns.told, place)]
         if before is not None and session.consumption_kwh > 0.0:
             trip = Rule(
                 path=f"{path}.sessions[{k}].consumption_kwh",
@@ -229,7 +242,12 @@ def _plan(horizon: Horizon, vehicle: Vehicle, columns: _Columns, primal: FloatAr
         if k:
             energy[session.arrival - 1] += public[k] - session.consumption_kwh
         stay = np.arange(session.arrival, session.departure)
-        energy[stay] = held[np.searchsorted(here, stay)]
+        if columns.discharge.size:
+            energy[stay] = held[np.searchsorted(here, stay)]
+        else:
+            arrived = energy[session.arrival - 1] if k else vehicle.initial_energy_kwh
+            taken = vehicle.charge_efficiency * charge[stay] * horizon.step_h[stay]
+            energy[stay] = np.minimum(arrived + np.cumsum(taken), vehicle.capacity_kwh)
         energy[session.departure :] = energy[session.departure - 1]
         missed[k] = max(0.0, session.wanted_kwh - energy[session.departure - 1])
     return VehiclePlan(

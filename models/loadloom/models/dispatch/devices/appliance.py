@@ -70,6 +70,14 @@ class ShiftableAppliance:
         power = np.diff(drawn) / horizon.step_h
         return np.where(np.abs(power) < 1e-12 * (1.0 + self.profile_kw.max()), 0.0, power)
 
+    def part_kwh(self, horizon: Horizon, boundary: int, end: int) -> FloatArray:
+        """The energy of a run in each interval from the boundary it starts at up to `end`."""
+        steps = np.arange(self.profile_kw.size + 1) * self.profile_step_h
+        used = np.concatenate(([0.0], np.cumsum(self.profile_kw) * self.profile_step_h))
+        run_h = horizon.boundaries_h[boundary : end + 1] - horizon.boundaries_h[boundary]
+        energy = np.diff(np.interp(run_h, steps, used))
+        return np.where(energy < 1e-12 * (1.0 + used[-1]), 0.0, energy)
+
     def carried_kw(self, horizon: Horizon) -> FloatArray:
         """The power of what is left of a run carried in, shape (count,)."""
         if self.carried_h <= 0.0:
@@ -96,6 +104,8 @@ class ShiftableAppliance:
         _check_window(checks, path, self, horizon)
         _check_shiftable(checks, path, self)
         if len(checks.violations) == known:
+            must = self.run_count > 0 and np.isinf(self.breach_price_per_run)
+            _check_room(checks, path, self, horizon, self.duration_h if must else 0.0)
             first = self.start_boundaries(horizon)
             places = int((self.ends(horizon, first) - first).sum())
             checks.require(
@@ -125,8 +135,12 @@ class InterruptibleAppliance:
 
     def check(self, checks: Checks, path: str, horizon: Horizon, _: Collection[str]) -> None:
         """Notes what is wrong with an appliance."""
+        known = len(checks.violations)
         _check_window(checks, path, self, horizon)
         _check_interruptible(checks, path, self, horizon)
+        if len(checks.violations) == known:
+            must = np.isinf(self.breach_price_per_h)
+            _check_room(checks, path, self, horizon, self.running_min_h if must else 0.0)
 
 
 Appliance = ShiftableAppliance | InterruptibleAppliance
@@ -149,6 +163,19 @@ def _check_window(checks: Checks, path: str, appliance: Appliance, horizon: Hori
         0 <= appliance.earliest < appliance.latest <= horizon.count,
         f"{path}.earliest",
         "must be before the latest, both at boundaries of the grid",
+    )
+
+
+def _check_room(
+    checks: Checks, path: str, appliance: Appliance, horizon: Horizon, needed_h: float
+) -> None:
+    """Notes a window that is shorter than what must run in it."""
+    boundaries = horizon.boundaries_h
+    window_h = float(boundaries[appliance.latest] - boundaries[appliance.earliest])
+    checks.require(
+        needed_h <= window_h + 2 * NEAR_H,
+        f"{path}.latest",
+        f"comes {window_h:g} h after the earliest start; it must run for {needed_h:g} h",
     )
 
 

@@ -12,6 +12,7 @@ circuit        what its devices and the circuits below it draw or give in sum, w
 """
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,6 @@ from loadloom.models.checks import Checks
 from loadloom.models.horizon import FloatArray, Horizon
 
 BoolArray = NDArray[np.bool_]
-
-HARD = float("inf")
-"""The breach price of a limit that may not be passed."""
 
 MOST_KG_PER_KWH, MOST_PRICE_PER_KG = 1e3, 1e6
 """More than any fuel emits and anyone pays for it; together no more than any price of a kWh."""
@@ -102,7 +100,7 @@ class Circuit:
     import_limit_kw: FloatArray
     export_limit_kw: FloatArray
     parent: str = ""
-    breach_price_per_kwh: float = HARD
+    breach_price_per_kwh: float = inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +115,8 @@ class Meter:
     import_limit_kw: FloatArray
     export_limit_kw: FloatArray
     currency_code: str = ""
-    import_breach_price_per_kwh: float = HARD
-    export_breach_price_per_kwh: float = HARD
+    import_breach_price_per_kwh: float = inf
+    export_breach_price_per_kwh: float = inf
     demand_charges: tuple[DemandCharge, ...] = ()
     carbon: Carbon | None = None
     commitment: Commitment | None = None
@@ -128,7 +126,7 @@ class Meter:
     @property
     def plain(self) -> bool:
         """Whether it has prices and hard limits only."""
-        soft = min(self.import_breach_price_per_kwh, self.export_breach_price_per_kwh) < HARD
+        soft = min(self.import_breach_price_per_kwh, self.export_breach_price_per_kwh) < inf
         parts = (self.demand_charges, self.carbon, self.commitment, self.island, self.circuits)
         return not soft and not any(parts)
 
@@ -220,7 +218,7 @@ class Load:
 
     name: str
     power_kw: FloatArray
-    shed_price_per_kwh: float = HARD
+    shed_price_per_kwh: float = inf
     shed_share: float = 0.0
 
     @property
@@ -235,7 +233,7 @@ class Load:
         price, path = self.shed_price_per_kwh, f"{path}.shed_price_per_kwh"
         if checks.breach_price(path, price):
             checks.require(
-                self.plain or price < HARD, path, "is infinite; a load to shed has a price"
+                self.plain or price < inf, path, "is infinite; a load to shed has a price"
             )
 
 

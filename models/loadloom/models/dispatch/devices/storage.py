@@ -109,9 +109,10 @@ class Storage:
         return max(float(self.energy_max_kwh.max()), self.initial_energy_kwh)
 
     def depth_segments(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """The sizes in kWh of the shares of `depth_wear`, what a kWh out of each costs, and what
-        each holds at the start: the deepest are filled first.
-        """  # noqa: D205
+        """The sizes in kWh of the shares of `depth_wear`, their costs, and what they hold at first.
+
+        A cost is that of a kWh taken out. The deepest shares are filled first.
+        """
         starts = np.array([part.from_share for part in self.depth_wear])
         sizes = np.diff(np.append(starts, 1.0)) * self.capacity_kwh
         deeper = np.append(np.cumsum(sizes[::-1])[::-1][1:], 0.0)

@@ -25,7 +25,7 @@ from math import inf
 import numpy as np
 
 from loadloom.models.checks import Checks
-from loadloom.models.dispatch.devices.vehicle import LEAST_EFFICIENCY
+from loadloom.models.dispatch.devices.storage import LEAST_EFFICIENCY
 from loadloom.models.horizon import FloatArray, Horizon
 
 MOST_BATTERIES, MOST_SWAPS = 10_000, 100_000

@@ -41,9 +41,9 @@ class Unit:
 
     `electric` tells whether the input is drawn behind the meter. `input_cost_per_kwh` is the price
     of the fuel, or the wear of what runs on electricity; `carbon_kg_per_kwh` is that of the input.
-    `bus` names the heat bus; it is empty where no heat comes out. `initial_input_kw` counts for the
-    ramp alone, and only where the unit is on at the start. `rated` is by how many kW the request
-    states a kW of input; limits are told in these.
+    `bus` names the heat bus; it is empty where no heat comes out. `initial_input_kw` is what
+    the ramp begins with: 0 for a unit that is off at the start. `rated` is by how many kW the
+    request states a kW of input; limits are told in these.
     """
 
     name: str
@@ -122,6 +122,19 @@ def _check_unit(checks: Checks, path: str, unit: Unit, horizon: Horizon) -> None
     checks.numbers(f"{path}.rated", unit.rated, low=LEAST_RATED)
     checks.numbers(f"{path}.initial_input_kw", unit.initial_input_kw, low=0.0)
     check_switching(checks, f"{path}.switching", unit.switching)
+    if sized and np.isfinite(unit.ramp_kw_per_h):
+        _check_before(checks, f"{path}.initial_input_kw", unit)
+
+
+def _check_before(checks: Checks, path: str, unit: Unit) -> None:
+    """Notes a power before the horizon that the unit cannot have had, as no ramp leads from it."""
+    power_kw, on = unit.initial_input_kw, unit.switching.initially_on
+    checks.require(on or not power_kw > 0.0, path, "must be 0 for what is off before the horizon")
+    checks.require(
+        not on or not power_kw < unit.input_least_kw[0],
+        path,
+        "must be no less than the least power for what is on before the horizon",
+    )
 
 
 def _check_outputs(checks: Checks, path: str, unit: Unit) -> None:

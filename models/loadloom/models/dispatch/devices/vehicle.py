@@ -24,10 +24,8 @@ from math import inf
 import numpy as np
 
 from loadloom.models.checks import Checks
+from loadloom.models.dispatch.devices.storage import LEAST_EFFICIENCY
 from loadloom.models.horizon import FloatArray, Horizon
-
-LEAST_EFFICIENCY = 1e-3
-"""The least efficiency; below it a problem's numbers lie too far apart to be solved exactly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,7 @@ def least_breach(
 
 def conflicts(fleet: Fleet, short: Shortfall) -> tuple[Conflict, ...]:
     """The limits that would have to give way, each over a run of intervals, the largest first."""
-    hours, found = fleet.sites.horizon.step_h, []
+    hours, found = fleet.horizon.step_h, []
     sides: tuple[tuple[str, str, FloatArray, Callable[[int], FloatArray]], ...] = (
         ("import_limit_kw", "draw", short.over_kwh, lambda n: fleet.network.import_limit_kw[n]),
         ("export_limit_kw", "feed in", short.under_kwh, lambda n: fleet.network.export_limit_kw[n]),

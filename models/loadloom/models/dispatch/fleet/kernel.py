@@ -170,31 +170,31 @@ def _trade(single, at, filled, space, grid, unused, cost):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def respond(
-    matrices, singles, step_h, first, last, prices, group, scale, flow, cost, value,
-    outcomes, conflicts,
-):  # fmt: skip
-    """Adds up what the sites from `first` up to `last` answer to prices of groups, (groups, T).
+    matrices, single, step_h, rows, group, prices, scale, flow, cost, value, outcomes, conflicts
+):
+    """Adds up what the sites in `rows` of matrices answer to prices of their groups, (groups, T).
 
-    `group` is that of each site. `flow` (groups, T) receives what groups draw in kWh, `cost`
-    (groups,) what that costs without the prices, `value` (groups,) what it can cost at least with
-    them; own tariffs count `scale` times. `outcomes` and `conflicts` (sites,) are written.
+    `single` (sites, 9) are their single values, `group` (sites,) their groups. `flow` (groups, T)
+    receives what groups draw in kWh, `cost` (groups,) what that costs without the prices, `value`
+    (groups,) what it can cost at least with them; own tariffs count `scale` times. `outcomes` and
+    `conflicts` (sites,) are written.
     """
     # Copies, so that threads do not count each other's arrays.
-    hours, single, extra = step_h.copy(), singles[first:last].copy(), prices.copy()
-    count, rows, which = hours.size, np.arange(first, last), group[first:last].copy()
-    lanes = stocks.LANES if last - first >= stocks.FEWEST else 1
+    hours, extra = step_h.copy(), prices.copy()
+    count, sites = hours.size, rows.size
+    lanes = stocks.LANES if sites >= stocks.FEWEST else 1
     space, alone = _space(count, lanes), room(count)
     together = stocks.room(count if lanes > 1 else 0)
     grid, unused, paid = np.empty((lanes, count)), np.empty((lanes, count)), np.empty(lanes)
-    for at in range(0, last - first, lanes):
-        filled = min(lanes, last - first - at)
+    for at in range(0, sites, lanes):
+        filled = min(lanes, sites - at)
         _enter(matrices, single, rows[at : at + filled], at, hours, space)
-        _add_prices(scale, extra, which[at : at + filled], space)
+        _add_prices(scale, extra, group[at : at + filled], space)
         _solve(single, at, filled, space, alone, together)
         _trade(single, at, filled, space, grid, unused, paid)
         ends, (words, missed, convex) = space[8], space[10]
         for lane in range(filled):
-            row, g = first + at + lane, which[at + lane]
+            row, g = at + lane, group[at + lane]
             outcomes[row] = words[lane]
             conflicts[row] = missed[lane] if words[lane] == INFEASIBLE else -1
             if words[lane] != OPTIMAL:
@@ -209,29 +209,28 @@ def respond(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def mix(
-    matrices, singles, step_h, order, prices, share, tight, columns, rounded, outcomes,
-):  # fmt: skip
-    """Writes the plans of the sites `order`, mixed from their answers to prices.
+def mix(matrices, single, step_h, rows, first, prices, share, tight, columns, rounded):
+    """Writes the plans of the sites in `rows` of matrices, mixed from their answers to prices.
 
     All of them belong to one group, which takes `share` (answers,) of its answers to `prices`
     (answers, T). Where costs are convex, energies and what is curtailed are averaged; whoever moves
     both ways in the mean moves less than its parts, and draws less. Where `tight` (T,), it curtails
     that much more, so as not to feed in what the limit has no room for. A site whose mean plan
     costs more than its parts, or breaks a limit of its meter, takes one of its answers instead,
-    in turns by their shares, and is noted in `rounded` (sites,). `columns` is (6, sites, T).
+    in turns by their shares, and is noted in `rounded`. `single` (sites, 9) are the single values
+    of these sites; their plans go to `columns` (6, more, T) and `rounded` (more,) from `first` on.
     """
-    hours, single, answers = step_h.copy(), singles[order], share.size
-    count = hours.size
-    lanes = stocks.LANES if order.size >= stocks.FEWEST else 1
+    hours, answers = step_h.copy(), share.size
+    count, sites = hours.size, rows.size
+    lanes = stocks.LANES if sites >= stocks.FEWEST else 1
     space, alone = _space(count, lanes), room(count)
     together = stocks.room(count if lanes > 1 else 0)
     energies, grids = np.empty((answers, lanes, count)), np.empty((answers, lanes, count))
     wasted, paid = np.empty((answers, lanes, count)), np.empty((answers, lanes))
     sound, owed = np.empty(lanes, np.bool_), np.zeros(answers)
-    for at in range(0, order.size, lanes):
-        filled = min(lanes, order.size - at)
-        _enter(matrices, single, order[at : at + filled], at, hours, space)
+    for at in range(0, sites, lanes):
+        filled = min(lanes, sites - at)
+        _enter(matrices, single, rows[at : at + filled], at, hours, space)
         sound[:] = True
         for k in range(answers):
             _add_prices(1.0, prices, np.full(filled, k), space)
@@ -243,8 +242,7 @@ def mix(
                 for t in range(count):
                     paid[k, lane] -= prices[k, t] * grids[k, lane, t]
         for lane in range(filled):
-            row = order[at + lane]
-            outcomes[row] = space[10][0][lane]
+            row = first + at + lane
             if sound[lane]:
                 rounded[row] = _settle(
                     row, at + lane, lane, single, hours, energies, wasted, grids, paid, share,

@@ -3,17 +3,22 @@
     columns per site and interval: charge, discharge, energy, import, export, curtailed, in kWh
     rows: the balance of every meter, the balance of every store, the limits of every node
 
-It is the formulation of `dispatch.problem` and `fleet.problem`, written down as it stands. Without
-binaries it is a relaxation where prices are negative; with them, it is exact.
+It is the formulation of `dispatch.problem` and `fleet.problem`, written down as it stands; mixed
+sites have their general programmes. Without binaries it is a relaxation where prices are negative
+or two ways of a device exclude each other; with them, it is exact.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
 import numpy as np
 
-from loadloom.models.dispatch.batch import PER_SITE
+from loadloom.models.dispatch.batch import PER_SITE, Batch
+from loadloom.models.dispatch.blocks.site import build
 from loadloom.models.dispatch.fleet.problem import Fleet, NodeArray
+from loadloom.models.dispatch.problem import Problem
+from loadloom.models.dispatch.programme import BoolArray, IntArray
 from loadloom.models.horizon import FloatArray
 from loadloom.solvers.highs import Entries, Model, Options, Program
 from loadloom.solvers.termination import Termination
@@ -24,7 +29,7 @@ CHARGE, DISCHARGE, ENERGY, IMPORT, EXPORT, CURTAILED = range(6)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """How the whole programme ended, its columns in kWh (6, sites, T), and the seconds it took."""
+    """How the whole programme ended, what plain sites do in kWh (6, plain, T), and its seconds."""
 
     termination: Termination
     energies_kwh: FloatArray | None
@@ -44,7 +49,7 @@ def solve_whole(
     outcome = Model(program, options=options).solve(
         time_limit_s=time_limit_s, relative_gap=relative_gap
     )
-    size = 6, fleet.sites.site_count, fleet.sites.horizon.count
+    size = 6, fleet.plain_count, fleet.horizon.count
     found = outcome.primal
     return Reference(
         termination=outcome.termination,
@@ -55,39 +60,79 @@ def solve_whole(
 
 def whole(fleet: Fleet, *, exclusive: bool = False) -> Program:
     """The programme of a fleet."""
-    data = _Data(fleet)
+    rows, columns = Entries(), _Columns()
+    flows: list[tuple[int, IntArray, IntArray]] = []
+    if fleet.sites is not None:
+        flows += _plain(rows, columns, fleet, _Data(fleet.sites), exclusive=exclusive)
+    for node, problem in zip(fleet.mixed_nodes, fleet.mixed, strict=True):
+        flows.append((int(node), *_mixed(rows, columns, problem, exclusive=exclusive)))
+    _nodes(rows, columns, fleet, flows)
+    cost, low, high = (np.concatenate(part) for part in zip(*columns.parts, strict=True))
+    return Program(
+        cost=cost, low=low, high=high, row_low=rows.low, row_high=rows.high,
+        matrix=rows.matrix(cost.size), integer=np.concatenate(columns.integer),
+        offset=columns.offset,
+    )  # fmt: skip
+
+
+class _Columns:
+    """Columns under construction, block by block."""
+
+    def __init__(self) -> None:
+        self.count, self.offset = 0, 0.0
+        self.parts: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+        self.integer: list[BoolArray] = []
+
+    def add(
+        self, cost: FloatArray, low: FloatArray, high: FloatArray, integer: BoolArray | None = None
+    ) -> int:
+        """The number of the first of new columns, whole numbers where they are `integer`."""
+        first, self.count = self.count, self.count + cost.size
+        self.parts.append((cost.reshape(-1), low.reshape(-1), high.reshape(-1)))
+        self.integer.append(np.zeros(cost.size, np.bool_) if integer is None else integer)
+        return first
+
+
+def _plain(
+    rows: Entries, columns: _Columns, fleet: Fleet, data: "_Data", *, exclusive: bool
+) -> Iterator[tuple[int, IntArray, IntArray]]:
+    """Adds the plain sites; gives the node of each, and its columns of import and export."""
     sites, count = data.shape
     at = np.arange(6 * sites * count).reshape(6, sites, count)
     low, high, cost = np.zeros(at.shape), data.most(), data.costs()
     low[ENERGY], high[ENERGY] = data.energy_bounds()
-    rows = Entries()
+    columns.add(cost, low, high)
     _meters(rows, at, data)
     _stores(rows, at, data)
-    extra = _nodes(rows, at, fleet, 6 * sites * count)
-    breach = np.repeat(fleet.network.breach_price_per_kwh, 2 * count)
-    breach = breach[np.isfinite(breach)]
-    columns = [(low.reshape(-1), high.reshape(-1), cost.reshape(-1))]
-    columns.append((np.zeros(extra), np.full(extra, inf), breach))
-    binary = 0
     if exclusive:
-        binary = _exclusive(rows, at, high, 6 * sites * count + extra)
-        columns.append((np.zeros(binary), np.ones(binary), np.zeros(binary)))
-    parts = [np.concatenate(part) for part in zip(*columns, strict=True)]
-    integer = np.zeros(parts[0].size, np.bool_)
-    integer[integer.size - binary :] = True
-    return Program(
-        cost=parts[2], low=parts[0], high=parts[1], row_low=rows.low, row_high=rows.high,
-        matrix=rows.matrix(parts[0].size), integer=integer,
-    )  # fmt: skip
+        _exclusive(rows, columns, at, high)
+    for site, node in enumerate(fleet.site_nodes):
+        yield int(node), at[IMPORT, site], at[EXPORT, site]
+
+
+def _mixed(
+    rows: Entries, columns: _Columns, problem: Problem, *, exclusive: bool
+) -> tuple[IntArray, IntArray]:
+    """Adds a mixed site; gives its columns of import and export."""
+    site = build(problem)
+    masks = [np.full(pair.one.size, exclusive) for pair in site.programme.pairs]
+    program = site.programme.program(site.cost, masks)
+    first = columns.add(program.cost, program.low, program.high, program.integer)
+    columns.offset += program.offset
+    row = rows.block(program.row_low, program.row_high, program.row_low.size)
+    own = np.repeat(np.arange(program.cost.size), np.diff(program.matrix.starts))
+    rows.add(row + program.matrix.rows, first + own, program.matrix.entries)
+    crossing = site.crossings[0]
+    return first + crossing.drawn, first + crossing.fed
 
 
 class _Data:
-    """The matrices of a fleet's sites, (sites, count) each, or (sites, 1)."""
+    """The matrices of plain sites, (sites, count) each, or (sites, 1)."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._sites = fleet.sites
-        self.hours = fleet.sites.horizon.step_h
-        self.shape = fleet.sites.site_count, self.hours.size
+    def __init__(self, sites: Batch) -> None:
+        self._sites = sites
+        self.hours = sites.horizon.step_h
+        self.shape = sites.site_count, self.hours.size
 
     def of(self, name: str) -> FloatArray:
         """A matrix of the batch with all its rows, and all its columns if it has a series."""
@@ -156,34 +201,39 @@ def _stores(rows: Entries, at: NodeArray, data: _Data) -> None:
     rows.add(row.reshape(-1), at[DISCHARGE].reshape(-1), 1.0 / out)
 
 
-def _nodes(rows: Entries, at: NodeArray, fleet: Fleet, first_column: int) -> int:
-    """The limits of every node; how many columns there are for breaches, from the first one on."""
-    limits, count, added = fleet.limits, fleet.sites.horizon.count, 0
+def _nodes(
+    rows: Entries,
+    columns: _Columns,
+    fleet: Fleet,
+    flows: list[tuple[int, IntArray, IntArray]],
+) -> None:
+    """The limits of every node, with columns for breaches that have a price."""
+    limits, count = fleet.limits, fleet.horizon.count
     above = limits.tree.above
     for node in range(len(fleet.network.names)):
-        below = np.flatnonzero([node in above[own] for own in fleet.site_nodes])
         first = rows.block(limits.low[node], limits.high[node], count)
         row = first + np.arange(count)
-        for kind, sign in ((IMPORT, 1.0), (EXPORT, -1.0)):
-            columns = at[kind, below]
-            rows.add(np.broadcast_to(row, columns.shape).reshape(-1), columns.reshape(-1), sign)
+        below = [flow for flow in flows if node in above[flow[0]]]
+        if below:
+            for side, sign in ((1, 1.0), (2, -1.0)):
+                own = np.concatenate([flow[side] for flow in below])
+                rows.add(np.tile(row, len(below)), own, sign)
         if np.isfinite(limits.breach[node]):
+            cost = np.full(count, limits.breach[node])
             for sign in (-1.0, 1.0):
-                rows.add(row, first_column + added + np.arange(count), sign)
-                added += count
-    return added
+                begin = columns.add(cost, np.zeros(count), np.full(count, inf))
+                rows.add(row, begin + np.arange(count), sign)
 
 
-def _exclusive(rows: Entries, at: NodeArray, most: FloatArray, first_column: int) -> int:
-    """One of each pair of columns is zero; how many binaries there are, from the first one on."""
-    added = 0
+def _exclusive(rows: Entries, columns: _Columns, at: NodeArray, most: FloatArray) -> None:
+    """One of each pair of columns is zero."""
     for one, other in ((CHARGE, DISCHARGE), (IMPORT, EXPORT)):
         size = at[one].size
-        binary = first_column + added + np.arange(size)
+        nothing = np.zeros(size)
+        first = columns.add(nothing, nothing, nothing + 1.0, nothing == 0.0)
+        binary = first + np.arange(size)
         for kind, sign, side in ((one, -1.0, 0.0), (other, 1.0, 1.0)):
             limit = most[kind].reshape(-1)
             row = rows.block(-inf, side * limit, size) + np.arange(size)
             rows.add(row, at[kind].reshape(-1), 1.0)
             rows.add(row, binary, sign * limit)
-        added += size
-    return added

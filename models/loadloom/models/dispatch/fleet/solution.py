@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from loadloom.models.dispatch import batch
-from loadloom.models.dispatch.solution import Conflict
+from loadloom.models.dispatch.referee import Verdict
+from loadloom.models.dispatch.solution import Conflict, Schedule
 from loadloom.models.horizon import FloatArray
 from loadloom.solvers.termination import Reason, Termination
 
@@ -21,11 +22,13 @@ class Plan:
     """What every site does, and what the referee found it to cost.
 
     Attributes:
-        columns: COLUMNS in order, (6, sites, count).
-        amounts: AMOUNTS of each site, (sites, 7).
+        columns: COLUMNS of plain sites in order, (6, plain, count).
+        amounts: AMOUNTS of each plain site, (plain, 7).
         power_kw: what each node draws, negative where it feeds in, (nodes, count).
         breach_cost: the cost of all breaches of limits that have a price.
         singled: the sites that take one whole answer, as a mean would cost them more.
+        schedules: the plan of each mixed site.
+        verdicts: what the referee says of each of them.
     """
 
     columns: FloatArray
@@ -33,19 +36,21 @@ class Plan:
     power_kw: FloatArray
     breach_cost: float
     singled: int
+    schedules: tuple[Schedule, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
 
     def column(self, name: str) -> FloatArray:
-        """The column of that name, (sites, count)."""
+        """The column of that name, (plain, count)."""
         return self.columns[COLUMNS.index(name)]
 
     def amount(self, name: str) -> FloatArray:
-        """The amounts of that name, (sites,)."""
+        """The amounts of that name, (plain,)."""
         return self.amounts[:, AMOUNTS.index(name)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteConflict:
-    """A site whose own rules conflict, and the interval in which they do, looking back."""
+    """A site whose own rules conflict, and the interval in which they do, looking back, or -1."""
 
     site: int
     interval: int

@@ -1,8 +1,9 @@
 """The referee's rules for the meter, loads and plants, in every scene."""
 
+from math import inf
+
 import numpy as np
 
-from loadloom.models.dispatch.devices.meter import HARD
 from loadloom.models.dispatch.problem import Problem
 from loadloom.models.dispatch.scenarios import Scene
 from loadloom.models.dispatch.sheet import Sheet
@@ -38,7 +39,7 @@ def _scene(sheet: Sheet, problem: Problem, scene: Scene, exchange: Exchange) -> 
         ("export", fed, meter.export_limit_kw, meter.export_breach_price_per_kwh),
     ):
         limit = limit_kw * hours
-        if price < HARD:
+        if price < inf:
             sheet.breach(f"meter.{name}_limit_kw", moved - limit, price)
             limit = np.full(hours.size, np.inf)
         sheet.within(f"{name}_kw", moved, 0.0, np.where(alone, 0.0, limit))
@@ -98,7 +99,7 @@ def _circuit(sheet: Sheet, problem: Problem, index: int) -> None:
         ("import_limit_kw", net, circuit.import_limit_kw),
         ("export_limit_kw", -net, circuit.export_limit_kw),
     ):
-        if circuit.breach_price_per_kwh < HARD:
+        if circuit.breach_price_per_kwh < inf:
             beyond = np.maximum(flow - limit, 0.0) * hours
             sheet.breach(f"{path}.{field}", beyond, circuit.breach_price_per_kwh)
         else:

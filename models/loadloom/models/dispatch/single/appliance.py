@@ -9,7 +9,7 @@ from loadloom.models.dispatch.devices.appliance import (
     ShiftableAppliance,
 )
 from loadloom.models.dispatch.problem import Problem
-from loadloom.models.dispatch.single.meter import Exchange, exchange_of, solution_of
+from loadloom.models.dispatch.single.meter import Connection, connection_of, solution_of
 from loadloom.models.dispatch.solution import Solution
 from loadloom.models.dispatch.switching import NEAR_H, boundaries_after, starts
 from loadloom.models.horizon import FloatArray
@@ -36,7 +36,7 @@ def solve_appliance(problem: Problem, appliance: Appliance) -> Solution | None:
 
 def _solve_shiftable(problem: Problem, appliance: ShiftableAppliance) -> Solution | None:
     horizon, hours = problem.horizon, problem.horizon.step_h
-    meter = exchange_of(problem)
+    meter = connection_of(problem)
     carried_kw = appliance.carried_kw(horizon)
     off = meter.cost(carried_kw * hours)
     if not np.isfinite(off).all():
@@ -67,7 +67,7 @@ def _solve_shiftable(problem: Problem, appliance: ShiftableAppliance) -> Solutio
 def _start_costs(
     problem: Problem,
     appliance: ShiftableAppliance,
-    meter: Exchange,
+    meter: Connection,
     first: np.ndarray,
     off: FloatArray,
 ) -> FloatArray:
@@ -76,15 +76,12 @@ def _start_costs(
     ends = appliance.ends(horizon, first)
     carried = appliance.carried_kw(horizon) * hours
     even = bool(np.ptp(hours) == 0.0)
-    added, run = np.zeros(first.size), np.zeros(horizon.count)
+    added, profile = np.zeros(first.size), np.empty(0)
     for i, (a, end) in enumerate(zip(first, ends, strict=True)):
         if i == 0 or not even:
-            run = appliance.run_kw(horizon, int(a)) * hours
-            profile = run[a:end]
-        else:
-            profile = run[first[0] : first[0] + end - a]
+            profile = appliance.part_kwh(horizon, int(a), int(end))
         part = slice(int(a), int(end))
-        near = Exchange(
+        near = Connection(
             net=meter.net[part] + carried[part],
             free=meter.free[part],
             buy=meter.buy[part],
@@ -99,7 +96,7 @@ def _start_costs(
 def _solve_interruptible(problem: Problem, appliance: InterruptibleAppliance) -> Solution | None:
     horizon, count = problem.horizon, problem.horizon.count
     step_h, switching = float(horizon.step_h[0]), appliance.switching
-    meter = exchange_of(problem)
+    meter = connection_of(problem)
     off = meter.cost(np.zeros(count))
     if not np.isfinite(off).all():
         return None

@@ -17,7 +17,7 @@ from loadloom.solvers.termination import Reason, Termination
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Exchange:
+class Connection:
     """The meter of a plain site in kWh of each interval, shapes (count,)."""
 
     net: FloatArray
@@ -37,10 +37,10 @@ class Exchange:
         return self.settled(drawn)[1]
 
 
-def exchange_of(problem: Problem) -> Exchange:
+def connection_of(problem: Problem) -> Connection:
     """The meter of a site."""
     hours, meter = problem.horizon.step_h, problem.meter
-    return Exchange(
+    return Connection(
         net=problem.net_load_kw * hours,
         free=problem.curtailable_kw * hours,
         buy=meter.buy_price_per_kwh,
@@ -63,7 +63,7 @@ def solution_of(
     `tank` is what the only store charges, discharges, holds, and what that is worth, each (count,).
     """
     hours, count = problem.horizon.step_h, problem.horizon.count
-    meter = exchange_of(problem)
+    meter = connection_of(problem)
     grid, _ = meter.settled(drawn_kw * hours)
     unused = np.maximum(grid - meter.net - drawn_kw * hours, 0.0)
     plants = [plant.power_kw * plant.curtailable for plant in problem.photovoltaics]

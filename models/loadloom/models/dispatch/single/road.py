@@ -26,20 +26,25 @@ def solve_single(
 
     The general road decides then. `solve_store` is the road of plain sites with one store.
     """
-    plain = problem.meter.plain and all(load.plain for load in problem.loads)
-    found = [(family, device) for family in FAMILIES for device in getattr(problem, family)]
-    if not plain or problem.scenarios:
+    if not stands_alone(problem):
         return None
     if problem.buses:
         return solve_tank(problem)
-    if len(found) != 1:
-        return None
-    ((family, device),) = found
-    if family == "appliances":
-        return solve_appliance(problem, device)
-    if family == "vehicles":
-        return solve_vehicle(problem, device, solve_store)
-    return None
+    if problem.appliances:
+        return solve_appliance(problem, problem.appliances[0])
+    return solve_vehicle(problem, problem.vehicles[0], solve_store)
+
+
+def stands_alone(problem: Problem) -> bool:
+    """Whether a site has a plain meter, and one vehicle, one appliance or a heat bus.
+
+    Most of such sites have a road here.
+    """
+    plain = problem.meter.plain and all(load.plain for load in problem.loads)
+    if not plain or problem.scenarios:
+        return False
+    found = [family for family in FAMILIES for _ in getattr(problem, family)]
+    return bool(problem.buses) or found in (["vehicles"], ["appliances"])
 
 
 def warm(site: Problem, store: Storage) -> None:

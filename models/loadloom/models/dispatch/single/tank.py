@@ -17,7 +17,7 @@ from loadloom.models.dispatch.devices.heat import BusPlan, HeatBus
 from loadloom.models.dispatch.devices.storage import Storage
 from loadloom.models.dispatch.devices.unit import Unit, UnitPlan
 from loadloom.models.dispatch.problem import Problem
-from loadloom.models.dispatch.single.meter import Exchange, exchange_of, solution_of
+from loadloom.models.dispatch.single.meter import Connection, connection_of, solution_of
 from loadloom.models.dispatch.solution import Solution
 from loadloom.models.horizon import FloatArray
 from loadloom.solvers.kernels.general_stock import SOLVED, control, local_prices
@@ -46,7 +46,7 @@ def solve_tank(problem: Problem) -> Solution | None:
     """The best plan of a site with a bus, its tank and units; None where this is no road for it."""
     if not _fits(problem):
         return None
-    bus, tank, meter = problem.buses[0], problem.storages[0], exchange_of(problem)
+    bus, tank, meter = problem.buses[0], problem.storages[0], connection_of(problem)
     off = meter.cost(np.zeros(problem.horizon.count))
     if not np.isfinite(off).all():
         return None
@@ -101,7 +101,7 @@ def _simple(unit: Unit, bus: HeatBus) -> bool:
     return gives and unit.bus == bus.name and unit.continuous and np.isinf(unit.ramp_kw_per_h)
 
 
-def _supply(problem: Problem, bus: HeatBus, meter: Exchange) -> _Supply:
+def _supply(problem: Problem, bus: HeatBus, meter: Connection) -> _Supply:
     """The sources of heat, by rising price in each interval."""
     hours = problem.horizon.step_h
     slopes, widths, sources = [], [], []
@@ -117,7 +117,7 @@ def _supply(problem: Problem, bus: HeatBus, meter: Exchange) -> _Supply:
     return _Supply(slope=np.array(slopes), width=np.array(widths), source=np.array(sources))
 
 
-def _pieces(unit: Unit, meter: Exchange, most: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
+def _pieces(unit: Unit, meter: Connection, most: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
     """What a kWh of input costs or earns at the meter, and how many there are, piece by piece."""
     rate = np.where(unit.electric, 1.0, 0.0) - unit.electricity_per_input
     if not rate.any():
