@@ -19,7 +19,7 @@ help:  ## show this
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/python -c "import loadloom.engine.services.orderly_kernels, loadloom.engine.services.agency_kernels; from loadloom.models.agency.solve import warm; warm()" & \
-	  $(BIN)/python -c "import loadloom.engine.services.response_kernels; from loadloom.models.dispatch.solve import warm; warm()" && wait $$!
+	  $(BIN)/python -c "import loadloom.engine.services.response_kernels, loadloom.engine.services.fleet_kernels; from loadloom.models.dispatch.solve import warm; warm()" && wait $$!
 	touch $@
 
 .venv-bench/ready: requirements-bench.lock pyproject.toml

@@ -54,13 +54,8 @@ def may(role: Role, path: str) -> bool:
         return True
     if name in {
         *("GetOperation", "ListOperations", "WaitOperation", "WatchOperation", "ExplainSchedule"),
-        *(
-            "ListStatements",
-            "ListSitePlans",
-            "ExportEvent",
-            "ListReliabilities",
-            "GetEventSettlement",
-        ),
+        *("ListStatements", "ListSitePlans", "ExportEvent", "ListReliabilities"),
+        "GetEventSettlement",
     }:
         return role is not Role.MEMBER
     if "PlanDispatch" in name or name in {

@@ -334,7 +334,7 @@ def attainable(problem: Problem) -> Floats:
     """The largest level of each row by itself, (V, S), NaN without a need: nothing else counts.
 
     Exact without choosers and factors, where it is that of the first items by mean per variance;
-    with them it is what the best item of each chooser reaches, so a level that can be had.
+    with them it is a level that can be had, the highest that was found.
     """
     items, rows = problem.items, problem.rows
     place = _preorder(problem)
